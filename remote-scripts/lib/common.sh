@@ -1,0 +1,97 @@
+# shellcheck shell=sh
+# What every script of a run needs: where things are, time that no clock change touches, small state.
+#
+# Set by whoever sources this: root (the target's folder on the server) and here (the scripts' folder).
+# shellcheck disable=SC2154 # root and here, see above
+
+umask 022
+
+releases=$root/releases
+runs=$root/runs
+state=$root/state
+
+# Seconds since boot in hundredths: it does not jump when the clock is set.
+uptime_cs() {
+	read -r uptime_now _ </proc/uptime
+	uptime_cs=${uptime_now%.*}${uptime_now#*.}
+	uptime_cs=${uptime_cs#"${uptime_cs%%[!0]*}"}
+	uptime_cs=${uptime_cs:-0}
+}
+
+# A short wait between two looks at something; a whole second where sleep knows no fractions.
+nap() {
+	sleep "${1:-0.1}" 2>/dev/null || sleep 1
+}
+
+# deadline_in SECONDS: sets deadline for past_deadline.
+deadline_in() {
+	uptime_cs
+	deadline=$((uptime_cs + $1 * 100))
+}
+
+past_deadline() {
+	uptime_cs
+	[ "$uptime_cs" -ge "$deadline" ]
+}
+
+utc_now() {
+	date -u +%Y-%m-%dT%H:%M:%SZ
+}
+
+# point LINK TARGET: makes LINK a symlink to TARGET in one step; without TARGET, removes it.
+point() {
+	if [ -n "$2" ]; then
+		rm -f "$1.new" && ln -s "$2" "$1.new" && mv -T "$1.new" "$1"
+	else
+		rm -f "$1"
+	fi
+}
+
+# pointed LINK: prints the last part of where LINK points, nothing where there is no such link.
+pointed() {
+	[ -L "$1" ] || return 0
+	pointed_at=$(readlink "$1") && printf '%s\n' "${pointed_at##*/}"
+}
+
+# write_file FILE: replaces FILE by standard input in one step.
+write_file() {
+	cat >"$1.new" && mv "$1.new" "$1"
+}
+
+# fail REASON: what a step calls when it cannot go on. The first reason given is the one reported.
+fail() {
+	printf '%s\n' "$*"
+	[ -e "$run_dir/reason" ] || printf '%s\n' "$*" >"$run_dir/reason"
+	return 1
+}
+
+# refuse CODE REASON: as fail, for what was found before anything was touched; CODE is the exit code.
+refuse() {
+	printf '%s\n' "$1" >"$run_dir/refused"
+	shift
+	fail "$@"
+}
+
+note() {
+	printf '%s\n' "$*"
+}
+
+# put KEY VALUE and get KEY: what one step tells another, or its own undo.
+put() {
+	printf '%s\n' "$2" | write_file "$run_dir/state/$1"
+}
+
+get() {
+	[ ! -e "$run_dir/state/$1" ] || cat "$run_dir/state/$1"
+}
+
+has() {
+	[ -e "$run_dir/state/$1" ]
+}
+
+other_slot() {
+	case $1 in
+	blue) echo green ;;
+	*) echo blue ;;
+	esac
+}

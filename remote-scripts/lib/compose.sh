@@ -1,0 +1,84 @@
+# shellcheck shell=sh
+# Compose and containers. Each call to Compose sees exactly one release: its stack file, its file for
+# one slot, its environment. The other slot's services are not in that model, so nothing done to one
+# release can recreate a container of the other.
+# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
+
+# docker_alone ARG…: docker without the caller's environment, which would win over the env file.
+docker_alone() {
+	env -i PATH="$PATH" HOME="${HOME:-/}" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} \
+		${DOCKER_CONFIG:+"DOCKER_CONFIG=$DOCKER_CONFIG"} ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
+		${XDG_RUNTIME_DIR:+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} COMPOSE_IGNORE_ORPHANS=1 docker "$@"
+}
+
+# compose RELEASE SLOT ARG…: `docker compose ARG…` for that release in that slot.
+compose() {
+	compose_dir=$releases/$1
+	compose_slot=$2
+	shift 2
+	docker_alone compose --ansi never -p "$COMPOSE_PROJECT" --project-directory "$compose_dir/files" \
+		--env-file "$compose_dir/files/$ENV_FILE" --env-file "$compose_dir/estiba.env" \
+		-f "$compose_dir/files/stack.yml" -f "$compose_dir/files/slot-$compose_slot.yml" "$@" 9>&-
+}
+
+# containers SERVICE [all]: ids of the service's running (or all) containers, one a line.
+containers() {
+	docker ps ${2:+-a} -q --no-trunc --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" \
+		--filter "label=com.docker.compose.service=$1" --filter 'label=com.docker.compose.oneoff=False' 9>&-
+}
+
+# slot_services SLOT: the app and its workers in that slot; `legacy` is a stack that ran before estiba.
+slot_services() {
+	for slot_service in $APP_SERVICE $WORKERS; do
+		slot_service_name "$slot_service" "$1"
+	done
+}
+
+slot_service_name() {
+	case $2 in
+	legacy) echo "$1" ;;
+	*) echo "$1-$2" ;;
+	esac
+}
+
+# stop_services GRACE SERVICE…: stops the running containers of these services, all at once.
+stop_services() {
+	stop_ids=
+	for stop_service in "$@"; do
+		stop_ids="$stop_ids $(containers "$stop_service" | tr '\n' ' ')"
+	done
+	[ -n "${stop_ids%"${stop_ids##*[! ]}"}" ] || return 0
+	# shellcheck disable=SC2086 # ids, none with a space
+	docker stop $stop_ids 9>&- >/dev/null
+}
+
+remove_services() {
+	for remove_service in "$@"; do
+		for remove_id in $(containers "$remove_service" all); do
+			docker rm -f "$remove_id" 9>&- >/dev/null || return 1
+		done
+	done
+}
+
+address() {
+	docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' "$1" 9>&- | tr ' ' '\n' | grep -m 1 .
+}
+
+# incarnation CONTAINER: what changes when the container is started again, and whether it runs.
+incarnation() {
+	docker inspect -f '{{.State.Status}} {{.RestartCount}} {{.State.StartedAt}} {{.State.ExitCode}}' "$1" 9>&- 2>/dev/null ||
+		echo 'gone - - -'
+}
+
+last_lines() {
+	note "last lines of $(docker inspect -f '{{.Name}}' "$1" 9>&- | tr -d /):"
+	docker logs --tail 20 "$1" 9>&- 2>&1 | sed 's/^/| /'
+}
+
+# one_off NAME WORDS: runs the command (shell-quoted words) in a container of its own from the new image.
+one_off() {
+	one_off_name=$1
+	eval "set -- $2"
+	compose "$RELEASE" "$(get slot)" run --rm --no-deps -T --name "$COMPOSE_PROJECT-$one_off_name-$RUN" \
+		--label "estiba.run=$RUN" "$APP_SERVICE-$(get slot)" "$@"
+}

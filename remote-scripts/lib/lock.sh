@@ -1,0 +1,26 @@
+# shellcheck shell=sh
+# One run at a time for each root: flock on descriptor 9, which the supervisor and the driver hold
+# and nothing else does, so that the kernel frees it when both are gone. Whatever they start gets 9>&-.
+# shellcheck disable=SC2154 # state comes from lib/common.sh
+
+lock_open() {
+	exec 9>>"$state/lock"
+}
+
+lock_take() {
+	flock -n 9
+}
+
+# lock_is_held: does somebody else hold it? Asked on a descriptor of its own.
+lock_is_held() {
+	[ -e "$state/lock" ] || return 1
+	! flock -n "$state/lock" true 9>&-
+}
+
+lock_sign() {
+	printf '%s\n' "$1" | write_file "$state/lock.holder"
+}
+
+lock_holder() {
+	cat "$state/lock.holder" 2>/dev/null || echo 'unknown'
+}

@@ -1,0 +1,35 @@
+#!/bin/sh
+# receive.sh ROOT STAGING: a tar stream on standard input, checked against its manifest (sha256sum's
+# format, in the stream as `manifest`) and renamed into place. Nothing is in place before all of it is checked.
+# Folders of the stream are ROOT's own: bin/DIGEST, releases/ID, runs/ID. Those that exist are left alone.
+set -u
+umask 022
+
+root=$1
+staging=$root/state/incoming.$2
+
+stop() {
+	rm -rf "$staging"
+	echo "estiba:error $*"
+	exit 1
+}
+
+mkdir -p "$staging" "$root/bin" "$root/releases" "$root/runs" "$root/slots" "$root/shared" "$root/backups" "$root/edge" ||
+	stop "cannot make the folders under $root"
+chmod 0700 "$root/runs" "$root/releases" "$root/state"
+tar -xf - -C "$staging" || stop "the upload did not arrive whole"
+(cd "$staging" && sha256sum -c manifest >/dev/null) || stop "the upload does not match its manifest"
+for path in "$staging"/bin/* "$staging"/releases/* "$staging"/runs/*; do
+	[ -e "$path" ] || continue
+	place=$root${path#"$staging"}
+	[ ! -e "$place" ] || continue
+	mv "$path" "$place" || stop "cannot put $place in place"
+done
+if [ -d "$staging/stack" ]; then
+	mkdir -p "$root/stack"
+	for path in "$staging"/stack/*; do
+		[ -e "$root/stack/${path##*/}" ] || mv "$path" "$root/stack/" || stop "cannot put ${path##*/} in place"
+	done
+fi
+rm -rf "$staging"
+echo 'estiba:received'

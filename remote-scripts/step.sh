@@ -1,0 +1,26 @@
+#!/bin/sh
+# step.sh ROOT RUN STEP VERB: one step's function, its output into the journal. Exit status: the function's.
+set -u
+
+root=$1
+RUN=$2
+step=$3
+verb=$4
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+for part in common journal compose http edge; do
+	. "$here/lib/$part.sh"
+done
+
+run_dir=$runs/$RUN
+. "$run_dir/run.env"
+. "$releases/$RELEASE/settings.env"
+IMAGE_ID=$(cat "$releases/$RELEASE/image" 2>/dev/null)
+load_secrets "$releases/$RELEASE/secrets"
+. "$here/steps/$step.sh"
+
+rm -f "$run_dir/status.$step"
+{
+	"$(printf '%s' "$step" | tr - _)_$verb"
+	echo "$?" >"$run_dir/status.$step"
+} 2>&1 | relay "$step"
+exit "$(cat "$run_dir/status.$step")"

@@ -1,0 +1,24 @@
+# shellcheck shell=sh
+# commit: the rename of <root>/current makes the new release the one that is. What comes after it is
+# finished, never undone.
+
+commit_do() {
+	: >"$releases/$RELEASE/committed"
+	sync "$releases/$RELEASE" 2>/dev/null || sync
+	point "$root/current" "releases/$RELEASE" || return 1
+	commit_rest
+}
+
+commit_rest() {
+	[ "$EXPECT_CURRENT" = "$RELEASE" ] || point "$root/previous" "${EXPECT_CURRENT:+releases/$EXPECT_CURRENT}"
+	utc_now | write_file "$state/since"
+	write_file "$state/stack" <"$run_dir/state/stack"
+	docker tag "$IMAGE_ID" "$IMAGE_NAME:current" 9>&-
+	[ ! -e "$root/previous/image" ] || docker tag "$(cat "$root/previous/image")" "$IMAGE_NAME:previous" 9>&-
+	[ "$OBSERVE" = 0 ] || edge_switch "$RELEASE" "$(get slot)"
+}
+
+commit_undo() {
+	# Reached only where the rename did not happen.
+	[ "$KIND" = rollback ] || rm -f "$releases/$RELEASE/committed"
+}

@@ -1,0 +1,18 @@
+# shellcheck shell=sh
+# drain: once no request is in flight to it, the old release stops. Its containers stay for a rollback.
+
+drain_do() {
+	drain_old=$(get old-slot)
+	[ -n "$drain_old" ] || return 0
+	edge_drain "$DRAIN_TIMEOUT" || note "some connections to the old release were still open after $DRAIN_TIMEOUT s"
+	# shellcheck disable=SC2046 # service names, none with a space
+	if [ "$drain_old" = legacy ]; then
+		stop_services $(slot_services legacy) && remove_services $(slot_services legacy)
+	else
+		stop_services $(slot_services "$drain_old")
+	fi
+}
+
+drain_undo() {
+	return 0
+}

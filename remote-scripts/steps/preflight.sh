@@ -1,0 +1,74 @@
+# shellcheck shell=sh
+# preflight: everything that can be known to be wrong before anything is touched.
+
+preflight_do() {
+	preflight_current=$(pointed "$root/current")
+	if [ "$preflight_current" != "$EXPECT_CURRENT" ]; then
+		refuse 6 "the server moved: it serves ${preflight_current:-nothing}, the plan was made for ${EXPECT_CURRENT:-an empty server}" || return 1
+	fi
+	docker info --format '{{.ServerVersion}}' 9>&- >/dev/null || refuse 1 'the Docker Engine does not answer' || return 1
+	(cd "$releases/$RELEASE" && sha256sum -c manifest >/dev/null) ||
+		refuse 1 "the files of release $RELEASE are not what was uploaded" || return 1
+	put slot "$(preflight_slot)"
+	put old-slot "$(preflight_old_slot)"
+	printf 'ESTIBA_RELEASE=%s\nESTIBA_IMAGE=%s\n' "$RELEASE" "${IMAGE:-sha256:unknown}" |
+		write_file "$releases/$RELEASE/estiba.env"
+	compose "$RELEASE" "$(get slot)" config -q ||
+		refuse 1 'Compose refuses the rendered stack; its words are above' || return 1
+	preflight_space && preflight_stack
+}
+
+# The slot for this release: the one that does not serve.
+preflight_slot() {
+	case $(preflight_old_slot) in
+	blue) echo green ;;
+	*) echo blue ;;
+	esac
+}
+
+# The slot that serves now; `legacy` where the stack runs from before estiba; nothing on an empty server.
+preflight_old_slot() {
+	for preflight_try in blue green; do
+		[ -z "$EXPECT_CURRENT" ] || [ "$(pointed "$root/slots/$preflight_try")" != "$EXPECT_CURRENT" ] || {
+			echo "$preflight_try"
+			return
+		}
+	done
+	[ -n "$EXPECT_CURRENT" ] || [ -z "$(containers "$APP_SERVICE")" ] || echo legacy
+}
+
+preflight_space() {
+	preflight_free=$(df -Pk "$root" | awk 'NR == 2 {print $4}')
+	[ "$preflight_free" -ge "$NEED_KB" ] ||
+		refuse 1 "the disk under $root is too full: $((preflight_free / 1024)) MB are free, this release needs $((NEED_KB / 1024)) MB"
+}
+
+# A service of the stack that would run otherwise than it does is replaced only when that was asked for.
+preflight_stack() {
+	[ "$(get old-slot)" != legacy ] || put replace "$PROXY_SERVICE"
+	compose "$RELEASE" "$(get slot)" config --hash '*' >"$run_dir/state/hashes" || return 1
+	preflight_version=$(docker compose version --short 9>&-)
+	for preflight_service in $STACK_SERVICES $PROXY_SERVICE; do
+		preflight_hash=$(sed -n "s/^$preflight_service //p" "$run_dir/state/hashes")
+		printf '%s %s %s\n' "$preflight_service" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack"
+		preflight_known=$(grep "^$preflight_service $preflight_version " "$state/stack" 2>/dev/null)
+		[ -n "$preflight_known" ] && [ "${preflight_known##* }" != "$preflight_hash" ] || continue
+		case " $ALLOW_REPLACE " in
+		*" $preflight_service "*) put replace "$(get replace) $preflight_service" ;;
+		*)
+			[ "$KIND" != rollback ] || {
+				note "the stack's $preflight_service stays as it is; the release that comes back had other settings for it"
+				continue
+			}
+			refuse 1 "this release changes the stack's service $preflight_service: its container would be replaced. If that is meant, deploy with --allow-replace $preflight_service"
+			return 1
+			;;
+		esac
+	done
+}
+
+preflight_undo() {
+	# The release was never served: its files go, so that what is listed is what can be had.
+	[ -e "$releases/$RELEASE/committed" ] || rm -rf "${releases:?}/${RELEASE:?}/edge"
+	return 0
+}

@@ -1,0 +1,19 @@
+# shellcheck shell=sh
+# start: the new release's app runs in the slot that does not serve. Nobody is sent to it yet.
+
+start_do() {
+	start_slot=$(get slot)
+	put slot-before "$(pointed "$root/slots/$start_slot")"
+	point "$root/slots/$start_slot" "../releases/$RELEASE" || return 1
+	compose "$RELEASE" "$start_slot" up -d --no-deps "$APP_SERVICE-$start_slot" || fail "the app does not start" || return 1
+	for start_id in $(containers "$APP_SERVICE-$start_slot" all); do
+		printf '%s %s\n' "$start_id" "$(incarnation "$start_id")"
+	done | write_file "$run_dir/state/incarnations"
+}
+
+start_undo() {
+	start_slot=$(get slot)
+	[ -n "$start_slot" ] && has slot-before || return 0
+	remove_services "$APP_SERVICE-$start_slot" || return 1
+	point "$root/slots/$start_slot" "$(get slot-before | sed 's|^.|../releases/&|')"
+}

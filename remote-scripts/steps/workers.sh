@@ -1,0 +1,49 @@
+# shellcheck shell=sh
+# workers: the services that follow the app change over. Unless `overlap` is set, the old ones have
+# stopped before the new ones start, so that two versions never work side by side.
+
+workers_do() {
+	[ -n "$WORKERS" ] || { note 'there are none' && return 0; }
+	workers_slot=$(get slot)
+	workers_old=$(get old-slot)
+	if [ "$OVERLAP" != 1 ] && [ -n "$workers_old" ]; then
+		put workers-stopped "$(workers_ids "$workers_old")"
+		# shellcheck disable=SC2046 # service names, none with a space
+		stop_services $(workers_services "$workers_old") || return 1
+	fi
+	put workers-started 1
+	# shellcheck disable=SC2046 # service names, none with a space
+	compose "$RELEASE" "$workers_slot" up -d --no-deps $(workers_services "$workers_slot") ||
+		fail 'the workers do not start' || return 1
+	# A worker that fails at once does it within its first second.
+	deadline_in 1
+	until past_deadline; do
+		for workers_id in $(workers_ids "$workers_slot" all); do
+			case $(incarnation "$workers_id") in
+			'running 0 '* | 'created '*) ;;
+			*)
+				last_lines "$workers_id"
+				fail "a worker of the new release stopped by itself"
+				return 1
+				;;
+			esac
+		done
+		nap 0.2
+	done
+}
+
+workers_services() {
+	for workers_service in $WORKERS; do slot_service_name "$workers_service" "$1"; done
+}
+
+workers_ids() {
+	for workers_service in $(workers_services "$1"); do containers "$workers_service" "${2:-}"; done | tr '\n' ' '
+}
+
+workers_undo() {
+	# shellcheck disable=SC2046 # service names, none with a space
+	! has workers-started || remove_services $(workers_services "$(get slot)") || return 1
+	for workers_id in $(get workers-stopped); do
+		docker start "$workers_id" 9>&- >/dev/null || return 1
+	done
+}

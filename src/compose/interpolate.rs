@@ -1,0 +1,144 @@
+//! `${NAME}` in Compose files: which variables a value asks for, and what it comes to.
+
+use std::collections::BTreeMap;
+
+use crate::config::Environment;
+
+/// One reference to a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// What stands after the name: the operator and its word, `:-default` say; empty for none.
+    pub rest: String,
+}
+
+impl Variable {
+    /// Does Compose need a value for it? Not where a default or an alternative is given.
+    pub fn is_required(&self) -> bool {
+        !self.rest.trim_start_matches(':').starts_with(['-', '+'])
+    }
+}
+
+/// The variables that a text asks for, by Compose's rules: `$NAME`, `${NAME}`, `${NAME:-x}` and the like;
+/// `$$` is a literal dollar.
+pub fn variables(text: &str) -> Vec<Variable> {
+    let mut found = Vec::new();
+    walk(text, &mut |piece| {
+        if let Piece::Variable(variable) = piece {
+            // A default may hold variables of its own.
+            let nested = variables(&variable.rest);
+            found.push(variable);
+            found.extend(nested);
+        }
+    });
+    found
+}
+
+/// The text with its variables filled in from this environment, defaults honoured, unset ones empty.
+pub fn expand(text: &str, environment: &Environment) -> String {
+    let mut filled = String::new();
+    walk(text, &mut |piece| match piece {
+        Piece::Text(text) => filled.push_str(text),
+        Piece::Variable(Variable { name, rest }) => {
+            let value = environment.get(&name).map(String::as_str);
+            let (operator, word) = rest.split_at(rest.find(|c| c != ':' && c != '-' && c != '+' && c != '?').unwrap_or(rest.len()));
+            let full = value.filter(|value| !(operator.starts_with(':') && value.is_empty()));
+            match (operator.trim_start_matches(':'), full) {
+                ("-", None) => filled.push_str(&expand(word, environment)),
+                ("+", Some(_)) => filled.push_str(&expand(word, environment)),
+                ("+", None) => {}
+                (_, full) => filled.push_str(full.unwrap_or("")),
+            }
+        }
+    });
+    filled
+}
+
+enum Piece<'a> {
+    Text(&'a str),
+    Variable(Variable),
+}
+
+fn walk(text: &str, see: &mut dyn FnMut(Piece<'_>)) {
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        see(Piece::Text(&rest[..at]));
+        let after = &rest[at + 1..];
+        if let Some(escaped) = after.strip_prefix('$') {
+            see(Piece::Text("$"));
+            rest = escaped;
+        } else if let Some(body) = after.strip_prefix('{') {
+            let Some(end) = closing(body) else { break };
+            let inner = &body[..end];
+            let split = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
+            see(Piece::Variable(Variable { name: inner[..split].to_owned(), rest: inner[split..].to_owned() }));
+            rest = &body[end + 1..];
+        } else {
+            let split = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+            if split == 0 || after.starts_with(|c: char| c.is_ascii_digit()) {
+                see(Piece::Text("$"));
+                rest = after;
+            } else {
+                see(Piece::Variable(Variable { name: after[..split].to_owned(), rest: String::new() }));
+                rest = &after[split..];
+            }
+        }
+    }
+    see(Piece::Text(rest));
+}
+
+/// Where the `}` is that ends a `${` whose body this is.
+fn closing(body: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (at, byte) in body.bytes().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' if depth == 0 => return Some(at),
+            b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A service's environment in the file, as a map; values that come from the caller's environment are left out.
+pub(super) fn environment_map(value: Option<&yaml_serde::Value>) -> BTreeMap<String, String> {
+    let scalar = |value: &yaml_serde::Value| match value {
+        yaml_serde::Value::String(text) => Some(text.clone()),
+        yaml_serde::Value::Number(number) => Some(number.to_string()),
+        yaml_serde::Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    };
+    match value {
+        Some(yaml_serde::Value::Mapping(map)) => {
+            map.iter().filter_map(|(key, value)| Some((key.as_str()?.to_owned(), scalar(value)?))).collect()
+        }
+        Some(yaml_serde::Value::Sequence(list)) => list
+            .iter()
+            .filter_map(|item| item.as_str()?.split_once('='))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
+        _ => BTreeMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_variables_and_leaves_dollars() {
+        let names = |text: &str| variables(text).into_iter().map(|v| (v.name.clone(), v.is_required())).collect::<Vec<_>>();
+        assert_eq!(names("$A ${B} ${C:-d} ${D:?no} $$E ${F-${G}}"), [
+            ("A".into(), true), ("B".into(), true), ("C".into(), false), ("D".into(), true), ("F".into(), false), ("G".into(), true),
+        ]);
+        assert_eq!(names("100$ $1 $"), []);
+    }
+
+    #[test]
+    fn expands_as_compose_does() {
+        let environment = Environment::from([("A".into(), "1".into()), ("E".into(), String::new())]);
+        assert_eq!(expand("$A ${A} ${E:-x} ${E-x} ${N:-${A}} ${A:+y}${N:+y} $$A", &environment), "1 1 x  1 y $A");
+    }
+}

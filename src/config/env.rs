@@ -1,0 +1,94 @@
+//! `${NAME}` and the environment it is filled from.
+
+use std::collections::BTreeMap;
+
+use crate::error::Result;
+
+use super::{Source, nearest};
+
+/// The environment of whoever deploys, as values: the library never reads the process's own.
+pub type Environment = BTreeMap<String, String>;
+
+/// Fills `${NAME}` and `${NAME:-default}`; `$${` stands for a literal `${`. Names of the variables that
+/// were filled in are added to `used`.
+///
+/// An undefined name without a default is an error with its place.
+pub fn fill(source: Source<'_>, text: &str, environment: &Environment, used: &mut Vec<String>) -> Result<String> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        if rest[..at].ends_with('$') {
+            filled.push_str(&rest[..at - 1]);
+            filled.push_str("${");
+            rest = &rest[at + 2..];
+            continue;
+        }
+        filled.push_str(&rest[..at]);
+        let body = &rest[at + 2..];
+        let Some(end) = body.find('}') else {
+            return Err(source.error_near(&rest[at..], "`${` without its `}`"));
+        };
+        let inner = &body[..end];
+        let (name, default) = match inner.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (inner, None),
+        };
+        let whole = &rest[at..at + 2 + end + 1];
+        if !is_name(name) {
+            return Err(source
+                .error_near(whole, format!("`{whole}` names no variable"))
+                .hint("write ${NAME} or ${NAME:-default}; $${ stands for a literal ${"));
+        }
+        match (environment.get(name), default) {
+            (Some(value), _) if !(value.is_empty() && default.is_some()) => {
+                used.push(name.to_owned());
+                filled.push_str(value);
+            }
+            (_, Some(default)) => filled.push_str(default),
+            (_, None) => {
+                let mut error = source.error_near(whole, format!("`{name}` is not set in the environment"));
+                if let Some(near) = nearest(name, environment.keys().map(String::as_str)) {
+                    error = error.hint(format!("`{near}` is set; was that meant?"));
+                }
+                return Err(error.hint(format!("set it where estiba runs, or give a default: ${{{name}:-value}}")));
+            }
+        }
+        rest = &body[end + 1..];
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+/// Is this a name that a shell would take for a variable?
+pub fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(text: &str) -> Result<String> {
+        let environment = Environment::from([("NAME".into(), "v$a}l".into()), ("EMPTY".into(), String::new())]);
+        fill(Source { name: "f", text }, text, &environment, &mut Vec::new())
+    }
+
+    #[test]
+    fn fills_values_defaults_and_escapes() {
+        assert_eq!(filled("a ${NAME} b").unwrap(), "a v$a}l b");
+        assert_eq!(filled("${OTHER:-x}${EMPTY:-y}[${EMPTY}]").unwrap(), "xy[]");
+        assert_eq!(filled("$${NAME} $NAME $").unwrap(), "${NAME} $NAME $");
+    }
+
+    #[test]
+    fn an_undefined_name_is_an_error_with_its_place_and_the_nearest_name() {
+        let error = filled("x\n  ${NAMES}").unwrap_err();
+        assert!(error.message.contains("f:2:3"), "{error}");
+        assert!(error.hints[0].contains("`NAME` is set"), "{error}");
+        assert!(filled("${NAME").is_err());
+        assert!(filled("${}").is_err());
+        assert!(filled("${a b}").is_err());
+    }
+}

@@ -1,0 +1,257 @@
+//! Reads deploy.toml: `${NAME}` filled in, keys checked against the schema, values against their types.
+
+use std::ops::Range;
+
+use serde_json::Value as Json;
+use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+
+use crate::error::{Error, Result};
+
+use super::{Config, Environment, Source, env, nearest, shape};
+
+/// A deploy.toml that was read, with its own text for later errors.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// Its path as the user knows it.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl Loaded {
+    /// The text with its name, to point at places in it.
+    pub fn source(&self) -> Source<'_> {
+        Source { name: &self.name, text: &self.text }
+    }
+}
+
+/// Reads the text of deploy.toml.
+///
+/// Every failure is an input error (exit 2) with file, line, column and the offending line.
+pub fn load(name: &str, text: &str, environment: &Environment) -> Result<Loaded> {
+    let config = parse(Source { name, text }, environment)?;
+    Ok(Loaded { config, name: name.to_owned(), text: text.to_owned() })
+}
+
+/// The same, for the configuration alone.
+pub fn parse(source: Source<'_>, environment: &Environment) -> Result<Config> {
+    let document = DeTable::parse(source.text).map_err(|error| toml_error(source, &error))?;
+    let schema = shape::schema();
+    check_keys(source, document.get_ref(), &schema, &schema, "")?;
+    let mut config: Config = toml::from_str(source.text).map_err(|error| toml_error(source, &error))?;
+    fill_values(source, &mut config, environment)?;
+    check_values(source, &config)?;
+    Ok(config)
+}
+
+fn toml_error(source: Source<'_>, error: &toml::de::Error) -> Error {
+    let span: Range<usize> = error.span().unwrap_or(0..0);
+    let found = source.error(span, error.message());
+    match error.message() {
+        message if message.contains("missing field `project`") || message.contains("missing field `name`") => {
+            found.hint("a deploy.toml begins with [project] and name = \"…\"")
+        }
+        message if message.contains("missing field `hosts`") => found.hint("a target needs hosts = [\"user@host\"]"),
+        _ => found,
+    }
+}
+
+/// Walks document and schema side by side; the first unknown key is the error.
+fn check_keys(source: Source<'_>, table: &DeTable<'_>, schema: &Json, root: &Json, at: &str) -> Result<()> {
+    let schema = follow(schema, root);
+    let known = schema.get("properties").and_then(Json::as_object);
+    let any = schema.get("additionalProperties").filter(|value| value.is_object());
+    for (key, value) in table {
+        let name: &str = key.get_ref();
+        let next = known.and_then(|known| known.get(name)).or(any);
+        let Some(next) = next else {
+            let place = if at.is_empty() { String::from("at the top") } else { format!("in [{at}]") };
+            let mut error = source.error(key.span(), format!("unknown key `{name}` {place}"));
+            let names: Vec<&str> = known.map(|known| known.keys().map(String::as_str).collect()).unwrap_or_default();
+            if let Some(near) = nearest(name, names.iter().copied()) {
+                error = error.hint(format!("did you mean `{near}`?"));
+            } else if let Some(home) = home_of(name, root) {
+                error = error.hint(format!("`{name}` belongs in [{home}]"));
+            } else {
+                error = error.hint(format!("known keys {place}: {}", names.join(", ")));
+            }
+            return Err(error);
+        };
+        let path = if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
+        check_value(source, value, next, root, &path)?;
+    }
+    Ok(())
+}
+
+fn check_value(source: Source<'_>, value: &Spanned<DeValue<'_>>, schema: &Json, root: &Json, at: &str) -> Result<()> {
+    let schema = follow(schema, root);
+    match value.get_ref() {
+        DeValue::Table(table) if schema.get("properties").is_some() || schema.get("additionalProperties").is_some() => {
+            check_keys(source, table, schema, root, at)
+        }
+        other if schema.get("properties").is_some() && !matches!(other, DeValue::Table(_)) => {
+            Err(source.error(value.span(), format!("`{at}` is a section: write [{at}] and its keys below it")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The schema behind `$ref` and behind the `null` of an optional one.
+fn follow<'a>(schema: &'a Json, root: &'a Json) -> &'a Json {
+    let mut schema = schema;
+    for _ in 0..8 {
+        if let Some(path) = schema.get("$ref").and_then(Json::as_str) {
+            schema = root.pointer(path.trim_start_matches('#')).unwrap_or(&Json::Null);
+        } else if let Some(choice) = schema.get("anyOf").and_then(Json::as_array) {
+            let some = choice.iter().find(|one| one.get("type").and_then(Json::as_str) != Some("null"));
+            schema = some.unwrap_or(&Json::Null);
+        } else {
+            break;
+        }
+    }
+    schema
+}
+
+/// The section that knows this key, for a key that stands in the wrong one.
+fn home_of(name: &str, root: &Json) -> Option<String> {
+    let sections = root.get("properties")?.as_object()?;
+    for (section, schema) in sections {
+        let known = follow(schema, root).get("properties").and_then(Json::as_object);
+        if known.is_some_and(|known| known.contains_key(name)) {
+            return Some(section.clone());
+        }
+    }
+    None
+}
+
+/// Fills `${NAME}` in every value that may hold one.
+fn fill_values(source: Source<'_>, config: &mut Config, environment: &Environment) -> Result<()> {
+    let mut used = Vec::new();
+    let mut one = |value: &mut String| -> Result<()> {
+        *value = env::fill(source, value, environment, &mut used)?;
+        Ok(())
+    };
+    for target in config.target.values_mut() {
+        target.hosts.iter_mut().try_for_each(&mut one)?;
+        target.host_keys.iter_mut().try_for_each(&mut one)?;
+        let places = [&mut target.identity, &mut target.root, &mut target.url, &mut target.env_file];
+        places.into_iter().flatten().try_for_each(&mut one)?;
+    }
+    Ok(())
+}
+
+fn check_values(source: Source<'_>, config: &Config) -> Result<()> {
+    let name = &config.project.name;
+    check_project_name(source, name, "project.name")?;
+    if let Some(name) = &config.project.compose_project {
+        check_project_name(source, name, "compose-project")?;
+    }
+    for (target, section) in &config.target {
+        if section.hosts.is_empty() {
+            return Err(source
+                .error_near("hosts", format!("target `{target}` has no host"))
+                .hint("hosts = [\"user@host\"]"));
+        }
+        if section.root.as_deref().is_some_and(|root| !is_safe_root(root)) {
+            let root = section.root.as_deref().unwrap_or_default();
+            return Err(source
+                .error_near(root, format!("the root `{root}` is not an absolute path of plain characters"))
+                .hint("letters, digits and ._-/ only, two folders deep at least or not below a system folder: /srv/name"));
+        }
+    }
+    let rollout = &config.rollout;
+    if let Some(rate) = rollout.max_error_rate.filter(|rate| !(0.0..=1.0).contains(rate)) {
+        return Err(source.error_near("max-error-rate", format!("max-error-rate is {rate}; it is a share from 0 to 1")));
+    }
+    if let Some(keep) = rollout.keep_releases.filter(|keep| *keep < 2) {
+        return Err(source
+            .error_near("keep-releases", format!("keep-releases is {keep}; without a previous release there is no way back"))
+            .hint("2 at least"));
+    }
+    if config.app.port == Some(0) {
+        return Err(source.error_near("port", "port 0 is no port"));
+    }
+    if let Some(path) = config.health.path.as_deref().filter(|path| !is_request_path(path)) {
+        return Err(source
+            .error_near(path, format!("health.path `{path}` is not the path of a request"))
+            .hint("it begins with / and has no space in it"));
+    }
+    if let Some(status) = config.health.expect_status.filter(|status| !(100..600).contains(status)) {
+        return Err(source.error_near("expect-status", format!("expect-status {status} is no HTTP status")));
+    }
+    if let Some(engine) = config.database.engine.as_deref().filter(|engine| *engine != "postgres") {
+        return Err(source
+            .error_near(engine, format!("the database engine `{engine}` is not known"))
+            .hint("this version knows `postgres`"));
+    }
+    Ok(())
+}
+
+fn check_project_name(source: Source<'_>, name: &str, key: &str) -> Result<()> {
+    let good = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+        && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        && name.len() <= 63;
+    if good {
+        return Ok(());
+    }
+    Err(source
+        .error_near(&format!("\"{name}\""), format!("{key} `{name}` is not a name that Docker and Compose take"))
+        .hint("lower-case letters, digits, - and _, beginning with a letter or digit, 63 at most"))
+}
+
+fn is_safe_root(root: &str) -> bool {
+    const SYSTEM: [&str; 14] = [
+        "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/opt", "/proc", "/root", "/srv", "/sys", "/usr", "/var",
+    ];
+    let plain = root.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
+    root.starts_with('/') && plain && !root.contains("/..") && !SYSTEM.contains(&root.trim_end_matches('/')) && root.len() > 2
+}
+
+fn is_request_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && !b"'\"\\|&;<>`$".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        load("deploy.toml", text, &Environment::new()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_has_its_place_and_the_nearest_known_one() {
+        let text = "[project]\nname = \"x\"\n[rollout]\nstrategi = \"recreate\"\n";
+        insta::assert_snapshot!(error(text), @r#"
+        unknown key `strategi` in [rollout]
+         --> deploy.toml:4:1
+          |
+        4 | strategi = "recreate"
+          | ^^^^^^^^
+          hint: did you mean `strategy`?
+        "#);
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_section_is_told_its_home() {
+        assert!(error("[project]\nname = \"x\"\nkeep-releases = 3\n").contains("belongs in [rollout]"));
+    }
+
+    #[test]
+    fn a_wrong_type_has_its_place() {
+        let said = error("[project]\nname = \"x\"\n[app]\nport = \"eight\"\n");
+        assert!(said.contains("deploy.toml:4:8"), "{said}");
+    }
+
+    #[test]
+    fn values_are_checked() {
+        assert!(error("[project]\nname = \"Big Name\"\n").contains("deploy.toml:2:8"));
+        assert!(error("[project]\nname = \"x\"\n[target.a]\nhosts = [\"h\"]\nroot = \"/etc\"\n").contains("root"));
+        assert!(error("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@${NOPE}\"]\n").contains("`NOPE` is not set"));
+        assert!(error("project = 3\n").contains("is a section"));
+        assert!(error("").contains("missing field `project`"));
+    }
+}

@@ -1,0 +1,21 @@
+//! deploy.toml: its shape, loading with places in errors, and what conventions fill in.
+
+mod duration;
+mod env;
+mod load;
+mod nearest;
+mod project;
+mod resolve;
+mod shape;
+mod source;
+mod words;
+
+pub use duration::Seconds;
+pub use env::{Environment, fill};
+pub use load::{Loaded, load, parse};
+pub use nearest::nearest;
+pub use project::{Project, read_limited};
+pub use resolve::{App, Database, Health, Image, Origin, Proxy, Resolved, Rollout, Setting, Target, resolve};
+pub use shape::{Backup, Config, ImageSource, Strategy, schema};
+pub use source::Source;
+pub use words::{join as shell_words, split as command_words};

@@ -1,0 +1,565 @@
+//! What a deploy.toml comes to once conventions have filled in what it leaves out. Beside each value
+//! stands where it came from; what is ambiguous is an error that names the candidates.
+
+use std::fmt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::compose::{ComposeFile, Service};
+use crate::error::{Error, Result};
+
+use super::shape::{Backup, ImageSource, Strategy, TargetSection};
+use super::{Project, Seconds, nearest};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// deploy.toml says so.
+    File,
+    /// The product's default.
+    Default,
+    /// A convention, in words.
+    Found(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => f.write_str("deploy.toml"),
+            Self::Default => f.write_str("default"),
+            Self::Found(how) => f.write_str(how),
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+impl<T> Setting<T> {
+    fn or_default(value: Option<T>, default: T) -> Self {
+        match value {
+            Some(value) => Self { value, origin: Origin::File },
+            None => Self { value: default, origin: Origin::Default },
+        }
+    }
+
+    fn or_found(value: Option<T>, found: impl FnOnce() -> Result<(T, String)>) -> Result<Self> {
+        Ok(match value {
+            Some(value) => Self { value, origin: Origin::File },
+            None => {
+                let (value, how) = found()?;
+                Self { value, origin: Origin::Found(how) }
+            }
+        })
+    }
+}
+
+/// The whole of what a deploy needs to know, for one target.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The project's name.
+    pub project: String,
+    /// The Compose project on the server.
+    pub compose_project: Setting<String>,
+    /// The target.
+    pub target: Target,
+    /// The Compose file's path, from the project's folder.
+    pub compose_path: Setting<Utf8PathBuf>,
+    /// The Compose file.
+    pub compose: ComposeFile,
+    /// Folders that outlive releases, relative to the Compose file.
+    pub shared: Setting<Vec<String>>,
+    /// The application.
+    pub app: App,
+    /// Its image.
+    pub image: Image,
+    /// The proxy.
+    pub proxy: Proxy,
+    /// Health.
+    pub health: Health,
+    /// Rollout.
+    pub rollout: Rollout,
+    /// The database, where the stack has one.
+    pub database: Option<Database>,
+}
+
+/// `[target.NAME]`, resolved.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// `user@host[:port]` each.
+    pub hosts: Vec<String>,
+    /// Fingerprints, known_hosts lines or files.
+    pub host_keys: Setting<Vec<String>>,
+    /// The private key's file, where one is named.
+    pub identity: Option<String>,
+    /// The folder on the server.
+    pub root: Setting<String>,
+    /// The site's address.
+    pub url: Option<String>,
+    /// The env file's template, from the project's folder; `None` where there is none.
+    pub env_file: Setting<Option<Utf8PathBuf>>,
+}
+
+/// `[app]`, resolved.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The service that runs blue and green.
+    pub service: Setting<String>,
+    /// Its port.
+    pub port: Setting<u16>,
+    /// The services that follow it.
+    pub workers: Setting<Vec<String>>,
+    /// May two versions of a worker run at once?
+    pub overlap: Setting<bool>,
+    /// The migrate command; empty for none.
+    pub migrate: Setting<String>,
+    /// The command that collects static files; empty for none.
+    pub collect_static: Setting<String>,
+}
+
+/// `[image]`, resolved.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Its name without a tag.
+    pub name: Setting<String>,
+    /// How it gets to the server.
+    pub source: Setting<ImageSource>,
+    /// The build context, from the project's folder.
+    pub context: Setting<Utf8PathBuf>,
+    /// The Dockerfile, from the context.
+    pub dockerfile: Setting<String>,
+    /// The build's stage, where the Compose file names one.
+    pub build_target: Option<String>,
+}
+
+/// `[proxy]`, resolved.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// Its service.
+    pub service: Setting<String>,
+    /// The folder of its configuration, from the Compose file's folder.
+    pub config: Setting<String>,
+    /// The longest wait for requests in flight.
+    pub drain_timeout: Setting<Seconds>,
+}
+
+/// `[health]`, resolved.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// The path.
+    pub path: Setting<String>,
+    /// The status of a healthy answer.
+    pub expect_status: Setting<u16>,
+    /// Time between two looks.
+    pub interval: Setting<Seconds>,
+    /// When a release that is not healthy has failed.
+    pub timeout: Setting<Seconds>,
+    /// The Host header.
+    pub host: Setting<String>,
+}
+
+/// `[rollout]`, resolved.
+#[derive(Debug, Clone)]
+pub struct Rollout {
+    /// Blue-green or recreate.
+    pub strategy: Setting<Strategy>,
+    /// How long a new release is watched.
+    pub observe: Setting<Seconds>,
+    /// Below this many requests nothing is known.
+    pub min_requests: Setting<u32>,
+    /// The share of requests that may fail.
+    pub max_error_rate: Setting<f64>,
+    /// Releases kept.
+    pub keep_releases: Setting<u32>,
+}
+
+/// `[database]`, resolved.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Its service.
+    pub service: Setting<String>,
+    /// The database's name.
+    pub name: Setting<String>,
+    /// The database's user.
+    pub user: Setting<String>,
+    /// When it is backed up.
+    pub backup: Setting<Backup>,
+}
+
+/// Resolves deploy.toml for the target of that name, or for the only one.
+///
+/// Errors are input errors: an unknown target, a missing Compose file, an ambiguous service.
+pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
+    let config = &project.loaded.config;
+    let (target_name, section) = choose_target(project, target)?;
+    let compose_path = Setting::or_found(config.stack.compose.as_deref().map(Utf8PathBuf::from), || {
+        let found = ComposeFile::find(&project.folder).ok_or_else(|| {
+            Error::input(format!("there is no Compose file in {}", shown(&project.folder)))
+                .hint("name it: [stack] compose = \"…\"")
+        })?;
+        Ok((found, "the Compose file beside deploy.toml".into()))
+    })?;
+    let compose = ComposeFile::open(&project.path(&compose_path.value))?;
+    let base = compose_path.value.parent().unwrap_or(Utf8Path::new("")).to_owned();
+    let proxy = resolve_proxy(project, &compose)?;
+    let app_service = resolve_app_service(project, &compose, &proxy.service.value)?;
+    let service = named(project, &compose, &app_service.value, "[app] service")?;
+    let shared = resolve_shared(project, &compose, service, &proxy, &base);
+    let image = resolve_image(project, service, &base)?;
+    let app = resolve_app(project, &compose, app_service.clone(), &image, &shared.value)?;
+    let target = resolve_target(project, &target_name, section)?;
+    Ok(Resolved {
+        project: config.project.name.clone(),
+        compose_project: Setting::or_found(config.project.compose_project.clone(), || {
+            Ok((config.project.name.clone(), "the project's name".into()))
+        })?,
+        shared,
+        health: resolve_health(project, service, &target)?,
+        database: resolve_database(project, &compose)?,
+        rollout: resolve_rollout(project),
+        app,
+        image,
+        proxy,
+        target,
+        compose_path,
+        compose,
+    })
+}
+
+fn shown(folder: &Utf8Path) -> &str {
+    if folder.as_str().is_empty() || folder == "." { "this folder" } else { folder.as_str() }
+}
+
+fn choose_target<'a>(project: &'a Project, target: Option<&str>) -> Result<(String, &'a TargetSection)> {
+    let targets = &project.loaded.config.target;
+    let names = || targets.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match target {
+        Some(name) => match targets.get_key_value(name) {
+            Some((name, section)) => Ok((name.clone(), section)),
+            None => {
+                let error = Error::input(format!("{} has no target `{name}`", project.loaded.name));
+                Err(match nearest(name, targets.keys().map(String::as_str)) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error.hint(format!("its targets: {}", names())),
+                })
+            }
+        },
+        None if targets.len() == 1 => {
+            let (name, section) = targets.iter().next().expect("one target");
+            Ok((name.clone(), section))
+        }
+        None if targets.is_empty() => Err(Error::input(format!("{} has no target", project.loaded.name))
+            .hint("[target.production]\n        hosts = [\"user@host\"]\n        host-keys = [\"SHA256:…\"]")),
+        None => Err(Error::input("which target?").hint(format!("name one of {}", names()))),
+    }
+}
+
+fn resolve_target(project: &Project, name: &str, section: &TargetSection) -> Result<Target> {
+    for host in &section.hosts {
+        let (user, address) = host.split_once('@').unwrap_or(("", host));
+        if user.is_empty() || address.is_empty() || host.contains(char::is_whitespace) {
+            return Err(project
+                .loaded
+                .source()
+                .error_near(host, format!("`{host}` is not user@host or user@host:port")));
+        }
+    }
+    let env_file = Setting::or_found(section.env_file.clone().map(|file| Some(Utf8PathBuf::from(file))), || {
+        find_env_file(project, name)
+    })?;
+    if let Some(path) = env_file.value.as_deref().filter(|path| !project.path(path).is_file()) {
+        return Err(project.loaded.source().error_near(path.as_str(), format!("the env file {path} does not exist")));
+    }
+    Ok(Target {
+        name: name.to_owned(),
+        hosts: section.hosts.clone(),
+        host_keys: match section.host_keys.as_slice() {
+            [] => Setting { value: vec!["~/.ssh/known_hosts".into()], origin: Origin::Default },
+            keys => Setting { value: keys.to_vec(), origin: Origin::File },
+        },
+        identity: section.identity.clone(),
+        root: Setting::or_found(section.root.clone(), || {
+            Ok((format!("/srv/{}", project.loaded.config.project.name), "/srv/ and the project's name".into()))
+        })?,
+        url: section.url.clone(),
+        env_file,
+    })
+}
+
+fn find_env_file(project: &Project, target: &str) -> Result<(Option<Utf8PathBuf>, String)> {
+    let own = format!(".env.{target}");
+    if project.path(&own).is_file() {
+        return Ok((Some(own.into()), "the target's name".into()));
+    }
+    if project.path(".env").is_file() {
+        return Ok((Some(".env".into()), "Compose's own env file".into()));
+    }
+    let mut candidates: Vec<String> = project
+        .folder
+        .read_dir_utf8()
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_owned())
+        .filter(|name| name.starts_with(".env."))
+        .filter(|name| ![".example", ".sample", ".template", ".dist", ".test"].iter().any(|end| name.ends_with(end)))
+        .collect();
+    candidates.sort();
+    match candidates.as_slice() {
+        [] => Ok((None, "there is no env file".into())),
+        [one] => Ok((Some(one.into()), "the only env file".into())),
+        several => Err(Error::input(format!("which env file does target `{target}` use? {}", several.join(", ")))
+            .hint(format!("[target.{target}] env-file = \"{}\"", several[0]))),
+    }
+}
+
+fn named<'a>(project: &Project, compose: &'a ComposeFile, name: &str, key: &str) -> Result<Service<'a>> {
+    compose.service(name).ok_or_else(|| {
+        let message = format!("{key}: {} has no service `{name}`", compose.name);
+        let error = project.loaded.source().error_near(&format!("\"{name}\""), message);
+        match nearest(name, compose.services().map(|service| service.name)) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error,
+        }
+    })
+}
+
+/// The only candidate, or an error that names them.
+fn only<'a>(what: &str, key: &str, compose: &ComposeFile, candidates: &[Service<'a>], none: &str) -> Result<Service<'a>> {
+    match candidates {
+        [one] => Ok(*one),
+        [] => Err(Error::input(format!("{}: {none}", compose.name)).hint(format!("name it: {key} = \"…\""))),
+        several => {
+            let names: Vec<&str> = several.iter().map(|service| service.name).collect();
+            Err(Error::input(format!("{}: which service is {what}? {}", compose.name, names.join(", ")))
+                .hint(format!("name it: {key} = \"{}\"", names[0])))
+        }
+    }
+}
+
+fn resolve_proxy(project: &Project, compose: &ComposeFile) -> Result<Proxy> {
+    let section = &project.loaded.config.proxy;
+    let service = Setting::or_found(section.service.clone(), || {
+        let candidates: Vec<_> =
+            compose.services().filter(|service| service.runs_image("nginx") && service.starts_by_default()).collect();
+        let found = only("the proxy", "[proxy] service", compose, &candidates, "no service has an nginx image")?;
+        Ok((found.name.to_owned(), "the service with an nginx image".into()))
+    })?;
+    let found = named(project, compose, &service.value, "[proxy] service")?;
+    let config = Setting::or_found(section.config.clone(), || {
+        let mount = found.mounts().find(|mount| mount.target.trim_end_matches('/') == "/etc/nginx/conf.d");
+        let folder = mount.as_ref().and_then(|mount| mount.relative_source()).map(str::to_owned);
+        let folder = folder.ok_or_else(|| {
+            compose
+                .source()
+                .error_near(&format!("{}:", found.name), format!("the proxy `{}` mounts no folder at /etc/nginx/conf.d", found.name))
+                .hint("put its configuration into a folder and mount that: ./nginx:/etc/nginx/conf.d:ro")
+        })?;
+        Ok((folder, "the folder mounted at /etc/nginx/conf.d".into()))
+    })?;
+    Ok(Proxy { service, config, drain_timeout: Setting::or_default(section.drain_timeout, Seconds(60)) })
+}
+
+fn resolve_app_service(project: &Project, compose: &ComposeFile, proxy: &str) -> Result<Setting<String>> {
+    Setting::or_found(project.loaded.config.app.service.clone(), || {
+        let built: Vec<_> = compose.services().filter(|s| s.build().is_some() && s.starts_by_default() && s.name != proxy).collect();
+        if let [one] = built.as_slice() {
+            return Ok((one.name.to_owned(), "the service that is built".into()));
+        }
+        // Several services of one build: the one that answers requests is the app.
+        let front = compose.service(proxy).map(|proxy| proxy.depends_on()).unwrap_or_default();
+        let answering: Vec<_> = built
+            .iter()
+            .filter(|service| front.contains(&service.name) || service.port().is_some() || service.health_url().is_some())
+            .copied()
+            .collect();
+        let candidates = if answering.is_empty() { &built } else { &answering };
+        let found = only("the app", "[app] service", compose, candidates, "no service is built")?;
+        Ok((found.name.to_owned(), "the built service that answers requests".into()))
+    })
+}
+
+fn resolve_shared(
+    project: &Project,
+    compose: &ComposeFile,
+    app: Service<'_>,
+    proxy: &Proxy,
+    base: &Utf8Path,
+) -> Setting<Vec<String>> {
+    if let Some(shared) = &project.loaded.config.stack.shared {
+        let shared = shared.iter().map(|folder| folder.trim_start_matches("./").trim_end_matches('/').to_owned()).collect();
+        return Setting { value: shared, origin: Origin::File };
+    }
+    let relative = |service: Service<'_>| -> Vec<String> {
+        service.mounts().filter_map(|mount| mount.relative_source().map(str::to_owned)).collect()
+    };
+    let read_by_proxy = compose.service(&proxy.service.value).map(relative).unwrap_or_default();
+    let found = relative(app)
+        .into_iter()
+        .filter(|folder| read_by_proxy.contains(folder) && *folder != proxy.config.value)
+        .filter(|folder| !project.path(base.join(folder)).is_file())
+        .collect();
+    Setting { value: found, origin: Origin::Found("the folders that the app and the proxy both mount".into()) }
+}
+
+fn resolve_image(project: &Project, app: Service<'_>, base: &Utf8Path) -> Result<Image> {
+    let section = &project.loaded.config.image;
+    let build = app.build();
+    let context = Setting::or_found(section.context.as_ref().map(Utf8PathBuf::from), || match &build {
+        Some((context, _, _)) => Ok((base.join(context), format!("the build of `{}`", app.name))),
+        None => Ok((base.to_owned(), "the Compose file's folder".into())),
+    })?;
+    if !project.path(&context.value).is_dir() {
+        return Err(Error::input(format!("the build context {} is not a folder", project.path(&context.value))));
+    }
+    let dockerfile = Setting::or_found(section.dockerfile.clone(), || {
+        Ok(match build.as_ref().and_then(|(_, dockerfile, _)| dockerfile.clone()) {
+            Some(dockerfile) => (dockerfile, format!("the build of `{}`", app.name)),
+            None => ("Dockerfile".into(), "Docker's own default".into()),
+        })
+    })?;
+    let path = project.path(&context.value).join(&dockerfile.value);
+    if !path.is_file() {
+        return Err(Error::input(format!("there is no Dockerfile at {path}")).hint("name it: [image] dockerfile = \"…\""));
+    }
+    Ok(Image {
+        name: Setting::or_found(section.name.clone(), || Ok((project.loaded.config.project.name.clone(), "the project's name".into())))?,
+        source: Setting::or_default(section.source, ImageSource::default()),
+        build_target: build.and_then(|(_, _, target)| target),
+        context,
+        dockerfile,
+    })
+}
+
+fn resolve_app(
+    project: &Project,
+    compose: &ComposeFile,
+    service: Setting<String>,
+    image: &Image,
+    shared: &[String],
+) -> Result<App> {
+    let section = &project.loaded.config.app;
+    let app = named(project, compose, &service.value, "[app] service")?;
+    for worker in section.workers.iter().flatten() {
+        named(project, compose, worker, "[app] workers")?;
+    }
+    let workers = Setting::or_found(section.workers.clone(), || {
+        let same_build = |other: &Service<'_>| app.build().is_some() && other.build() == app.build();
+        let same_image = |other: &Service<'_>| app.image().is_some() && other.image() == app.image();
+        let found = compose
+            .services()
+            .filter(|other| other.name != app.name && other.starts_by_default() && (same_build(other) || same_image(other)));
+        Ok((found.map(|other| other.name.to_owned()).collect(), "the other services of the same build".into()))
+    })?;
+    let port = Setting::or_found(section.port, || {
+        let health = app.health_url().and_then(|url| url.port);
+        Ok(match (app.port(), health) {
+            (Some(port), _) => (port, format!("the ports of `{}`", app.name)),
+            (None, Some(port)) => (port, format!("the healthcheck of `{}`", app.name)),
+            (None, None) => (8000, "gunicorn's own default".into()),
+        })
+    })?;
+    let django = project.path(&image.context.value).join("manage.py").is_file();
+    let convention = |command: &str, there: bool| {
+        if there {
+            (command.to_owned(), String::from("manage.py beside the Dockerfile"))
+        } else {
+            (String::new(), String::from("none is known"))
+        }
+    };
+    let has_static = shared.iter().any(|folder| folder.rsplit('/').next().is_some_and(|name| name.starts_with("static")));
+    let app = App {
+        port,
+        workers,
+        overlap: Setting::or_default(section.overlap, false),
+        migrate: Setting::or_found(section.migrate.clone(), || Ok(convention("python manage.py migrate --noinput", django)))?,
+        collect_static: Setting::or_found(section.collect_static.clone(), || {
+            Ok(convention("python manage.py collectstatic --noinput", django && has_static))
+        })?,
+        service,
+    };
+    for (key, command) in [("migrate", &app.migrate.value), ("collect-static", &app.collect_static.value)] {
+        if super::command_words(command).is_none() {
+            return Err(project.loaded.source().error_near(command, format!("the quotes of [app] {key} do not match")));
+        }
+    }
+    Ok(app)
+}
+
+fn resolve_health(project: &Project, app: Service<'_>, target: &Target) -> Result<Health> {
+    let section = &project.loaded.config.health;
+    let host = Setting::or_found(section.host.clone(), || {
+        let host = target.url.as_deref().and_then(host_of);
+        Ok(match host {
+            Some(host) => (host.to_owned(), "the target's url".into()),
+            None => ("localhost".into(), "no url is set".into()),
+        })
+    })?;
+    Ok(Health {
+        path: Setting::or_found(section.path.clone(), || {
+            Ok(match app.health_url() {
+                Some(url) => (url.path, format!("the healthcheck of `{}`", app.name)),
+                None => ("/".into(), format!("`{}` has no healthcheck with an address", app.name)),
+            })
+        })?,
+        expect_status: Setting::or_default(section.expect_status, 200),
+        interval: Setting::or_default(section.interval, Seconds(1)),
+        timeout: Setting::or_default(section.timeout, Seconds(60)),
+        host,
+    })
+}
+
+fn host_of(url: &str) -> Option<&str> {
+    let rest = url.split_once("://")?.1;
+    rest.split(['/', '?', '#']).next()?.split(':').next().filter(|host| !host.is_empty())
+}
+
+fn resolve_rollout(project: &Project) -> Rollout {
+    let section = &project.loaded.config.rollout;
+    Rollout {
+        strategy: Setting::or_default(section.strategy, Strategy::default()),
+        observe: Setting::or_default(section.observe, Seconds(30)),
+        min_requests: Setting::or_default(section.min_requests, 50),
+        max_error_rate: Setting::or_default(section.max_error_rate, 0.01),
+        keep_releases: Setting::or_default(section.keep_releases, 5),
+    }
+}
+
+fn resolve_database(project: &Project, compose: &ComposeFile) -> Result<Option<Database>> {
+    let section = &project.loaded.config.database;
+    let candidates: Vec<_> = compose
+        .services()
+        .filter(|service| (service.runs_image("postgres") || service.runs_image("postgis")) && service.starts_by_default())
+        .filter(|service| !service.runs_image("backup") && !service.runs_image("exporter"))
+        .collect();
+    if section.service.is_none() && candidates.is_empty() {
+        return Ok(None);
+    }
+    let service = Setting::or_found(section.service.clone(), || {
+        let found = only("the database", "[database] service", compose, &candidates, "no service has a postgres image")?;
+        Ok((found.name.to_owned(), "the service with a postgres image".into()))
+    })?;
+    let environment = named(project, compose, &service.value, "[database] service")?.environment();
+    let from = |variable: &str, own: &Option<String>, default: &str| {
+        Setting::or_found(own.clone(), || {
+            Ok(match environment.get(variable) {
+                Some(value) => (value.clone(), format!("{variable} of `{}`", service.value)),
+                None => (default.to_owned(), format!("{variable} is not set on `{}`", service.value)),
+            })
+        })
+    };
+    Ok(Some(Database {
+        user: from("POSTGRES_USER", &section.user, "postgres")?,
+        name: from("POSTGRES_DB", &section.name, "postgres")?,
+        backup: Setting::or_default(section.backup, Backup::default()),
+        service,
+    }))
+}

@@ -1,0 +1,250 @@
+//! The shape of deploy.toml. The documentation of each key here is the one source of the schema that
+//! `estiba config schema` prints and of the reference in `docs/`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Seconds;
+
+/// deploy.toml: what to deploy, and where to.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Config {
+    /// The project itself.
+    pub project: ProjectSection,
+    /// The places to deploy to, by name. A lone target needs no name on the command line.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub target: BTreeMap<String, TargetSection>,
+    /// The Compose stack.
+    #[serde(default)]
+    pub stack: StackSection,
+    /// The application: the service that runs blue and green.
+    #[serde(default)]
+    pub app: AppSection,
+    /// The application's image and how it gets to the server.
+    #[serde(default)]
+    pub image: ImageSection,
+    /// The proxy in front of the application.
+    #[serde(default)]
+    pub proxy: ProxySection,
+    /// What a healthy release answers.
+    #[serde(default)]
+    pub health: HealthSection,
+    /// How a new release takes over.
+    #[serde(default)]
+    pub rollout: RolloutSection,
+    /// The database behind the application.
+    #[serde(default)]
+    pub database: DatabaseSection,
+}
+
+/// `[project]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ProjectSection {
+    /// The project's name: lower-case letters, digits, `-` and `_`, beginning with a letter or digit.
+    pub name: String,
+    /// The Compose project on the server. Only to take over a stack that runs already, with its
+    /// volumes. Default: the project's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compose_project: Option<String>,
+}
+
+/// `[target.NAME]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TargetSection {
+    /// `user@host[:port]`; several are a fleet of identical servers.
+    pub hosts: Vec<String>,
+    /// SHA-256 fingerprints (`SHA256:…`), whole known_hosts lines, or the path of a known_hosts file.
+    /// Default: `~/.ssh/known_hosts`. The host key is always verified.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_keys: Vec<String>,
+    /// The private key's file. Default: the key itself in `ESTIBA_SSH_KEY`, else the SSH agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// The folder on the server. Default: `/srv/<project>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    /// The site's address as its users type it. Its host name is the Host header of health checks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Template of the env file; `${NAME}` comes from the environment. Default: `.env.<target>`, else
+    /// `.env`, else the only `.env.*` there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env_file: Option<String>,
+}
+
+/// `[stack]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct StackSection {
+    /// The team's own Compose file. Default: the first of `compose.yml`, `compose.yaml`,
+    /// `docker-compose.yml`, `docker-compose.yaml`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compose: Option<String>,
+    /// Folders that outlive releases. Default: the folders mounted both by the app and the proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Vec<String>>,
+}
+
+/// `[app]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AppSection {
+    /// The service that runs blue and green. Default: the one that is built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The TCP port it listens on in its container. Default: from `expose`, `ports` or the
+    /// healthcheck's address, else 8000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Services that follow the app. Default: the other services of the same build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<Vec<String>>,
+    /// May old and new workers run side by side? Default: false, so that the old ones stop first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<bool>,
+    /// Command that migrates the database, run in the new image before it starts. Default: Django's,
+    /// where manage.py lies beside the Dockerfile. Empty: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub migrate: Option<String>,
+    /// Command that collects static files. Default: Django's, where manage.py lies beside the
+    /// Dockerfile and a shared folder is called static or staticfiles. Empty: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collect_static: Option<String>,
+}
+
+/// How the image gets to the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageSource {
+    /// Built here, sent over SSH.
+    #[default]
+    Build,
+    /// The build context is sent and built there.
+    Server,
+}
+
+/// `[image]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ImageSection {
+    /// The image's name without a tag. Default: the project's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `build` (default): built here, sent over SSH. `server`: the context is sent and built there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<ImageSource>,
+    /// The build context. Default: the service's `build` in the Compose file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+    /// The Dockerfile, relative to the context. Default: the service's, else `Dockerfile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<String>,
+}
+
+/// `[proxy]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ProxySection {
+    /// The proxy's service. Default: the one with an nginx image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Folder of `*.conf` that the Compose file mounts at `/etc/nginx/conf.d`. Default: that mount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// The longest wait for requests in flight to the old release. Default: 60s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_timeout: Option<Seconds>,
+}
+
+/// `[health]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct HealthSection {
+    /// Path that is asked for. Default: from the app's healthcheck, else `/`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The HTTP status of a healthy answer. Default: 200.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect_status: Option<u16>,
+    /// Time between two looks. Default: 1s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Seconds>,
+    /// A release that is not healthy by then has failed. Default: 60s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Seconds>,
+    /// The Host header of health requests. Default: the host of `url`, else `localhost`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+}
+
+/// How a new release takes over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// The new release starts beside the old one, which stops when the new one has proven itself.
+    #[default]
+    BlueGreen,
+    /// The old release stops before the new one starts: an outage, for apps that cannot run twice.
+    Recreate,
+}
+
+/// `[rollout]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RolloutSection {
+    /// `blue-green` (default) or `recreate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// How long the new release is watched under real traffic before it is committed. Default: 30s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observe: Option<Seconds>,
+    /// Fewer requests than this while it is observed tell nothing of its error rate. Default: 50.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_requests: Option<u32>,
+    /// The share of real requests (0 to 1) that may be answered with an error. Default: 0.01.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_error_rate: Option<f64>,
+    /// Releases kept on the server, the current and the previous one counted (2 at least). Default: 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_releases: Option<u32>,
+}
+
+/// When the database is backed up in a deploy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backup {
+    /// Not at all.
+    #[default]
+    Never,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DatabaseSection {
+    /// The database's service. Default: the one with a postgres image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The database engine: `postgres`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+    /// The database's name. Default: `POSTGRES_DB` of its service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The database's user. Default: `POSTGRES_USER` of its service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// When a backup is taken: `never`, the only value this version knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+}
+
+/// The JSON Schema of deploy.toml.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Config).to_value()
+}

@@ -1,0 +1,137 @@
+//! The build context: which files it has, what they come to, and a tar of them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use sha2::{Digest, Sha256};
+
+use crate::compose::expand;
+use crate::config::{Environment, Image, Project, Resolved, Source, read_limited};
+use crate::error::{Error, Result};
+
+use super::ignore::Ignore;
+
+/// A build context that was looked through.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Its folder.
+    pub folder: Utf8PathBuf,
+    /// The Dockerfile, from the folder.
+    pub dockerfile: String,
+    /// The stage to build, where one is named.
+    pub target: Option<String>,
+    /// The build's arguments.
+    pub arguments: BTreeMap<String, String>,
+    files: Vec<String>,
+    /// The sum of the files' sizes, in bytes.
+    pub size: u64,
+}
+
+impl Context {
+    /// Looks through the context of the resolved image, as its .dockerignore says.
+    pub fn open(project: &Project, resolved: &Resolved, env: &Environment) -> Result<Self> {
+        let Image { context, dockerfile, build_target, .. } = &resolved.image;
+        let folder = project.path(&context.value);
+        let ignore = Self::ignore(&folder, &dockerfile.value)?;
+        let mut found = Vec::new();
+        let mut size = 0;
+        walk(&folder, "", &ignore, &mut |path, length| {
+            size += length;
+            found.push(path);
+        })?;
+        if !found.contains(&dockerfile.value) {
+            found.push(dockerfile.value.clone());
+        }
+        found.sort();
+        let mut values = project.environment.clone();
+        values.extend(env.clone());
+        let arguments = resolved.compose.service(&resolved.app.service.value).map(|app| app.build_args()).unwrap_or_default();
+        let arguments = arguments.into_iter().map(|(name, value)| (name, expand(&value, &values))).collect();
+        Ok(Self { folder, dockerfile: dockerfile.value.clone(), target: build_target.clone(), arguments, files: found, size })
+    }
+
+    fn ignore(folder: &Utf8Path, dockerfile: &str) -> Result<Ignore> {
+        for name in [format!("{dockerfile}.dockerignore"), String::from(".dockerignore")] {
+            let path = folder.join(&name);
+            if path.is_file() {
+                let text = read_limited(&path)?;
+                return Ignore::parse(Source { name: path.as_str(), text: &text });
+            }
+        }
+        Ok(Ignore::default())
+    }
+
+    /// What an image built from it depends on, as a digest: names, modes and contents of the files, the
+    /// Dockerfile's name, stage and arguments.
+    pub fn digest(&self) -> Result<String> {
+        let mut all = Sha256::new();
+        all.update(format!("{}\0{}\0", self.dockerfile, self.target.as_deref().unwrap_or("")));
+        for (name, value) in &self.arguments {
+            all.update(format!("{name}\0{value}\0"));
+        }
+        for path in &self.files {
+            let full = self.folder.join(path);
+            let metadata = fs::symlink_metadata(&full).map_err(|error| cannot_read(&full, &error))?;
+            all.update(format!("{path}\0{:o}\0", metadata.permissions().mode() & 0o111));
+            if metadata.is_symlink() {
+                let target = fs::read_link(&full).map_err(|error| cannot_read(&full, &error))?;
+                all.update(target.to_string_lossy().as_bytes());
+            } else {
+                let mut file = fs::File::open(&full).map_err(|error| cannot_read(&full, &error))?;
+                let mut one = Sha256::new();
+                std::io::copy(&mut file, &mut HashWriter(&mut one)).map_err(|error| cannot_read(&full, &error))?;
+                all.update(one.finalize());
+            }
+        }
+        Ok(all.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Writes a tar of the files, each below `prefix`.
+    pub fn write_tar(&self, prefix: &str, writer: impl Write) -> std::io::Result<()> {
+        let mut archive = tar::Builder::new(writer);
+        archive.follow_symlinks(false);
+        for path in &self.files {
+            archive.append_path_with_name(self.folder.join(path), format!("{prefix}{path}"))?;
+        }
+        archive.into_inner()?.flush()
+    }
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn cannot_read(path: &Utf8Path, error: &std::io::Error) -> Error {
+    Error::input(format!("cannot read {path} of the build context: {error}"))
+}
+
+fn walk(folder: &Utf8Path, below: &str, ignore: &Ignore, see: &mut dyn FnMut(String, u64)) -> Result<()> {
+    let here = folder.join(below);
+    let entries = here.read_dir_utf8().map_err(|error| cannot_read(&here, &error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| cannot_read(&here, &error))?;
+        let path = if below.is_empty() { entry.file_name().to_owned() } else { format!("{below}/{}", entry.file_name()) };
+        let kind = entry.file_type().map_err(|error| cannot_read(entry.path(), &error))?;
+        let out = ignore.leaves_out(&path);
+        if kind.is_dir() {
+            if !out || ignore.has_exceptions() {
+                walk(folder, &path, ignore, see)?;
+            }
+        } else if !out && (kind.is_file() || kind.is_symlink()) {
+            see(path, entry.metadata().map_or(0, |metadata| metadata.len()));
+        }
+    }
+    Ok(())
+}

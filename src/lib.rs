@@ -1,0 +1,13 @@
+//! estiba: deploys that cannot leave a server half-way.
+//!
+//! A library with a thin binary. Each module knows one thing; see `docs/architecture.md`.
+
+pub mod compose;
+pub mod config;
+pub mod error;
+pub mod render;
+pub mod ssh;
+pub mod report;
+pub mod server;
+pub mod image;
+pub mod process;

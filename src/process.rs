@@ -1,0 +1,138 @@
+//! Programs on this machine. The one room that spawns them, `ssh` excepted.
+
+use std::process::Stdio;
+
+use bytes::Bytes;
+use camino::Utf8Path;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+
+/// What a program printed, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Did it exit with 0?
+    pub success: bool,
+    /// Its exit status in words.
+    pub status: String,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+/// Runs a program to its end, without input.
+///
+/// Fails only when the program cannot be started.
+pub async fn run(program: &str, arguments: &[&str], folder: Option<&Utf8Path>) -> Result<Ended> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    if let Some(folder) = folder.filter(|folder| !folder.as_str().is_empty()) {
+        command.current_dir(folder);
+    }
+    let output = command.output().await.map_err(|error| cannot_start(program, &error))?;
+    Ok(Ended {
+        success: output.status.success(),
+        status: output.status.to_string(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+/// Runs a program and hands on each line that it prints, on either stream, as it comes. `environment` is
+/// added to this process's own. Says whether it succeeded, and its status in words.
+pub async fn stream(
+    program: &str,
+    arguments: &[&str],
+    environment: &[(String, String)],
+    mut see: impl FnMut(String),
+) -> Result<(bool, String)> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| cannot_start(program, &error))?;
+    let (sender, mut lines) = mpsc::channel(64);
+    if let Some(out) = child.stdout.take() {
+        tokio::spawn(lines_of(out, sender.clone()));
+    }
+    if let Some(err) = child.stderr.take() {
+        tokio::spawn(lines_of(err, sender));
+    }
+    while let Some(line) = lines.recv().await {
+        see(line);
+    }
+    let status = child.wait().await.map_err(|error| Error::failed(format!("{program}: {error}")))?;
+    Ok((status.success(), status.to_string()))
+}
+
+async fn lines_of(stream: impl tokio::io::AsyncRead + Unpin, sender: mpsc::Sender<String>) {
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).await.is_ok_and(|count| count > 0) {
+        let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
+        if sender.send(text).await.is_err() {
+            return;
+        }
+        line.clear();
+    }
+}
+
+/// A program whose standard output is read in pieces.
+#[derive(Debug)]
+pub struct Producer {
+    program: String,
+    child: Child,
+}
+
+impl Producer {
+    /// Starts it; its standard output arrives in the channel.
+    pub fn start(program: &str, arguments: &[&str]) -> Result<(Self, mpsc::Receiver<Bytes>)> {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| cannot_start(program, &error))?;
+        let (sender, receiver) = mpsc::channel(8);
+        if let Some(mut out) = child.stdout.take() {
+            tokio::spawn(async move {
+                loop {
+                    let mut piece = Vec::with_capacity(256 * 1024);
+                    match out.read_buf(&mut piece).await {
+                        Ok(count) if count > 0 && sender.send(piece.into()).await.is_ok() => {}
+                        _ => return,
+                    }
+                }
+            });
+        }
+        Ok((Self { program: program.to_owned(), child }, receiver))
+    }
+
+    /// Waits for its end; a failure carries its last words.
+    pub async fn finish(self) -> Result<()> {
+        let program = self.program;
+        let output = self.child.wait_with_output().await.map_err(|error| Error::failed(format!("{program}: {error}")))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(Error::failed(format!("{program} failed ({}): {}", output.status, said.trim())))
+    }
+}
+
+fn cannot_start(program: &str, error: &std::io::Error) -> Error {
+    let failed = Error::failed(format!("`{program}` cannot be started: {error}"));
+    match error.kind() {
+        std::io::ErrorKind::NotFound => failed.hint(format!("is {program} installed on this machine?")),
+        _ => failed,
+    }
+}

@@ -1,0 +1,18 @@
+//! Templates and the Compose file in, artefacts out. Pure: no network, no clock, no environment but
+//! what it is handed.
+
+mod artefact;
+mod edge;
+mod envfile;
+mod inputs;
+mod paths;
+mod release;
+mod slot;
+mod stack;
+mod template;
+mod variables;
+
+pub use artefact::{Artefact, Rendered, digest, manifest};
+pub use envfile::EnvFile;
+pub use inputs::{Files, InputFile};
+pub use release::{Renderer, render};

@@ -1,0 +1,124 @@
+//! One release, rendered.
+
+use std::collections::BTreeMap;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use minijinja::context;
+
+use crate::config::{Project, Resolved, Source, command_words, read_limited, shell_words};
+use crate::error::{Error, Result};
+
+use super::{Artefact, EnvFile, Files, Rendered, edge, paths, slot, stack, variables};
+
+/// What rendering is made from.
+#[derive(Debug, Clone)]
+pub struct Renderer<'a> {
+    /// The resolved configuration.
+    pub resolved: &'a Resolved,
+    /// The env file, rendered.
+    pub env: EnvFile,
+    /// The files that the stack mounts and the proxy's configuration.
+    pub files: Files,
+}
+
+/// The two slots, in the order that they are used on an empty server.
+pub const SLOTS: [&str; 2] = ["blue", "green"];
+
+impl<'a> Renderer<'a> {
+    /// Reads what rendering needs from the project's folder.
+    pub fn open(project: &Project, resolved: &'a Resolved) -> Result<Self> {
+        let base = project.path(resolved.compose_path.value.parent().unwrap_or(Utf8Path::new("")));
+        let env = match &resolved.target.env_file.value {
+            None => EnvFile { name: ".env".into(), ..EnvFile::default() },
+            Some(path) => {
+                let full = project.path(path);
+                let text = read_limited(&full)?;
+                let name = path.file_name().unwrap_or(".env");
+                EnvFile::render(Source { name: full.as_str(), text: &text }, name, &template_values(resolved), &project.environment)?
+            }
+        };
+        let mut wanted = paths::wanted(resolved);
+        wanted.push(resolved.proxy.config.value.clone());
+        Ok(Self { resolved, env, files: Files::read(&base, wanted)? })
+    }
+}
+
+/// What templates may use.
+pub(super) fn template_values(resolved: &Resolved) -> minijinja::Value {
+    context! {
+        project => &resolved.project,
+        target => &resolved.target.name,
+        app => &resolved.app.service.value,
+        port => resolved.app.port.value,
+    }
+}
+
+/// Renders the release.
+///
+/// What cannot be deployed (an undefined variable, a host network on the app, a missing file) is an
+/// input error with its place.
+pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
+    let resolved = renderer.resolved;
+    variables::check(resolved, &renderer.env)?;
+    let mut rendered = Rendered { secrets: renderer.env.secrets.clone(), ..Rendered::default() };
+    let mut files: BTreeMap<String, Artefact> = BTreeMap::new();
+
+    let layout = paths::Layout::new(resolved, &renderer.files);
+    files.insert("files/stack.yml".into(), Artefact::text(stack::render(resolved, &layout, &mut rendered)?));
+    for slot in SLOTS {
+        let text = slot::render(resolved, &layout, slot, &mut rendered)?;
+        files.insert(format!("files/slot-{slot}.yml"), Artefact::text(text));
+    }
+    files.insert(format!("files/{}", renderer.env.name), Artefact::secret(renderer.env.to_text()));
+    for path in layout.release_files() {
+        for (below, input) in renderer.files.below(&path) {
+            let place = Utf8PathBuf::from("files").join(&path);
+            let place = if below.is_empty() { place } else { place.join(below) };
+            files.insert(place.into_string(), Artefact { mode: input.mode, bytes: input.bytes.clone(), secret: false });
+        }
+    }
+    rendered.stack = layout.stack_files();
+    files.extend(edge::render(resolved, &renderer.files)?);
+    let secrets: String = rendered.secrets.iter().flat_map(|secret| secret.lines()).map(|line| format!("{line}\n")).collect();
+    files.insert("secrets".into(), Artefact::secret(secrets));
+    files.insert("settings.env".into(), Artefact::text(settings(resolved, &renderer.env)?));
+    rendered.release = files;
+    rendered.notes.sort();
+    rendered.notes.dedup();
+    Ok(rendered)
+}
+
+/// The settings that the server's half reads: shell assignments, every value quoted.
+fn settings(resolved: &Resolved, env: &EnvFile) -> Result<String> {
+    let words = |command: &str| -> Result<String> {
+        let words = command_words(command).ok_or_else(|| Error::input(format!("the quotes do not match: {command}")))?;
+        Ok(shell_words(words.iter().map(String::as_str)))
+    };
+    let health = &resolved.health;
+    let stack_services = stack::started(resolved);
+    let request_timeout = health.timeout.value.0.clamp(1, 5).to_string();
+    let settings: Vec<(&str, String)> = vec![
+        ("PROJECT", resolved.project.clone()),
+        ("COMPOSE_PROJECT", resolved.compose_project.value.clone()),
+        ("APP_SERVICE", resolved.app.service.value.clone()),
+        ("APP_PORT", resolved.app.port.value.to_string()),
+        ("WORKERS", resolved.app.workers.value.join(" ")),
+        ("OVERLAP", u8::from(resolved.app.overlap.value).to_string()),
+        ("MIGRATE", words(&resolved.app.migrate.value)?),
+        ("COLLECT_STATIC", words(&resolved.app.collect_static.value)?),
+        ("STACK_SERVICES", stack_services.join(" ")),
+        ("SHARED", resolved.shared.value.join(" ")),
+        ("PROXY_SERVICE", resolved.proxy.service.value.clone()),
+        ("DRAIN_TIMEOUT", resolved.proxy.drain_timeout.value.0.to_string()),
+        ("HEALTH_PATH", health.path.value.clone()),
+        ("HEALTH_HOST", health.host.value.clone()),
+        ("HEALTH_STATUS", health.expect_status.value.to_string()),
+        ("HEALTH_INTERVAL", health.interval.value.0.to_string()),
+        ("HEALTH_TIMEOUT", health.timeout.value.0.to_string()),
+        ("HEALTH_REQUEST_TIMEOUT", request_timeout),
+        ("ENV_FILE", env.name.clone()),
+        ("IMAGE_NAME", resolved.image.name.value.clone()),
+    ];
+    let line = |(key, value): &(&str, String)| format!("{key}={}\n", shell_words([value.as_str()]));
+    Ok(settings.iter().map(line).collect())
+}

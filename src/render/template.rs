@@ -1,0 +1,41 @@
+//! minijinja, strict: an undefined name is an error with its place, and no template runs for ever.
+
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value};
+
+use crate::config::Source;
+use crate::error::{Error, Result};
+
+/// More steps than any honest template takes.
+const FUEL: u64 = 200_000;
+/// More than any honest template writes.
+const SIZE: usize = 4 * 1024 * 1024;
+
+/// Renders one template of the team's.
+///
+/// Wrong syntax, an undefined name or endless work is an input error with file and line.
+pub fn render(source: Source<'_>, values: &Value) -> Result<String> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    let syntax = minijinja::syntax::SyntaxConfig::builder().keep_trailing_newline(true).build();
+    environment.set_syntax(syntax.map_err(|error| Error::input(error.to_string()))?);
+    environment.set_fuel(Some(FUEL));
+    let rendered = environment.template_from_named_str(source.name, source.text).and_then(|template| template.render(values));
+    let text = rendered.map_err(|error| {
+        let message = match error.kind() {
+            ErrorKind::UndefinedError => "a name in the template is not defined".to_owned(),
+            ErrorKind::OutOfFuel => "the template does not come to an end".to_owned(),
+            _ => format!("the template is wrong: {}", error.detail().map_or_else(|| error.kind().to_string(), str::to_owned)),
+        };
+        let found = match (error.range().filter(|range| !range.is_empty()), error.line()) {
+            (Some(range), _) => source.error(range, message),
+            (None, Some(line)) => source.error_at(line, 1, usize::MAX, message),
+            (None, None) => source.error_at(1, 1, 1, message),
+        };
+        found.hint("defined are: project, target, app, port, release_header. Literal braces: {% raw %}…{% endraw %}")
+    })?;
+    if text.len() > SIZE {
+        return Err(source.error_at(1, 1, 1, "the template comes to more than 4 MiB"));
+    }
+    Ok(text)
+}

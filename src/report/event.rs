@@ -1,0 +1,142 @@
+//! These types form the interface between the engine and the sinks.
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Worth knowing.
+    Note(String),
+    /// Worth knowing, and not as it should be.
+    Warning(String),
+    /// A step began.
+    Began {
+        /// The step's name.
+        step: String,
+    },
+    /// A step ended well.
+    Done {
+        /// The step's name.
+        step: String,
+        /// How long it took, in milliseconds.
+        duration_ms: u64,
+    },
+    /// A step failed.
+    Failed {
+        /// The step's name.
+        step: String,
+        /// Why.
+        reason: String,
+    },
+    /// A step is being undone.
+    Undoing {
+        /// The step's name.
+        step: String,
+    },
+    /// A step was undone.
+    Undone {
+        /// The step's name.
+        step: String,
+    },
+    /// A step could not be undone.
+    UndoFailed {
+        /// The step's name.
+        step: String,
+        /// Why.
+        reason: String,
+    },
+    /// A line that a step's command printed.
+    Output {
+        /// The step's name.
+        step: String,
+        /// The line, as it came.
+        line: String,
+    },
+    /// Bytes on their way.
+    Progress {
+        /// What is sent.
+        what: String,
+        /// Bytes sent.
+        done: u64,
+        /// Bytes in all, where that is known.
+        total: Option<u64>,
+    },
+    /// What the command was asked for, for standard output.
+    Text(String),
+    /// The same for programs: a JSON document, for standard output with `--json`.
+    Document(serde_json::Value),
+    /// The last word of a deploy or rollback.
+    Outcome(Outcome),
+    /// The command failed.
+    Error(Error),
+}
+
+/// How a deploy ended, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutcomeKind {
+    /// The new release serves.
+    Deployed,
+    /// There was nothing to do.
+    Unchanged,
+    /// The new release failed and was undone, or an earlier one was asked for and serves.
+    RolledBack,
+    /// Nothing was done: the server would not, or could not, take it.
+    Refused,
+    /// It failed.
+    Failed,
+    /// Somebody stopped it.
+    Interrupted,
+}
+
+/// What became of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepStatus {
+    /// It ended well.
+    Done,
+    /// It failed.
+    Failed,
+    /// It was undone.
+    Undone,
+    /// It could not be undone.
+    UndoFailed,
+}
+
+/// One step of an outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StepReport {
+    /// Its name.
+    pub name: String,
+    /// What became of it.
+    pub status: StepStatus,
+    /// How long its do took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// The JSON outcome of docs/reference.md, its last line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// Always `outcome`.
+    pub event: &'static str,
+    /// How it ended.
+    pub outcome: OutcomeKind,
+    /// The target.
+    pub target: String,
+    /// The release that was to be deployed.
+    pub release: Option<String>,
+    /// The one that served before.
+    pub previous: Option<String>,
+    /// The release's image.
+    pub image: Option<String>,
+    /// The step that failed.
+    pub failed_step: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// How long all of it took, in milliseconds.
+    pub duration_ms: u64,
+    /// The steps, in their order.
+    pub steps: Vec<StepReport>,
+}

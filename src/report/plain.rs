@@ -1,0 +1,125 @@
+//! Plain lines, for logs and pipes: one a step, what failed with its last lines, nothing that moves.
+
+use std::collections::VecDeque;
+
+use super::style::{BAD, BOLD, DIM, GOOD, WARN, bytes, paint, seconds};
+use super::{Event, Outcome, OutcomeKind, Sink};
+
+/// How many of a step's last lines are shown when it fails.
+const TAIL: usize = 60;
+
+/// Writes people's text to standard error, and what was asked for to standard output.
+#[derive(Debug, Default)]
+pub(super) struct Plain {
+    verbose: bool,
+    quiet: bool,
+    tail: VecDeque<String>,
+}
+
+impl Plain {
+    pub(super) fn new(verbose: bool, quiet: bool) -> Self {
+        Self { verbose, quiet, tail: VecDeque::new() }
+    }
+
+    /// The lines for people that this event comes to.
+    pub(super) fn lines(&mut self, event: &Event) -> Vec<String> {
+        let loud = !self.quiet;
+        let mut lines = Vec::new();
+        match event {
+            Event::Note(text) if loud => lines.push(format!("  {text}")),
+            Event::Warning(text) => lines.push(format!("{} {text}", paint(WARN, "!"))),
+            Event::Began { step } => {
+                self.tail.clear();
+                if self.verbose {
+                    lines.push(format!("  {step} …"));
+                }
+            }
+            Event::Done { step, duration_ms } if loud => {
+                lines.push(format!("{} {step} {}", paint(GOOD, "✓"), paint(DIM, seconds(*duration_ms))));
+            }
+            Event::Failed { step, reason } => {
+                if !self.verbose {
+                    lines.extend(self.tail.drain(..).map(|line| format!("    {line}")));
+                }
+                lines.push(format!("{} {step}: {reason}", paint(BAD, "✗")));
+            }
+            Event::Undoing { .. } => self.tail.clear(),
+            Event::Undone { step } if loud => lines.push(format!("{} {step} undone", paint(WARN, "↶"))),
+            Event::UndoFailed { step, reason } => {
+                lines.extend(self.tail.drain(..).map(|line| format!("    {line}")));
+                lines.push(format!("{} {step} could not be undone: {reason}", paint(BAD, "✗")));
+            }
+            Event::Output { line, .. } => {
+                if self.verbose {
+                    lines.push(format!("    {line}"));
+                } else {
+                    if self.tail.len() == TAIL {
+                        self.tail.pop_front();
+                    }
+                    self.tail.push_back(line.clone());
+                }
+            }
+            Event::Progress { what, done, total: Some(total) } if loud && done == total => {
+                lines.push(format!("  {what}: {} sent", bytes(*done)));
+            }
+            Event::Outcome(outcome) => lines.push(verdict(outcome)),
+            Event::Error(error) => {
+                let mut text = error.message.lines();
+                lines.push(format!("{} {}", paint(BAD, "error:"), text.next().unwrap_or_default()));
+                lines.extend(text.map(str::to_owned));
+                lines.extend(error.hints.iter().map(|hint| format!("  {} {hint}", paint(BOLD, "hint:"))));
+            }
+            _ => {}
+        }
+        lines
+    }
+}
+
+/// One sentence on how it ended and what serves now.
+pub(super) fn verdict(outcome: &Outcome) -> String {
+    let target = &outcome.target;
+    let release = outcome.release.as_deref().unwrap_or("nothing");
+    let before = outcome.previous.as_deref();
+    let took = seconds(outcome.duration_ms);
+    let serving = match before {
+        Some(before) => format!("{before} serves, as before"),
+        None => String::from("nothing served before, and nothing does now"),
+    };
+    match outcome.outcome {
+        OutcomeKind::Deployed => format!("{} {target} serves {release} ({took})", paint(GOOD, "deployed:")),
+        OutcomeKind::Unchanged => format!("{} {target} serves {release} already ({took})", paint(GOOD, "unchanged:")),
+        OutcomeKind::RolledBack if outcome.failed_step.is_none() => {
+            format!("{} {target} serves {release} again ({took})", paint(GOOD, "rolled back:"))
+        }
+        OutcomeKind::RolledBack => format!("{} {release} failed and was undone; {serving} ({took})", paint(BAD, "rolled back:")),
+        OutcomeKind::Refused => format!("{} nothing was changed; {serving} ({took})", paint(BAD, "refused:")),
+        OutcomeKind::Failed => format!("{} {release} was not deployed ({took})", paint(BAD, "failed:")),
+        OutcomeKind::Interrupted => format!("{} {serving} ({took})", paint(WARN, "interrupted:")),
+    }
+}
+
+impl Sink for Plain {
+    fn tell(&mut self, event: &Event) {
+        for line in self.lines(event) {
+            print::err(&line);
+        }
+        if let Event::Text(text) = event {
+            print::out(text);
+        }
+    }
+}
+
+/// The only places that write to the process's streams.
+pub(super) mod print {
+    /// A line to standard output.
+    #[expect(clippy::print_stdout, reason = "report is the room that prints")]
+    pub(in crate::report) fn out(text: &str) {
+        anstream::println!("{}", text.strip_suffix('\n').unwrap_or(text));
+    }
+
+    /// A line to standard error.
+    #[expect(clippy::print_stderr, reason = "report is the room that prints")]
+    pub(in crate::report) fn err(text: &str) {
+        anstream::eprintln!("{text}");
+    }
+}

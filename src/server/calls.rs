@@ -1,0 +1,218 @@
+//! What is asked of a server, over one connection.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::config::{Resolved, shell_words};
+use crate::error::{Error, Result};
+use crate::render::{Artefact, manifest};
+use crate::ssh::{Connection, Piece};
+
+use super::{Facts, Record, Scripts};
+
+/// A server and the root of one target on it.
+#[derive(Debug)]
+pub struct Server<'a> {
+    connection: &'a Connection,
+    root: &'a str,
+}
+
+/// A run to start.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Its id.
+    pub run: String,
+}
+
+impl<'a> Server<'a> {
+    /// The server behind this connection.
+    pub fn new(connection: &'a Connection, root: &'a str) -> Self {
+        Self { connection, root }
+    }
+
+    /// A command that runs an embedded script's text: for the first questions, before any script is there.
+    fn inline(name: &str, arguments: &[&str]) -> String {
+        let words = ["exec", "/bin/sh", "-c"].into_iter().map(str::to_owned);
+        let text = shell_words([Scripts::text(name), "estiba"]);
+        format!("{} {text} {}", words.collect::<Vec<_>>().join(" "), shell_words(arguments.iter().copied()))
+    }
+
+    fn script(&self, name: &str, arguments: &[&str]) -> String {
+        let path = format!("{}/bin/{}/{name}", self.root, Scripts::digest());
+        let words = ["exec", "/bin/sh", path.as_str(), self.root];
+        shell_words(words.into_iter().chain(arguments.iter().copied()))
+    }
+
+    /// All that must be known, in one round trip.
+    pub async fn facts(&self, resolved: &Resolved, salt: &str) -> Result<Facts> {
+        let arguments = [
+            self.root,
+            &resolved.image.name.value,
+            salt,
+            &resolved.compose_project.value,
+            &resolved.app.service.value,
+            &Scripts::digest(),
+        ];
+        let output = self.connection.run(&Self::inline("facts.sh", &arguments), Bytes::new()).await?;
+        Facts::parse(&output.text()).map_err(|error| {
+            let said = output.complaint();
+            let error = error.while_doing(self.connection.address());
+            if said.is_empty() { error } else { error.hint(format!("it said: {said}")) }
+        })
+    }
+
+    /// Sends these files, by their paths below the root, in one stream that the server checks against its
+    /// manifest before any of it is in place. Folders that exist there are left alone.
+    pub async fn send(&self, id: &str, files: BTreeMap<String, Artefact>) -> Result<()> {
+        let bytes = tar(files).map_err(|error| Error::failed(format!("packing the upload: {error}")))?;
+        let command = Self::inline("receive.sh", &[self.root, id]);
+        let output = self.connection.run(&command, bytes).await?;
+        if output.text().lines().any(|line| line == "estiba:received") {
+            return Ok(());
+        }
+        let why = output.text().lines().find_map(|line| line.strip_prefix("estiba:error ").map(str::to_owned));
+        let error = Error::failed(format!(
+            "{}: the upload of the release was not taken: {}",
+            self.connection.address(),
+            why.unwrap_or_else(|| "no answer came".into())
+        ));
+        let said = output.complaint();
+        Err(if said.is_empty() { error } else { error.hint(format!("it said: {said}")) })
+    }
+
+    /// Sends a command's input piece by piece.
+    pub async fn pipe(
+        &self,
+        command: &str,
+        input: mpsc::Receiver<Bytes>,
+        sent: impl FnMut(u64) + Send,
+    ) -> Result<crate::ssh::Output> {
+        self.connection.upload(command, input, sent).await
+    }
+
+    /// Files below a folder of the root; those that do not exist are left out.
+    pub async fn read(&self, folder: &str, paths: &[&str]) -> Result<BTreeMap<String, Vec<u8>>> {
+        if paths.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let folder = format!("{}/{folder}", self.root);
+        let arguments: Vec<&str> = [folder.as_str()].into_iter().chain(paths.iter().copied()).collect();
+        let output = self.connection.run(&Self::inline("cat.sh", &arguments), Bytes::new()).await?;
+        unpack(&output.stdout).ok_or_else(|| Error::failed(format!("{}: reading {folder} was cut short", self.connection.address())))
+    }
+
+    /// Starts a run, and hands each record of its journal to `see` until its outcome. `Ok(None)` when the
+    /// server ended without one.
+    pub async fn start(&self, start: &Start, see: impl FnMut(Record)) -> Result<Followed> {
+        self.followed(&self.script("start.sh", &[&start.run]), see).await
+    }
+
+    /// Follows a run's journal from this byte on.
+    pub async fn follow(&self, run: &str, offset: u64, see: impl FnMut(Record)) -> Result<Followed> {
+        self.followed(&self.script("follow.sh", &[run, &offset.to_string()]), see).await
+    }
+
+    async fn followed(&self, command: &str, mut see: impl FnMut(Record)) -> Result<Followed> {
+        let mut running = self.connection.start(command).await?;
+        let mut followed = Followed::default();
+        let mut buffer: Vec<u8> = Vec::new();
+        let mut begun = false;
+        while let Some(piece) = running.next().await {
+            match piece {
+                Piece::Out(bytes) => buffer.extend_from_slice(&bytes),
+                Piece::Err(bytes) => followed.complaint.push_str(&String::from_utf8_lossy(&bytes)),
+                Piece::Exit(status) => followed.exit = Some(status),
+            }
+            while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = buffer.drain(..=end).collect();
+                let text = String::from_utf8_lossy(&line[..end]).into_owned();
+                if !begun {
+                    begun = text == "estiba:journal";
+                    continue;
+                }
+                followed.bytes += line.len() as u64;
+                if let Some(record) = Record::parse(&text) {
+                    followed.over |= record.kind == super::RecordKind::Outcome;
+                    see(record);
+                }
+            }
+            if followed.over {
+                break;
+            }
+        }
+        Ok(followed)
+    }
+
+    /// Tells the running driver to stop and undo.
+    pub async fn abort(&self) -> Result<Option<String>> {
+        let output = self.connection.run(&self.script("abort.sh", &[]), Bytes::new()).await?;
+        Ok(output.text().lines().next().map(str::to_owned).filter(|line| !line.is_empty()))
+    }
+}
+
+/// How following a journal ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// Bytes of the journal that came.
+    pub bytes: u64,
+    /// Did the outcome come?
+    pub over: bool,
+    /// The exit status of follow.sh: 9 when nobody works on the run any more.
+    pub exit: Option<u32>,
+    /// What came on standard error.
+    pub complaint: String,
+}
+
+/// A tar of these files with their manifest first, in sha256sum's format.
+fn tar(files: BTreeMap<String, Artefact>) -> std::io::Result<Vec<u8>> {
+    let manifest = manifest(&files);
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut append = |path: &str, mode: u32, bytes: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(mode);
+        header.set_mtime(1);
+        archive.append_data(&mut header, path, bytes)
+    };
+    append("manifest", 0o644, manifest.as_bytes())?;
+    for (path, file) in &files {
+        append(path, file.mode, &file.bytes)?;
+    }
+    archive.into_inner()
+}
+
+/// Takes apart what cat.sh printed.
+fn unpack(stream: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    let start = stream.windows(7).position(|window| window == b"estiba:")?;
+    let mut rest = &stream[start..];
+    loop {
+        let end = rest.iter().position(|byte| *byte == b'\n')?;
+        let line = std::str::from_utf8(&rest[..end]).ok()?;
+        rest = &rest[end + 1..];
+        if line == "estiba:end" {
+            return Some(files);
+        }
+        let mut words = line.strip_prefix("estiba:file ")?.splitn(2, ' ');
+        let length: usize = words.next()?.parse().ok()?;
+        let name = words.next()?;
+        files.insert(name.to_owned(), rest.get(..length)?.to_vec());
+        rest = &rest[length..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_come_back_whole_whatever_they_hold() {
+        let stream = b"hello\nestiba:file 5 a b\nx\ny\n\nestiba:file 0 c\nestiba:end\n";
+        let files = unpack(stream).unwrap();
+        assert_eq!(files["a b"], b"x\ny\n\n");
+        assert_eq!(files["c"], b"");
+        assert_eq!(unpack(&stream[..30]), None);
+    }
+}

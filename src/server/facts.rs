@@ -1,0 +1,161 @@
+//! Everything the client must know of a server, from one round trip.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+
+/// A release that can be rolled back to, or could if its image were still there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptRelease {
+    /// Its id.
+    pub id: String,
+    /// Its image's id.
+    pub image: String,
+    /// Is the image still on the server?
+    pub present: bool,
+}
+
+/// A container of the Compose project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its service.
+    pub service: String,
+    /// `running`, `exited` and so on.
+    pub state: String,
+    /// Its short id.
+    pub id: String,
+    /// The release it belongs to; empty for services of the stack.
+    pub release: String,
+}
+
+/// What one look at a server told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    values: BTreeMap<String, String>,
+    /// Releases that were committed once, oldest first.
+    pub releases: Vec<KeptRelease>,
+    /// SHA-256 of each file of the current release.
+    pub files: BTreeMap<String, String>,
+    /// Salted digest of each line of the current release's env file, by its key.
+    pub environment: BTreeMap<String, String>,
+    /// The project's containers.
+    pub containers: Vec<Container>,
+    /// Runs that were interrupted and have no outcome yet.
+    pub open_runs: Vec<String>,
+}
+
+impl Facts {
+    /// Reads what facts.sh printed; whatever a login shell printed before it is passed over.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut facts = Self::default();
+        let mut lines = text.lines().skip_while(|line| *line != "estiba:facts").skip(1);
+        for line in &mut lines {
+            if line == "estiba:end" {
+                return Ok(facts);
+            }
+            let Some((key, value)) = line.split_once('=') else { continue };
+            let words: Vec<&str> = value.splitn(4, ' ').collect();
+            match (key, words.as_slice()) {
+                ("release", [id, image, there, ..]) => facts.releases.push(KeptRelease {
+                    id: (*id).to_owned(),
+                    image: (*image).to_owned(),
+                    present: *there == "present",
+                }),
+                ("current_file", _) => {
+                    if let Some((digest, path)) = value.split_once("  ") {
+                        facts.files.insert(path.to_owned(), digest.to_owned());
+                    }
+                }
+                ("current_env", [name, digest, ..]) => {
+                    facts.environment.insert((*name).to_owned(), (*digest).to_owned());
+                }
+                ("container", [service, state, id, release]) => facts.containers.push(Container {
+                    service: (*service).to_owned(),
+                    state: (*state).to_owned(),
+                    id: (*id).to_owned(),
+                    release: (*release).to_owned(),
+                }),
+                ("open_run", _) => facts.open_runs.push(value.to_owned()),
+                _ => {
+                    facts.values.insert(key.to_owned(), value.to_owned());
+                }
+            }
+        }
+        Err(Error::failed("the server's answer to the first question was cut short"))
+    }
+
+    /// A single value; `None` where it is empty or missing.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The release that serves.
+    pub fn current(&self) -> Option<&str> {
+        self.get("current")
+    }
+
+    /// The one before it.
+    pub fn previous(&self) -> Option<&str> {
+        self.get("previous")
+    }
+
+    /// Who holds the lock, and since when.
+    pub fn lock(&self) -> Option<&str> {
+        self.get("lock")
+    }
+
+    /// The slot of the release that serves.
+    pub fn slot(&self) -> Option<&'static str> {
+        let current = self.current()?;
+        ["blue", "green"].into_iter().find(|slot| self.get(&format!("slot_{slot}")) == Some(current))
+    }
+
+    /// A shell-quoted value of the current release's own files, taken out of its quotes.
+    pub fn current_setting(&self, key: &str) -> Option<String> {
+        let quoted = self.get(&format!("current_{key}"))?;
+        shlex::split(quoted)?.into_iter().next()
+    }
+
+    /// Free space under the root and for Docker, the lesser of both, in KiB.
+    pub fn free_kb(&self) -> Option<u64> {
+        let number = |key| self.get(key).and_then(|value| value.parse::<u64>().ok());
+        number("free_kb").into_iter().chain(number("docker_free_kb")).min()
+    }
+
+    /// Refuses a server that cannot take a deploy, with what to do about it.
+    pub fn check(&self) -> Result<()> {
+        let user = self.get("user").unwrap_or("the user");
+        if let Some(error) = self.get("docker_error") {
+            return Err(Error::failed(format!("the server's Docker does not answer {user}: {error}"))
+                .hint("is Docker Engine installed and running, and is the user in the group `docker`?"));
+        }
+        if self.get("compose").is_none() {
+            return Err(Error::failed("the server has no Compose v2 (`docker compose version` fails)")
+                .hint("install the package docker-compose-plugin (Docker's own) or docker-compose-v2 (Ubuntu's)"));
+        }
+        if let Some(lacks) = self.get("lacks") {
+            return Err(Error::failed(format!("the server lacks {lacks}")).hint("install that package"));
+        }
+        if let Some(folder) = self.get("unwritable") {
+            return Err(Error::failed(format!("{user} cannot write to {folder} on the server"))
+                .hint(format!("as root there: install -d -o {user} /srv/NAME, or set the target's `root`")));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_before_the_answer_is_passed_over_and_a_cut_answer_is_none() {
+        let text = "Welcome!\nestiba:facts\ncurrent=r1\nslot_green=r1\nrelease=r1 sha256:a present\ncontainer=web-green running 12 r1\ncontainer=db running 13 \ncurrent_file=ab  files/stack.yml\ncurrent_env=KEY 00\nestiba:end\n";
+        let facts = Facts::parse(text).unwrap();
+        assert_eq!((facts.current(), facts.slot(), facts.previous()), (Some("r1"), Some("green"), None));
+        assert_eq!(facts.containers.len(), 2);
+        assert_eq!(facts.files["files/stack.yml"], "ab");
+        assert!(facts.releases[0].present);
+        assert!(Facts::parse(&text[..40]).is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! The journal's records, as remote-scripts/lib/journal.sh writes them.
+
+/// What a record tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordKind {
+    /// The run itself: its id, kind and release.
+    Run,
+    /// A step began.
+    Began,
+    /// A line that a step printed.
+    Out,
+    /// A step ended well.
+    Done,
+    /// A step failed.
+    Failed,
+    /// A step is being undone.
+    Undoing,
+    /// A step was undone.
+    Undone,
+    /// A step could not be undone.
+    UndoFailed,
+    /// Something worth knowing.
+    Note,
+    /// The end: exit code, word and reason.
+    Outcome,
+}
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Hundredths of a second since the server's boot.
+    pub at_cs: u64,
+    /// What it tells.
+    pub kind: RecordKind,
+    /// Of which step.
+    pub step: String,
+    /// In which words.
+    pub text: String,
+}
+
+impl Record {
+    /// Reads a line; `None` for what is not a record.
+    pub fn parse(line: &str) -> Option<Self> {
+        let mut fields = line.splitn(4, '\t');
+        let at_cs = fields.next()?.parse().ok()?;
+        let kind = match fields.next()? {
+            "run" => RecordKind::Run,
+            "began" => RecordKind::Began,
+            "out" => RecordKind::Out,
+            "done" => RecordKind::Done,
+            "failed" => RecordKind::Failed,
+            "undoing" => RecordKind::Undoing,
+            "undone" => RecordKind::Undone,
+            "undo-failed" => RecordKind::UndoFailed,
+            "note" => RecordKind::Note,
+            "outcome" => RecordKind::Outcome,
+            _ => return None,
+        };
+        let step = fields.next()?.to_owned();
+        let text = fields.next().unwrap_or("").trim_end_matches('\r').to_owned();
+        Some(Self { at_cs, kind, step, text })
+    }
+
+    /// Of an outcome: exit code, word and reason.
+    pub fn outcome(&self) -> Option<(u8, &str, &str)> {
+        let mut words = self.text.splitn(3, ' ');
+        Some((words.next()?.parse().ok()?, words.next()?, words.next().unwrap_or("").trim()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_records_and_nothing_else() {
+        let record = Record::parse("123\tout\tmigrate\ta\tb").unwrap();
+        assert_eq!((record.kind, record.step.as_str(), record.text.as_str()), (RecordKind::Out, "migrate", "a\tb"));
+        let outcome = Record::parse("9\toutcome\tcheck\t3 rolled-back it said no").unwrap();
+        assert_eq!(outcome.outcome(), Some((3, "rolled-back", "it said no")));
+        for line in ["", "x\tout\ta\tb", "1\tnonsense\ta\tb", "1"] {
+            assert_eq!(Record::parse(line), None);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The server's half as typed calls: the embedded scripts, the facts, the upload, a run and its journal.
+
+mod calls;
+mod facts;
+mod journal;
+mod scripts;
+mod status;
+
+pub use calls::{Server, Start};
+pub use facts::{Container, Facts, KeptRelease};
+pub use journal::{Record, RecordKind};
+pub use scripts::Scripts;
+pub use status::Status;

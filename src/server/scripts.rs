@@ -1,0 +1,94 @@
+//! `remote-scripts/`, embedded in the binary, under a folder named by their digest.
+
+use std::collections::BTreeMap;
+
+use crate::render::{Artefact, digest};
+
+macro_rules! scripts {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../remote-scripts/", $path)))),*]
+    };
+}
+
+const FILES: &[(&str, &str)] = scripts![
+    "abort.sh",
+    "cat.sh",
+    "facts.sh",
+    "follow.sh",
+    "receive.sh",
+    "start.sh",
+    "step.sh",
+    "supervise.sh",
+    "transaction.sh",
+    "lib/common.sh",
+    "lib/compose.sh",
+    "lib/edge.sh",
+    "lib/history.sh",
+    "lib/http.sh",
+    "lib/journal.sh",
+    "lib/lock.sh",
+    "lib/watchdog.sh",
+    "steps/check.sh",
+    "steps/commit.sh",
+    "steps/drain.sh",
+    "steps/image.sh",
+    "steps/left-overs.sh",
+    "steps/migrate.sh",
+    "steps/observe.sh",
+    "steps/preflight.sh",
+    "steps/prune.sh",
+    "steps/stack.sh",
+    "steps/start.sh",
+    "steps/static.sh",
+    "steps/switch.sh",
+    "steps/workers.sh",
+];
+
+/// The scripts of this version of the client.
+#[derive(Debug, Clone, Copy)]
+pub struct Scripts;
+
+impl Scripts {
+    /// The name of their folder on the server.
+    pub fn digest() -> String {
+        let mut all = Vec::new();
+        for (path, text) in FILES {
+            all.extend(format!("{path}\0{}\n", digest(text.as_bytes())).into_bytes());
+        }
+        digest(&all)[..16].to_owned()
+    }
+
+    /// The text of one.
+    pub fn text(name: &str) -> &'static str {
+        FILES.iter().find(|(path, _)| *path == name).map_or("", |(_, text)| text)
+    }
+
+    /// All of them, by their path below the root.
+    pub fn files() -> BTreeMap<String, Artefact> {
+        let digest = Self::digest();
+        FILES.iter().map(|(path, text)| (format!("bin/{digest}/{path}"), Artefact::text(*text))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_of_the_folder_is_embedded() {
+        let mut found = Vec::new();
+        for folder in ["", "lib/", "steps/"] {
+            let path = format!("{}/remote-scripts/{folder}", env!("CARGO_MANIFEST_DIR"));
+            for entry in std::fs::read_dir(path).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                if name.ends_with(".sh") {
+                    found.push(format!("{folder}{name}"));
+                }
+            }
+        }
+        found.sort();
+        let mut embedded: Vec<_> = FILES.iter().map(|(path, _)| (*path).to_owned()).collect();
+        embedded.sort();
+        assert_eq!(found, embedded);
+    }
+}

@@ -1,0 +1,81 @@
+//! What runs on a server, for `status`.
+
+use serde::Serialize;
+
+use super::Facts;
+
+/// The JSON status of docs/reference.md, one object a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The host.
+    pub host: String,
+    /// The release that serves.
+    pub release: Option<String>,
+    /// The one before it.
+    pub previous: Option<String>,
+    /// The slot that serves.
+    pub slot: Option<String>,
+    /// The image of the release.
+    pub image: Option<String>,
+    /// The commit it was made from.
+    pub commit: Option<String>,
+    /// Since when it serves, UTC.
+    pub since: Option<String>,
+    /// Who deployed it.
+    pub by: Option<String>,
+    /// The run in progress, or waiting for recovery.
+    pub running: Option<String>,
+    /// What is not as it should be.
+    pub drift: Vec<String>,
+}
+
+impl Status {
+    /// Reads it from the facts.
+    pub fn of(host: &str, facts: &Facts, app: &str, workers: &[String], proxy: &str) -> Self {
+        let text = |value: Option<&str>| value.map(str::to_owned);
+        Self {
+            host: host.to_owned(),
+            release: text(facts.current()),
+            previous: text(facts.previous()),
+            slot: text(facts.slot()),
+            image: text(facts.get("current_image")),
+            commit: facts.current_setting("COMMIT").filter(|commit| !commit.is_empty()),
+            since: text(facts.get("current_since")),
+            by: facts.current_setting("BY"),
+            running: running(facts),
+            drift: drift(facts, app, workers, proxy),
+        }
+    }
+}
+
+fn running(facts: &Facts) -> Option<String> {
+    match (facts.lock(), facts.open_runs.first()) {
+        (Some(holder), _) => Some(holder.to_owned()),
+        (None, Some(run)) => Some(format!("{run} was interrupted; the next deploy ends it first")),
+        (None, None) => None,
+    }
+}
+
+fn drift(facts: &Facts, app: &str, workers: &[String], proxy: &str) -> Vec<String> {
+    let mut drift = Vec::new();
+    let (Some(current), Some(slot)) = (facts.current(), facts.slot()) else { return drift };
+    // While a deploy runs, both releases do.
+    if facts.lock().is_some() {
+        return drift;
+    }
+    let slot_services = [app].into_iter().chain(workers.iter().map(String::as_str)).map(|name| format!("{name}-{slot}"));
+    for service in slot_services.chain([proxy.to_owned()]) {
+        match facts.containers.iter().find(|container| container.service == service) {
+            None => drift.push(format!("there is no container of {service}")),
+            Some(container) if container.state != "running" => drift.push(format!("the container of {service} is {}", container.state)),
+            Some(container) if !container.release.is_empty() && container.release != current => {
+                drift.push(format!("the container of {service} runs {}, not {current}", container.release));
+            }
+            Some(_) => {}
+        }
+    }
+    if facts.get("tag_current") != facts.get("current_image") {
+        drift.push(String::from("the image tag `current` names another image"));
+    }
+    drift
+}

@@ -1,0 +1,166 @@
+//! Commands on an open connection.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use russh::client::Msg;
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::error::{Error, Result};
+
+use super::{Connection, failure};
+
+/// What a command came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Its exit status; `None` when it was ended by a signal or the channel closed without one.
+    pub status: Option<u32>,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Standard output as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// The last words of standard error, to be told in a message.
+    pub fn complaint(&self) -> String {
+        let text = String::from_utf8_lossy(&self.stderr);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        lines[lines.len().saturating_sub(5)..].join("\n")
+    }
+}
+
+/// A command that runs. Its output must be read, or it stalls the connection.
+pub struct Running {
+    read: ChannelReadHalf,
+    write: ChannelWriteHalf<Msg>,
+}
+
+/// What comes from a running command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Standard output.
+    Out(Bytes),
+    /// Standard error.
+    Err(Bytes),
+    /// Its exit status.
+    Exit(u32),
+}
+
+/// Nothing goes out and nothing comes in for this long: the peer is gone.
+const STALLED: Duration = Duration::from_secs(60);
+
+impl Connection {
+    /// Starts a command.
+    pub async fn start(&self, command: &str) -> Result<Running> {
+        let lost = |error: &dyn std::fmt::Display| failure::lost(&self.address, "starting a command", error);
+        let channel = self.handle.channel_open_session().await.map_err(|error| lost(&error))?;
+        channel.exec(true, command).await.map_err(|error| lost(&error))?;
+        let (read, write) = channel.split();
+        Ok(Running { read, write })
+    }
+
+    /// Runs a command with this input, to its end.
+    pub async fn run(&self, command: &str, input: impl Into<Bytes>) -> Result<Output> {
+        let (sender, receiver) = mpsc::channel(1);
+        let input = input.into();
+        if !input.is_empty() {
+            let _ = sender.send(input).await;
+        }
+        drop(sender);
+        self.upload(command, receiver, |_| {}).await
+    }
+
+    /// Runs a command with pieces of input as they come, 256 KiB each at best; `sent` is told how many bytes
+    /// are on their way. A command that ends early ends the upload.
+    pub async fn upload(
+        &self,
+        command: &str,
+        mut input: mpsc::Receiver<Bytes>,
+        mut sent: impl FnMut(u64) + Send,
+    ) -> Result<Output> {
+        let Running { mut read, write } = self.start(command).await?;
+        let mut output = Output::default();
+        let mut total = 0;
+        let mut ended = false;
+        let result = {
+            let sending = async {
+                while let Some(piece) = input.recv().await {
+                    let length = piece.len() as u64;
+                    match timeout(STALLED, write.data_bytes(piece)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) => return Ok(()),
+                        Err(_) => return Err("nothing could be sent for a minute"),
+                    }
+                    total += length;
+                    sent(total);
+                }
+                let _ = write.eof().await;
+                Ok(())
+            };
+            let receiving = async {
+                while let Some(message) = read.wait().await {
+                    match message {
+                        ChannelMsg::Data { data } => output.stdout.extend_from_slice(&data),
+                        ChannelMsg::ExtendedData { data, .. } => output.stderr.extend_from_slice(&data),
+                        ChannelMsg::ExitStatus { exit_status } => output.status = Some(exit_status),
+                        ChannelMsg::Eof | ChannelMsg::ExitSignal { .. } => ended = true,
+                        ChannelMsg::Close => {
+                            ended = true;
+                            break;
+                        }
+                        ChannelMsg::Failure => return Err("the server refused to run a command"),
+                        _ => {}
+                    }
+                }
+                Ok(())
+            };
+            tokio::pin!(sending, receiving);
+            let mut sending_done = false;
+            loop {
+                tokio::select! {
+                    biased;
+                    result = &mut receiving => break result,
+                    result = &mut sending, if !sending_done => match result {
+                        Ok(()) => sending_done = true,
+                        Err(why) => break Err(why),
+                    },
+                }
+            }
+        };
+        if let Err(why) = result {
+            return Err(failure::lost(&self.address, "a command ran", why));
+        }
+        if output.status.is_none() && !ended {
+            return Err(failure::lost(&self.address, "a command ran", "the server is gone"));
+        }
+        Ok(output)
+    }
+}
+
+impl Running {
+    /// The next piece of output; `None` at the end of the channel, be it by a lost connection.
+    pub async fn next(&mut self) -> Option<Piece> {
+        loop {
+            match self.read.wait().await? {
+                ChannelMsg::Data { data } => return Some(Piece::Out(data)),
+                ChannelMsg::ExtendedData { data, .. } => return Some(Piece::Err(data)),
+                ChannelMsg::ExitStatus { exit_status } => return Some(Piece::Exit(exit_status)),
+                ChannelMsg::Close => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends the command's input.
+    pub async fn end_input(&self) -> Result<()> {
+        self.write.eof().await.map_err(|error| Error::failed(error.to_string()))
+    }
+}

@@ -1,0 +1,15 @@
+//! One SSH connection: host keys, authentication, commands, uploads. Wraps russh, which no other room uses
+//! but the demo's own server.
+
+mod address;
+mod connection;
+mod exec;
+mod failure;
+mod hostkey;
+mod identity;
+
+pub use address::Address;
+pub use connection::{Connection, Settings};
+pub use exec::{Output, Piece, Running};
+pub use hostkey::HostKeys;
+pub use identity::{Identity, parse_key};
