@@ -52,8 +52,9 @@ for release in "$root"/releases/*/; do
 	echo "release=$(basename "$release") $image $there"
 done
 if [ -n "$current" ] && [ -d "$root/releases/$current" ]; then
-	sed -n 's/^COMMIT=/current_&/p; s/^BY=/current_&/p; s/^CONTEXT_DIGEST=/current_&/p' "$root/releases/$current/release.env"
+	sed -n 's/^COMMIT=/current_&/p; s/^CONTEXT_DIGEST=/current_&/p' "$root/releases/$current/release.env"
 	echo "current_since=$(cat "$root/state/since" 2>/dev/null)"
+	echo "current_by=$(cat "$root/state/by" 2>/dev/null)"
 	echo "current_image=$(cat "$root/releases/$current/image" 2>/dev/null)"
 	sed 's/^/current_file=/' "$root/releases/$current/manifest"
 	while IFS= read -r line || [ -n "$line" ]; do

@@ -22,6 +22,8 @@ run_dir=$runs/$RUN
 . "$run_dir/run.env"
 . "$releases/$RELEASE/settings.env"
 . "$releases/$RELEASE/release.env"
+# Again: who runs this is not who made the release.
+. "$run_dir/run.env"
 mkdir -p "$run_dir/state"
 
 step_pid=

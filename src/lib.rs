@@ -2,6 +2,7 @@
 //!
 //! A library with a thin binary. Each module knows one thing; see `docs/architecture.md`.
 
+pub mod cli;
 pub mod compose;
 pub mod config;
 pub mod error;
@@ -11,3 +12,5 @@ pub mod report;
 pub mod server;
 pub mod image;
 pub mod process;
+pub mod deploy;
+pub mod plan;

@@ -52,6 +52,13 @@ stop_services() {
 	docker stop $stop_ids 9>&- >/dev/null
 }
 
+# start_stopped: the containers of the old release that `start` stopped for the recreate strategy run again.
+start_stopped() {
+	for stopped_id in $(get old-stopped); do
+		docker start "$stopped_id" 9>&- >/dev/null || return 1
+	done
+}
+
 remove_services() {
 	for remove_service in "$@"; do
 		for remove_id in $(containers "$remove_service" all); do

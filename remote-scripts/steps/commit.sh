@@ -12,6 +12,7 @@ commit_do() {
 commit_rest() {
 	[ "$EXPECT_CURRENT" = "$RELEASE" ] || point "$root/previous" "${EXPECT_CURRENT:+releases/$EXPECT_CURRENT}"
 	utc_now | write_file "$state/since"
+	printf '%s\n' "$BY" | write_file "$state/by"
 	write_file "$state/stack" <"$run_dir/state/stack"
 	docker tag "$IMAGE_ID" "$IMAGE_NAME:current" 9>&-
 	[ ! -e "$root/previous/image" ] || docker tag "$(cat "$root/previous/image")" "$IMAGE_NAME:previous" 9>&-

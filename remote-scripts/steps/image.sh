@@ -9,7 +9,9 @@ image_do() {
 	[ "$image_there" = "$IMAGE" ] || fail "the image $IMAGE of release $RELEASE is not on the server" || return 1
 	printf '%s\n' "$IMAGE" | write_file "$releases/$RELEASE/image"
 	printf 'ESTIBA_RELEASE=%s\nESTIBA_IMAGE=%s\n' "$RELEASE" "$IMAGE" | write_file "$releases/$RELEASE/estiba.env"
-	docker tag "$IMAGE" "$IMAGE_NAME:$RELEASE" 9>&-
+	docker tag "$IMAGE" "$IMAGE_NAME:$RELEASE" 9>&- || return 1
+	docker image rm "$IMAGE_NAME:estiba-build" 9>&- >/dev/null 2>&1
+	return 0
 }
 
 # Builds from the uploaded context; build arguments are named here and valued in the environment.

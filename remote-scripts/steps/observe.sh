@@ -23,7 +23,8 @@ observe_watch() {
 	deadline_in "$OBSERVE"
 	observe_sick=0
 	while :; do
-		while read -r observe_id observe_was; do
+		while read -r observe_each observe_was; do
+			observe_id=$observe_each
 			observe_is=$(incarnation "$observe_id")
 			[ "$observe_is" = "$observe_was" ] || {
 				last_lines "$observe_id"

@@ -3,6 +3,7 @@
 
 start_do() {
 	start_slot=$(get slot)
+	start_instead || return 1
 	put slot-before "$(pointed "$root/slots/$start_slot")"
 	point "$root/slots/$start_slot" "../releases/$RELEASE" || return 1
 	compose "$RELEASE" "$start_slot" up -d --no-deps "$APP_SERVICE-$start_slot" || fail "the app does not start" || return 1
@@ -11,7 +12,17 @@ start_do() {
 	done | write_file "$run_dir/state/incarnations"
 }
 
+# For an app that cannot run twice, the old release stops first.
+start_instead() {
+	[ "$STRATEGY" = recreate ] && [ -n "$(get old-slot)" ] || return 0
+	for start_service in $(slot_services "$(get old-slot)"); do containers "$start_service"; done |
+		write_file "$run_dir/state/old-stopped"
+	# shellcheck disable=SC2046 # service names, none with a space
+	stop_services $(slot_services "$(get old-slot)")
+}
+
 start_undo() {
+	start_stopped || return 1
 	start_slot=$(get slot)
 	[ -n "$start_slot" ] && has slot-before || return 0
 	remove_services "$APP_SERVICE-$start_slot" || return 1

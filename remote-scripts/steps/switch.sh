@@ -55,6 +55,7 @@ switch_origin() {
 
 switch_undo() {
 	has switching || return 0
+	start_stopped || return 1
 	switch_old=$(get old-slot)
 	if has proxy-created || [ -z "$switch_old" ]; then
 		remove_services "$PROXY_SERVICE"

@@ -113,3 +113,10 @@ impl Write for ChannelWriter {
         self.sender.blocking_send(piece.into()).map_err(|_| std::io::Error::from(std::io::ErrorKind::BrokenPipe))
     }
 }
+
+impl Drop for ChannelWriter {
+    /// The last piece goes out whichever encoder forgot to flush; a reader that is gone needs nothing more.
+    fn drop(&mut self) {
+        let _ = self.flush();
+    }
+}

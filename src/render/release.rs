@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 use minijinja::context;
 
-use crate::config::{Project, Resolved, Source, command_words, read_limited, shell_words};
+use crate::config::{Project, Resolved, Source, Strategy, command_words, read_limited, shell_words};
 use crate::error::{Error, Result};
 
-use super::{Artefact, EnvFile, Files, Rendered, edge, paths, slot, stack, variables};
+use super::{Artefact, EnvFile, Files, Rendered, edge, manifest, paths, slot, stack, variables};
 
 /// What rendering is made from.
 #[derive(Debug, Clone)]
@@ -82,6 +82,7 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     let secrets: String = rendered.secrets.iter().flat_map(|secret| secret.lines()).map(|line| format!("{line}\n")).collect();
     files.insert("secrets".into(), Artefact::secret(secrets));
     files.insert("settings.env".into(), Artefact::text(settings(resolved, &renderer.env)?));
+    files.insert("manifest".into(), Artefact::text(manifest(&files)));
     rendered.release = files;
     rendered.notes.sort();
     rendered.notes.dedup();
@@ -117,6 +118,10 @@ fn settings(resolved: &Resolved, env: &EnvFile) -> Result<String> {
         ("HEALTH_TIMEOUT", health.timeout.value.0.to_string()),
         ("HEALTH_REQUEST_TIMEOUT", request_timeout),
         ("ENV_FILE", env.name.clone()),
+        ("STRATEGY", String::from(match resolved.rollout.strategy.value {
+            Strategy::BlueGreen => "blue-green",
+            Strategy::Recreate => "recreate",
+        })),
         ("IMAGE_NAME", resolved.image.name.value.clone()),
     ];
     let line = |(key, value): &(&str, String)| format!("{key}={}\n", shell_words([value.as_str()]));

@@ -123,9 +123,9 @@ mod tests {
         let reporter = Reporter::new(Box::new(Keep(kept.clone())));
         reporter.hide(&["hunter22".into(), "two\nlines".into()]);
         reporter.note("a hunter22 b");
-        reporter.tell(Event::Output { step: "s".into(), line: "\u{1b}]0;x\u{7}lines hunter22".into() });
+        reporter.tell(Event::Output { step: "s".into(), line: "\u{1b}]0;x\u{7}\u{1b}[91mlines\u{1b}[0m hunter22".into() });
         let kept = kept.lock().unwrap();
         assert_eq!(kept[0], Event::Note("a *** b".into()));
-        assert_eq!(kept[1], Event::Output { step: "s".into(), line: "]0;x*** ***".into() });
+        assert_eq!(kept[1], Event::Output { step: "s".into(), line: "*** ***".into() });
     }
 }

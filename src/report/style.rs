@@ -13,9 +13,10 @@ pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// The text without control characters, tabs and line ends excepted: what a remote command printed must not
+/// The text without colours and control characters, tabs and line ends excepted: what a remote command printed must not
 /// move the cursor or change the window's title.
 pub fn printable(text: &str) -> String {
+    let text = anstream::adapter::strip_str(text).to_string();
     text.chars().filter(|c| !c.is_control() || *c == '\n' || *c == '\t').collect()
 }
 

@@ -41,7 +41,7 @@ impl Status {
             image: text(facts.get("current_image")),
             commit: facts.current_setting("COMMIT").filter(|commit| !commit.is_empty()),
             since: text(facts.get("current_since")),
-            by: facts.current_setting("BY"),
+            by: text(facts.get("current_by")),
             running: running(facts),
             drift: drift(facts, app, workers, proxy),
         }

@@ -1,0 +1,159 @@
+//! What can be typed.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Seconds;
+
+/// Deploys that cannot leave a server half-way: Docker Compose releases over SSH, as transactions.
+#[derive(Debug, Parser)]
+#[command(name = "estiba", version, max_term_width = 100)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE", default_value = "deploy.toml")]
+    pub config: Utf8PathBuf,
+    /// JSON lines on standard output; people's text goes to standard error.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Also what commands print when all goes well.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Only what goes wrong, and how it ended.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// When to use colour.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the target serve the project as it stands here.
+    Deploy(DeployArgs),
+    /// Back to the previous release or a named one, with its own files, environment and image.
+    Rollback(RollbackArgs),
+    /// What runs on the target: release, slot, image, since when, by whom.
+    Status(TargetArgs),
+    /// The dry run: what a deploy would change.
+    Plan(PlanArgs),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Deploy the example to this machine: a release, one under load, and a broken one.
+    Demo(DemoArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The target of a command.
+#[derive(Debug, Clone, Args)]
+pub struct TargetArgs {
+    /// The target; a lone one needs no name.
+    pub target: Option<String>,
+}
+
+/// `deploy`
+#[derive(Debug, Clone, Args)]
+pub struct DeployArgs {
+    /// The target; a lone one needs no name.
+    pub target: Option<String>,
+    /// Wait this long for another deploy to end, instead of giving up at once.
+    #[arg(long, value_name = "TIME", value_parser = Seconds::parse)]
+    pub wait_lock: Option<Seconds>,
+    /// Replace this service's container where the release changes it. May be given several times.
+    #[arg(long, value_name = "SERVICE")]
+    pub allow_replace: Vec<String>,
+    /// Deploy even when nothing changed.
+    #[arg(long)]
+    pub force: bool,
+    /// Ask nothing. Deploy asks nothing yet, so this changes nothing; scripts may give it.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `rollback`
+#[derive(Debug, Clone, Args)]
+pub struct RollbackArgs {
+    /// The target; a lone one needs no name.
+    pub target: Option<String>,
+    /// The release to go back to; the previous one by default.
+    pub release: Option<String>,
+    /// Wait this long for another run to end, instead of giving up at once.
+    #[arg(long, value_name = "TIME", value_parser = Seconds::parse)]
+    pub wait_lock: Option<Seconds>,
+}
+
+/// `plan`
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// The target; a lone one needs no name.
+    pub target: Option<String>,
+    /// How to show it.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Write it to this file too.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<Utf8PathBuf>,
+    /// Exit with 10 when there are changes.
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a terminal.
+    Text,
+    /// For a pull request.
+    Markdown,
+    /// For a program.
+    Json,
+}
+
+/// `config`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check deploy.toml, the Compose file and every template. Dials nothing.
+    Check(TargetArgs),
+    /// Print the whole resolved configuration, and where each value came from.
+    Show(TargetArgs),
+    /// Print the JSON Schema of deploy.toml.
+    Schema,
+}
+
+/// `demo`
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// Keep the demo's site and its folder instead of cleaning up.
+    #[arg(long)]
+    pub keep: bool,
+    /// The example to deploy, where it is not the folder examples/django.
+    #[arg(long, value_name = "FOLDER")]
+    pub example: Option<Utf8PathBuf>,
+}

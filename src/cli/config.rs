@@ -1,0 +1,155 @@
+//! `config check`, `config show`, `config schema`
+
+use std::process::ExitCode;
+
+use crate::config::{Resolved, Setting, resolve, schema};
+use crate::deploy::prepare;
+use crate::error::Result;
+use crate::report::Event;
+
+use super::args::{ConfigCommand, TargetArgs};
+use super::context::Context;
+
+pub(super) fn run(context: &Context, command: ConfigCommand) -> Result<ExitCode> {
+    match command {
+        ConfigCommand::Check(args) => check(context, &args)?,
+        ConfigCommand::Show(args) => show(context, &args)?,
+        ConfigCommand::Schema => {
+            let schema = schema();
+            context.reporter.tell(if context.global.json { Event::Document(schema) } else { Event::Text(format!("{schema:#}")) });
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Checks every target, or the named one.
+fn check(context: &Context, args: &TargetArgs) -> Result<()> {
+    let project = context.project()?;
+    let names: Vec<Option<&str>> = match &args.target {
+        Some(name) => vec![Some(name)],
+        None if project.loaded.config.target.is_empty() => vec![None],
+        None => project.loaded.config.target.keys().map(|name| Some(name.as_str())).collect(),
+    };
+    for name in names {
+        let resolved = resolve(&project, name)?;
+        let prepared = prepare(&project, &resolved, &context.reporter)?;
+        for note in &prepared.rendered.notes {
+            context.reporter.note(note);
+        }
+        let files = prepared.rendered.release.len();
+        context.reporter.note(format!("target {}: good, {files} files rendered", resolved.target.name));
+    }
+    Ok(())
+}
+
+fn show(context: &Context, args: &TargetArgs) -> Result<()> {
+    let project = context.project()?;
+    let resolved = resolve(&project, args.target.as_deref())?;
+    let lines = lines(&resolved);
+    if context.global.json {
+        let entries = lines.iter().filter_map(|line| {
+            let Line::Key { section, key, value, origin } = line else { return None };
+            Some(serde_json::json!({"section": section, "key": key, "value": value, "origin": origin}))
+        });
+        context.reporter.tell(Event::Document(entries.collect()));
+    } else {
+        context.reporter.tell(Event::Text(text(&lines)));
+    }
+    Ok(())
+}
+
+enum Line {
+    Section(String),
+    Key { section: String, key: &'static str, value: toml::Value, origin: String },
+}
+
+/// TOML that means the same as deploy.toml and its conventions, with the origin of each value behind it.
+fn text(lines: &[Line]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        match line {
+            Line::Section(name) if text.is_empty() => text = format!("[{name}]\n"),
+            Line::Section(name) => text += &format!("\n[{name}]\n"),
+            Line::Key { key, value, origin, .. } => text += &format!("{:<44} # {origin}\n", format!("{key} = {value}")),
+        }
+    }
+    text
+}
+
+fn lines(resolved: &Resolved) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut section = String::new();
+    let mut begin = |lines: &mut Vec<Line>, name: &str| {
+        lines.push(Line::Section(name.to_owned()));
+        section = name.to_owned();
+        section.clone()
+    };
+    fn add<T: Clone + serde::Serialize>(lines: &mut Vec<Line>, section: &str, key: &'static str, setting: &Setting<T>) {
+        if let Ok(value) = toml::Value::try_from(setting.value.clone()) {
+            lines.push(Line::Key { section: section.to_owned(), key, value, origin: setting.origin.to_string() });
+        }
+    }
+    let file = |value: toml::Value| Setting { value, origin: crate::config::Origin::File };
+
+    let at = begin(&mut lines, "project");
+    add(&mut lines, &at, "name", &file(resolved.project.clone().into()));
+    add(&mut lines, &at, "compose-project", &resolved.compose_project);
+    let target = &resolved.target;
+    let at = begin(&mut lines, &format!("target.{}", target.name));
+    add(&mut lines, &at, "hosts", &file(target.hosts.clone().into()));
+    add(&mut lines, &at, "host-keys", &target.host_keys);
+    for (key, value) in [("identity", &target.identity), ("url", &target.url)] {
+        if let Some(value) = value {
+            add(&mut lines, &at, key, &file(value.clone().into()));
+        }
+    }
+    add(&mut lines, &at, "root", &target.root);
+    if let Some(path) = &target.env_file.value {
+        add(&mut lines, &at, "env-file", &Setting { value: path.to_string(), origin: target.env_file.origin.clone() });
+    }
+    let at = begin(&mut lines, "stack");
+    let compose = Setting { value: resolved.compose_path.value.to_string(), origin: resolved.compose_path.origin.clone() };
+    add(&mut lines, &at, "compose", &compose);
+    add(&mut lines, &at, "shared", &resolved.shared);
+    let app = &resolved.app;
+    let at = begin(&mut lines, "app");
+    add(&mut lines, &at, "service", &app.service);
+    add(&mut lines, &at, "port", &app.port);
+    add(&mut lines, &at, "workers", &app.workers);
+    add(&mut lines, &at, "overlap", &app.overlap);
+    add(&mut lines, &at, "migrate", &app.migrate);
+    add(&mut lines, &at, "collect-static", &app.collect_static);
+    let image = &resolved.image;
+    let at = begin(&mut lines, "image");
+    add(&mut lines, &at, "name", &image.name);
+    add(&mut lines, &at, "source", &image.source);
+    add(&mut lines, &at, "context", &Setting { value: image.context.value.to_string(), origin: image.context.origin.clone() });
+    add(&mut lines, &at, "dockerfile", &image.dockerfile);
+    let at = begin(&mut lines, "proxy");
+    add(&mut lines, &at, "service", &resolved.proxy.service);
+    add(&mut lines, &at, "config", &resolved.proxy.config);
+    add(&mut lines, &at, "drain-timeout", &resolved.proxy.drain_timeout);
+    let health = &resolved.health;
+    let at = begin(&mut lines, "health");
+    add(&mut lines, &at, "path", &health.path);
+    add(&mut lines, &at, "expect-status", &health.expect_status);
+    add(&mut lines, &at, "interval", &health.interval);
+    add(&mut lines, &at, "timeout", &health.timeout);
+    add(&mut lines, &at, "host", &health.host);
+    let rollout = &resolved.rollout;
+    let at = begin(&mut lines, "rollout");
+    add(&mut lines, &at, "strategy", &rollout.strategy);
+    add(&mut lines, &at, "observe", &rollout.observe);
+    add(&mut lines, &at, "min-requests", &rollout.min_requests);
+    add(&mut lines, &at, "max-error-rate", &rollout.max_error_rate);
+    add(&mut lines, &at, "keep-releases", &rollout.keep_releases);
+    if let Some(database) = &resolved.database {
+        let at = begin(&mut lines, "database");
+        add(&mut lines, &at, "service", &database.service);
+        add(&mut lines, &at, "engine", &Setting { value: "postgres", origin: database.service.origin.clone() });
+        add(&mut lines, &at, "name", &database.name);
+        add(&mut lines, &at, "user", &database.user);
+        add(&mut lines, &at, "backup", &database.backup);
+    }
+    lines
+}

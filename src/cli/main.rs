@@ -1,0 +1,60 @@
+//! From the command line to an exit code.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::error::{Kind, Result};
+use crate::report::{Choice, Event, Reporter};
+
+use super::args::{Color, Command};
+use super::context::Context;
+use super::{Cli, completions, config, demo, deploy, plan, rollback, status};
+
+/// Runs the process's command line. The exit codes are those of docs/reference.md.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.global.color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    let reporter = Reporter::choose(Choice {
+        json: cli.global.json,
+        terminal: std::io::stderr().is_terminal() && std::env::var_os("GITHUB_ACTIONS").is_none(),
+        verbose: cli.global.verbose,
+        quiet: cli.global.quiet,
+    });
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            reporter.tell(Event::Error(crate::error::Error::failed(format!("no runtime: {error}"))));
+            return Kind::Failed.into();
+        }
+    };
+    let result = runtime.block_on(run(cli, &reporter));
+    // A thread that waits for a lookup or a pipe must not keep the process.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            let kind = error.kind;
+            reporter.tell(Event::Error(error));
+            kind.into()
+        }
+    }
+}
+
+async fn run(cli: Cli, reporter: &Reporter) -> Result<ExitCode> {
+    let context = Context::new(cli.global, reporter);
+    match cli.command {
+        Command::Deploy(args) => deploy::run(&context, args).await,
+        Command::Rollback(args) => rollback::run(&context, args).await,
+        Command::Status(args) => status::run(&context, args).await,
+        Command::Plan(args) => plan::run(&context, args).await,
+        Command::Config(command) => config::run(&context, command),
+        Command::Demo(args) => demo::run(&context, args).await,
+        Command::Completions { shell } => Ok(completions::run(&context, shell)),
+    }
+}

@@ -1,0 +1,15 @@
+//! The command line: one file a command. Each parses, calls, and says the exit code — nothing else.
+
+mod args;
+mod completions;
+mod config;
+mod context;
+mod demo;
+mod deploy;
+mod main;
+mod plan;
+mod rollback;
+mod status;
+
+pub use args::Cli;
+pub use main::main;

@@ -1,0 +1,34 @@
+//! `rollback`
+
+use std::process::ExitCode;
+
+use crate::config::resolve;
+use crate::deploy::{Options, rollback};
+use crate::error::Result;
+
+use super::args::RollbackArgs;
+use super::context::Context;
+
+pub(super) async fn run(context: &Context, args: RollbackArgs) -> Result<ExitCode> {
+    let project = context.project()?;
+    let (target, release) = target_and_release(&project, args.target, args.release);
+    let resolved = resolve(&project, target.as_deref())?;
+    let who = context.who(&project).await;
+    let options = Options { wait_lock: args.wait_lock.map(|wait| wait.0), ..Options::default() };
+    let ended = rollback(&project, &resolved, release.as_deref(), &options, &who, &context.reporter).await?;
+    Ok(context.finish(ended))
+}
+
+/// `rollback RELEASE` works where there is one target: its name may be left out, as everywhere.
+fn target_and_release(project: &crate::config::Project, first: Option<String>, second: Option<String>) -> (Option<String>, Option<String>) {
+    let targets = &project.loaded.config.target;
+    match (first, second) {
+        (Some(release), None) if targets.len() == 1 && !targets.contains_key(&release) && looks_like_release(&release) => (None, Some(release)),
+        other => other,
+    }
+}
+
+/// Release ids begin with their UTC time, 20261124T034500Z.
+fn looks_like_release(text: &str) -> bool {
+    text.len() > 9 && text.as_bytes()[8] == b'T' && text.bytes().take(8).all(|byte| byte.is_ascii_digit())
+}

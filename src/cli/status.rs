@@ -1,0 +1,50 @@
+//! `status`
+
+use std::process::ExitCode;
+
+use crate::config::resolve;
+use crate::deploy::Session;
+use crate::error::Result;
+use crate::report::Event;
+use crate::server::Status;
+
+use super::args::TargetArgs;
+use super::context::Context;
+
+pub(super) async fn run(context: &Context, args: TargetArgs) -> Result<ExitCode> {
+    let project = context.project()?;
+    let resolved = resolve(&project, args.target.as_deref())?;
+    let who = context.who(&project).await;
+    let session = Session::open(&project, &resolved, &who).await?;
+    session.facts.check()?;
+    let host = session.connection.address().to_string();
+    let status =
+        Status::of(&host, &session.facts, &resolved.app.service.value, &resolved.app.workers.value, &resolved.proxy.service.value);
+    context.reporter.tell(Event::Document(serde_json::to_value(&status).unwrap_or_default()));
+    if !context.global.json {
+        context.reporter.tell(Event::Text(text(&resolved.target.name, &status, &session)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(target: &str, status: &Status, session: &Session<'_>) -> String {
+    let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".into());
+    let mut lines = vec![
+        format!("{target} on {}", status.host),
+        format!("  release   {}", or_none(&status.release)),
+        format!("  slot      {}", or_none(&status.slot)),
+        format!("  image     {}", or_none(&status.image)),
+        format!("  commit    {}", or_none(&status.commit)),
+        format!("  since     {}", or_none(&status.since)),
+        format!("  by        {}", or_none(&status.by)),
+        format!("  previous  {}", or_none(&status.previous)),
+        format!("  running   {}", status.running.clone().unwrap_or_else(|| "no deploy".into())),
+    ];
+    for drift in &status.drift {
+        lines.push(format!("  drift     {drift}"));
+    }
+    for container in &session.facts.containers {
+        lines.push(format!("  container {} {} {}", container.id, container.service, container.state));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,13 @@
+//! The client's side of a transaction: look, prepare, upload, start, follow, tell.
+
+mod artefacts;
+mod follow;
+mod options;
+mod session;
+mod transaction;
+mod who;
+
+pub use options::Options;
+pub use session::{Prepared, Session, prepare};
+pub use transaction::{deploy, rollback};
+pub use who::Who;

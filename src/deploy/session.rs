@@ -1,0 +1,99 @@
+//! A target that was resolved, rendered and connected to.
+
+use camino::Utf8Path;
+
+use crate::config::{Project, Resolved};
+use crate::error::{Error, Kind, Result};
+use crate::image::Context;
+use crate::render::{Rendered, Renderer, render};
+use crate::report::Reporter;
+use crate::server::{Facts, Server};
+use crate::ssh::{Address, Connection, HostKeys, Identity, Settings};
+
+use super::Who;
+
+/// Everything about one host of a target, up to and including the first look at it.
+#[derive(Debug)]
+pub struct Session<'a> {
+    /// The project.
+    pub project: &'a Project,
+    /// Its resolved configuration.
+    pub resolved: &'a Resolved,
+    /// How to get to the host.
+    pub settings: Settings,
+    /// The connection for commands.
+    pub connection: Connection,
+    /// What the first look told.
+    pub facts: Facts,
+    /// The salt of the environment's digests.
+    pub salt: String,
+}
+
+/// A release that was rendered, before anything was dialled.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    /// What it was rendered from.
+    pub renderer: Renderer<'a>,
+    /// What it was rendered to.
+    pub rendered: Rendered,
+    /// The build context.
+    pub context: Context,
+    /// The context's digest.
+    pub context_digest: String,
+}
+
+/// Renders the release and looks through its build context. Every wrong input shows itself here.
+pub fn prepare<'a>(project: &Project, resolved: &'a Resolved, reporter: &Reporter) -> Result<Prepared<'a>> {
+    let renderer = Renderer::open(project, resolved)?;
+    reporter.hide(&renderer.env.secrets);
+    let rendered = render(&renderer)?;
+    let context = Context::open(project, resolved, &renderer.env.environment())?;
+    let context_digest = context.digest()?;
+    Ok(Prepared { renderer, rendered, context, context_digest })
+}
+
+impl<'a> Session<'a> {
+    /// Connects to the target's host and takes the first look.
+    pub async fn open(project: &'a Project, resolved: &'a Resolved, who: &Who) -> Result<Self> {
+        let settings = settings(project, resolved)?;
+        let connection = Connection::open(&settings).await?;
+        let salt = who.nonce();
+        let facts = Server::new(&connection, &resolved.target.root.value).facts(resolved, &salt).await?;
+        Ok(Self { project, resolved, settings, connection, facts, salt })
+    }
+
+    /// The server behind the connection.
+    pub fn server(&self) -> Server<'_> {
+        Server::new(&self.connection, &self.resolved.target.root.value)
+    }
+
+    /// Looks again.
+    pub async fn refresh(&mut self) -> Result<()> {
+        self.facts = self.server().facts(self.resolved, &self.salt).await?;
+        Ok(())
+    }
+
+    /// The error for a lock that somebody else holds.
+    pub fn locked(&self, holder: &str) -> Error {
+        Error::new(Kind::Locked, format!("another run holds the lock of {}: {holder}; nothing was changed", self.resolved.target.name))
+            .hint("--wait-lock 10m waits for its end")
+    }
+}
+
+/// How to get to the target's host: address, host keys and identity, all checked before anything is dialled.
+fn settings(project: &Project, resolved: &Resolved) -> Result<Settings> {
+    let target = &resolved.target;
+    if target.hosts.len() > 1 {
+        return Err(Error::input(format!("target `{}` has {} hosts; this version deploys to one at a time", target.name, target.hosts.len()))
+            .hint("make a target of each host"));
+    }
+    let environment = &project.environment;
+    let get = |name: &str| environment.get(name).map(String::as_str);
+    let home = get("HOME");
+    let folder: &Utf8Path = &project.folder;
+    Ok(Settings {
+        address: Address::parse(&target.hosts[0])?,
+        host_keys: HostKeys::read(&target.host_keys.value, folder, home)?,
+        identity: Identity::choose(get("ESTIBA_SSH_KEY"), target.identity.as_deref(), get("SSH_AUTH_SOCK"), home)?,
+    })
+}

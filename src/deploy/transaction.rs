@@ -1,0 +1,313 @@
+//! A deploy, and a rollback, from the client's side.
+
+use std::time::{Duration, Instant};
+
+use crate::config::{ImageSource, Project, Resolved, Seconds, Setting, nearest, shell_words};
+use crate::error::{Error, Kind, Result};
+use crate::image::{self, ChannelWriter, Compression};
+use crate::plan::{self, DEPLOY, ROLLBACK};
+use crate::report::{Event, Outcome, OutcomeKind, Reporter, StepReport, StepStatus};
+use crate::server::Server;
+use crate::ssh::Connection;
+
+use super::artefacts::{self, RunSettings};
+use super::follow::Follower;
+use super::session::{Prepared, prepare};
+use super::{Options, Session, Who};
+
+/// Room that a release needs beside its image: files, containers and logs, in KiB.
+const SPARE_KB: u64 = 200 * 1024;
+
+/// Makes the target serve the project as it stands here.
+///
+/// `Ok` holds the outcome and the exit kind, where there is one; wrong input and a server that cannot be
+/// reached are errors. The server is never left in between: once started, the run ends by itself.
+pub async fn deploy(project: &Project, resolved: &Resolved, options: &Options, who: &Who, reporter: &Reporter) -> Result<(Outcome, Option<Kind>)> {
+    let started = Instant::now();
+    let prepared = prepare(project, resolved, reporter)?;
+    for note in &prepared.rendered.notes {
+        reporter.note(note);
+    }
+    if who.dirty {
+        reporter.tell(Event::Warning("the project has changes that are not committed; they are deployed too".into()));
+    }
+    let mut session = Session::open(project, resolved, who).await?;
+    session.facts.check()?;
+    wait_for_lock(&mut session, options, reporter).await?;
+    let release = who.release_id(&prepared.context_digest);
+    let blank = |session: &Session<'_>, image: Option<&str>| Outcome {
+        event: "outcome",
+        outcome: OutcomeKind::Failed,
+        target: resolved.target.name.clone(),
+        release: Some(release.clone()),
+        previous: session.facts.current().map(str::to_owned),
+        image: image.map(str::to_owned),
+        failed_step: None,
+        reason: None,
+        duration_ms: elapsed(started),
+        steps: Vec::new(),
+    };
+    if !options.force && is_unchanged(&session, &prepared) {
+        let current = session.facts.current().map(str::to_owned);
+        let image = session.facts.get("current_image").map(str::to_owned);
+        let outcome = Outcome {
+            outcome: OutcomeKind::Unchanged,
+            release: current,
+            previous: session.facts.previous().map(str::to_owned),
+            duration_ms: elapsed(started),
+            ..blank(&session, image.as_deref())
+        };
+        return Ok((outcome, None));
+    }
+    let mut steps = Vec::new();
+    let source = resolved.image.source.value;
+    let settings = RunSettings {
+        run: who.run_id("deploy"),
+        kind: "deploy",
+        release: release.clone(),
+        source: Some(source),
+        observe: resolved.rollout.observe.value,
+        steps: DEPLOY.to_vec(),
+        need_kb: SPARE_KB,
+        image: String::new(),
+    };
+    let image = match source {
+        ImageSource::Build => {
+            // A tag of the way, not of the release: the server takes it off once it has its own.
+            let tag = format!("{}:estiba-build", resolved.image.name.value);
+            match build_and_send(&session, &prepared, &tag, &mut steps, reporter).await {
+                Ok(image) => image,
+                Err((step, error)) => {
+                    let outcome = Outcome {
+                        failed_step: Some(step.into()),
+                        reason: Some(error.message.clone()),
+                        duration_ms: elapsed(started),
+                        steps,
+                        ..blank(&session, None)
+                    };
+                    reporter.tell(Event::Error(error));
+                    return Ok((outcome, Some(Kind::Failed)));
+                }
+            }
+        }
+        ImageSource::Server => String::new(),
+    };
+    let settings = RunSettings { image: image.clone(), ..settings };
+    let mut files = artefacts::scripts(&session.facts);
+    files.extend(artefacts::release(&prepared, &release, who));
+    files.extend(artefacts::run(&session, &settings, options, who));
+    timed(reporter, "upload", &mut steps, async {
+        session.server().send(&settings.run, files).await?;
+        if source == ImageSource::Server {
+            send_context(&session, &prepared, &settings.run, reporter).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    let mut follower = Follower::new(reporter, steps);
+    let ended = follower.run(&session, &settings.run).await?;
+    let mut outcome = follower.outcome(blank(&session, Some(&image).filter(|image| !image.is_empty()).map(String::as_str)), &ended);
+    if outcome.image.is_none() && ended.code == 0 {
+        session.refresh().await?;
+        outcome.image = session.facts.get("current_image").map(str::to_owned);
+    }
+    outcome.duration_ms = elapsed(started);
+    Ok((outcome, exit_kind(ended.code)))
+}
+
+/// Makes the target serve the previous release again, or a named one, with its own files, environment and
+/// image.
+pub async fn rollback(
+    project: &Project,
+    resolved: &Resolved,
+    to: Option<&str>,
+    options: &Options,
+    who: &Who,
+    reporter: &Reporter,
+) -> Result<(Outcome, Option<Kind>)> {
+    let started = Instant::now();
+    let mut session = Session::open(project, resolved, who).await?;
+    session.facts.check()?;
+    wait_for_lock(&mut session, options, reporter).await?;
+    let release = choose_release(&session, to)?;
+    let image = session.facts.releases.iter().find(|kept| kept.id == release).map(|kept| kept.image.clone()).unwrap_or_default();
+    let blank = Outcome {
+        event: "outcome",
+        outcome: OutcomeKind::Failed,
+        target: resolved.target.name.clone(),
+        release: Some(release.clone()),
+        previous: session.facts.current().map(str::to_owned),
+        image: Some(image.clone()),
+        failed_step: None,
+        reason: None,
+        duration_ms: 0,
+        steps: Vec::new(),
+    };
+    if session.facts.current() == Some(release.as_str()) {
+        return Ok((Outcome { outcome: OutcomeKind::Unchanged, duration_ms: elapsed(started), ..blank }, None));
+    }
+    let settings = RunSettings {
+        run: who.run_id("rollback"),
+        kind: "rollback",
+        release,
+        image,
+        source: None,
+        observe: Seconds(0),
+        steps: ROLLBACK.to_vec(),
+        need_kb: 0,
+    };
+    let mut files = artefacts::scripts(&session.facts);
+    files.extend(artefacts::run(&session, &settings, options, who));
+    session.server().send(&settings.run, files).await?;
+    let mut follower = Follower::new(reporter, Vec::new());
+    let ended = follower.run(&session, &settings.run).await?;
+    let outcome = Outcome { duration_ms: elapsed(started), ..follower.outcome(blank, &ended) };
+    Ok((outcome, exit_kind(ended.code)))
+}
+
+fn exit_kind(code: u8) -> Option<Kind> {
+    (code != 0).then(|| Kind::from_code(code))
+}
+
+fn elapsed(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The release to go back to, or a refusal that lists those that can be had.
+fn choose_release(session: &Session<'_>, to: Option<&str>) -> Result<String> {
+    let facts = &session.facts;
+    let target = &session.resolved.target.name;
+    let had: Vec<&str> = facts.releases.iter().filter(|kept| kept.present).map(|kept| kept.id.as_str()).collect();
+    let list = |error: Error| {
+        let others: Vec<&str> = had.iter().filter(|id| Some(**id) != facts.current()).copied().collect();
+        if others.is_empty() { error.hint("there is no other release to go back to") } else { error.hint(format!("can be had: {}", others.join(", "))) }
+    };
+    let wanted = match to.or(facts.previous()) {
+        Some(wanted) => wanted,
+        None => return Err(list(Error::failed(format!("{target} has no previous release; nothing was changed")))),
+    };
+    if had.contains(&wanted) {
+        return Ok(wanted.to_owned());
+    }
+    let gone = facts.releases.iter().any(|kept| kept.id == wanted);
+    let why = if gone { "its image is no longer on the server" } else { "it is not on the server, or was pruned" };
+    let error = Error::failed(format!("{target} cannot go back to {wanted}: {why}; nothing was changed"));
+    Err(list(match nearest(wanted, had.iter().copied()).filter(|_| !gone) {
+        Some(near) => error.hint(format!("did you mean {near}?")),
+        None => error,
+    }))
+}
+
+/// Is the server's release what this one would be, and does it run?
+fn is_unchanged(session: &Session<'_>, prepared: &Prepared<'_>) -> bool {
+    let facts = &session.facts;
+    let resolved = session.resolved;
+    let status = crate::server::Status::of("", facts, &resolved.app.service.value, &resolved.app.workers.value, &resolved.proxy.service.value);
+    facts.current().is_some()
+        && facts.open_runs.is_empty()
+        && status.drift.is_empty()
+        && facts.current_setting("CONTEXT_DIGEST").as_deref() == Some(prepared.context_digest.as_str())
+        && plan::changed_paths(&prepared.rendered, facts).is_empty()
+}
+
+/// Waits for another run's end, as long as the options say.
+async fn wait_for_lock(session: &mut Session<'_>, options: &Options, reporter: &Reporter) -> Result<()> {
+    let started = Instant::now();
+    let mut told = false;
+    while let Some(holder) = session.facts.lock().map(str::to_owned) {
+        let limit = Duration::from_secs(options.wait_lock.unwrap_or(0));
+        if started.elapsed() >= limit {
+            return Err(session.locked(&holder));
+        }
+        if !told {
+            reporter.note(format!("waiting for another run to end: {holder}"));
+            told = true;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        session.refresh().await?;
+    }
+    Ok(())
+}
+
+/// Runs a part of the client's own work as a step.
+async fn timed<T>(reporter: &Reporter, step: &str, steps: &mut Vec<StepReport>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let started = Instant::now();
+    reporter.tell(Event::Began { step: step.into() });
+    let result = work.await;
+    let duration_ms = elapsed(started);
+    let status = match &result {
+        Ok(_) => {
+            reporter.tell(Event::Done { step: step.into(), duration_ms });
+            StepStatus::Done
+        }
+        Err(error) => {
+            reporter.tell(Event::Failed { step: step.into(), reason: error.message.lines().next().unwrap_or_default().into() });
+            StepStatus::Failed
+        }
+    };
+    steps.push(StepReport { name: step.into(), status, duration_ms });
+    result
+}
+
+/// Builds the image here and brings it to the server. Returns its id there; a failure names its step.
+async fn build_and_send(
+    session: &Session<'_>,
+    prepared: &Prepared<'_>,
+    tag: &str,
+    steps: &mut Vec<StepReport>,
+    reporter: &Reporter,
+) -> std::result::Result<String, (&'static str, Error)> {
+    let built = timed(reporter, "build", steps, image::build(&prepared.context, tag, reporter)).await.map_err(|error| ("build", error))?;
+    let sending = async {
+        if session.facts.free_kb().is_some_and(|free| free < built.size / 1024 + SPARE_KB) {
+            let present = has_image(session, &built.id).await?;
+            if !present {
+                let (free, needed) = (session.facts.free_kb().unwrap_or(0) / 1024, built.size / 1024 / 1024 + SPARE_KB / 1024);
+                return Err(Error::failed(format!("the server's disk is too full for the image: {free} MB are free, {needed} MB are needed; nothing was changed"))
+                    .hint("`docker system df` there shows what can go"));
+            }
+        }
+        // On the same kind of image store the id is the same, and there is nothing to send.
+        if has_image(session, &built.id).await? {
+            return Ok(built.id.clone());
+        }
+        // Bulk goes over a connection of its own, so that it never blocks control.
+        let bulk = Connection::open(&session.settings).await?;
+        let server = Server::new(&bulk, &session.resolved.target.root.value);
+        let compression = if session.facts.get("zstd").is_some() { Compression::Zstd } else { Compression::Gzip };
+        let progress = |done| reporter.tell(Event::Progress { what: "image".into(), done, total: None });
+        let id = image::send(&server, &built, tag, compression, progress).await?;
+        bulk.close().await;
+        Ok(id)
+    };
+    timed(reporter, "send", steps, sending).await.map_err(|error| ("send", error))
+}
+
+async fn has_image(session: &Session<'_>, id: &str) -> Result<bool> {
+    let command = format!("exec {}", shell_words(["docker", "image", "inspect", "-f", "estiba:{{.Id}}", id]));
+    let output = session.connection.run(&command, bytes::Bytes::new()).await?;
+    Ok(output.text().lines().any(|line| line == format!("estiba:{id}")))
+}
+
+/// Sends the build context into the run's folder.
+async fn send_context(session: &Session<'_>, prepared: &Prepared<'_>, run: &str, reporter: &Reporter) -> Result<()> {
+    let bulk = Connection::open(&session.settings).await?;
+    let Setting { value: root, .. } = &session.resolved.target.root;
+    let server = Server::new(&bulk, root);
+    let folder = shell_words([format!("{root}/runs/{run}").as_str()]);
+    let script = format!("cd {folder} && mkdir context && tar -xzf - -C context && echo estiba:received");
+    let command = format!("exec /bin/sh -c {}", shell_words([script.as_str()]));
+    let (writer, pieces) = ChannelWriter::new();
+    let context = prepared.context.clone();
+    let packing = tokio::task::spawn_blocking(move || {
+        let encoder = flate2::write::GzEncoder::new(writer, flate2::Compression::fast());
+        context.write_tar("", encoder)
+    });
+    let progress = |done| reporter.tell(Event::Progress { what: "build context".into(), done, total: None });
+    let output = server.pipe(&command, pieces, progress).await?;
+    match packing.await {
+        Ok(Ok(())) if output.text().contains("estiba:received") => Ok(()),
+        Ok(Err(error)) => Err(Error::failed(format!("packing the build context: {error}"))),
+        _ => Err(Error::failed(format!("the server did not take the build context: {}", output.complaint()))),
+    }
+}

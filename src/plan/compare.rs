@@ -1,0 +1,183 @@
+//! What would change on a server.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use yaml_serde::Value;
+
+use crate::compose::variables;
+use crate::render::{EnvFile, Rendered, digest};
+use crate::server::Facts;
+
+/// What becomes of a file or a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// The server does not have it.
+    Added,
+    /// The server's is another.
+    Changed,
+    /// The new release does not have it.
+    Removed,
+}
+
+/// One rendered file that is not what the server has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileChange {
+    /// Its path in the release.
+    pub path: String,
+    /// What becomes of it.
+    pub change: Change,
+    /// Its unified diff; none for files that are not text.
+    pub diff: Option<String>,
+}
+
+/// What is known of the new release when it is planned.
+#[derive(Debug, Clone, Copy)]
+pub struct Planned<'a> {
+    /// The target's name.
+    pub target: &'a str,
+    /// The rendered release.
+    pub rendered: &'a Rendered,
+    /// Its env file.
+    pub env: &'a EnvFile,
+    /// The digest of its build context.
+    pub context: &'a str,
+    /// The steps that would run.
+    pub steps: &'a [&'a str],
+}
+
+/// What a deploy would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// The target.
+    pub target: String,
+    /// The release that serves now.
+    pub current: Option<String>,
+    /// Would anything change?
+    pub changes: bool,
+    /// Would the image be built anew?
+    pub image_changes: bool,
+    /// The files that change.
+    pub files: Vec<FileChange>,
+    /// The environment's keys that change; never their values.
+    pub environment: BTreeMap<String, Change>,
+    /// Services of the stack whose containers would be replaced; each needs `--allow-replace`.
+    pub replaced: Vec<String>,
+    /// The steps that would run.
+    pub steps: Vec<String>,
+    /// Things worth knowing.
+    pub notes: Vec<String>,
+    /// A digest of all of the above and of the files' contents.
+    pub digest: String,
+}
+
+/// Files that tell of the release itself, not of what was asked for.
+const OWN: [&str; 2] = ["manifest", "release.env"];
+
+/// Paths of the release whose digest is not the server's.
+pub fn changed_paths(rendered: &Rendered, facts: &Facts) -> BTreeMap<String, Change> {
+    let mut changes = BTreeMap::new();
+    for (path, artefact) in &rendered.release {
+        match facts.files.get(path) {
+            None => changes.insert(path.clone(), Change::Added),
+            Some(digest) if *digest != artefact.digest() => changes.insert(path.clone(), Change::Changed),
+            Some(_) => None,
+        };
+    }
+    let gone = facts.files.keys().filter(|path| !rendered.release.contains_key(*path));
+    changes.extend(gone.map(|path| (path.clone(), Change::Removed)));
+    changes.retain(|path, _| !OWN.contains(&path.as_str()));
+    changes
+}
+
+/// The salted digests of an env file's lines, as the server computes them.
+pub fn environment_digests(env: &EnvFile, salt: &str) -> BTreeMap<String, String> {
+    let text = env.to_text();
+    let keyed = text.lines().filter_map(|line| Some((line.split_once('=')?.0.to_owned(), digest(format!("{salt}{line}").as_bytes()))));
+    keyed.collect()
+}
+
+/// Compares the new release with what the server has. `contents` are the server's files, where they were read.
+pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, Vec<u8>>, salt: &str) -> Plan {
+    let Planned { target, rendered, env, context, steps } = planned;
+    let secret = |path: &str| path == "secrets" || rendered.release.get(path).is_some_and(|artefact| artefact.secret);
+    let changed = changed_paths(rendered, facts);
+    let files = changed
+        .iter()
+        .filter(|(path, _)| !secret(path) && path.as_str() != "settings.env" && path.as_str() != "files/slot-green.yml")
+        .map(|(path, change)| FileChange {
+            path: path.clone(),
+            change: *change,
+            diff: diff(path, contents.get(path), rendered.release.get(path).map(|artefact| artefact.bytes.as_slice())),
+        })
+        .collect();
+    let environment = compare_environment(&environment_digests(env, salt), &facts.environment);
+    let image_changes = facts.current_setting("CONTEXT_DIGEST").as_deref() != Some(context);
+    let replaced = if facts.current().is_none() {
+        Vec::new()
+    } else {
+        replaced(contents.get("files/stack.yml"), rendered, &environment)
+    };
+    let mut plan = Plan {
+        target: target.to_owned(),
+        current: facts.current().map(str::to_owned),
+        changes: image_changes || !changed.is_empty(),
+        image_changes,
+        files,
+        environment,
+        replaced,
+        steps: steps.iter().map(|step| (*step).to_owned()).collect(),
+        notes: rendered.notes.clone(),
+        digest: String::new(),
+    };
+    if !plan.changes {
+        plan.steps.clear();
+    }
+    let contents: String = rendered.release.iter().filter(|(path, _)| !secret(path)).map(|(path, file)| format!("{path} {}\n", file.digest())).collect();
+    plan.digest = digest(format!("{plan:?}{contents}{context}").as_bytes())[..16].to_owned();
+    plan
+}
+
+fn compare_environment(desired: &BTreeMap<String, String>, actual: &BTreeMap<String, String>) -> BTreeMap<String, Change> {
+    let mut changes = BTreeMap::new();
+    for (key, value) in desired {
+        match actual.get(key) {
+            None => changes.insert(key.clone(), Change::Added),
+            Some(known) if known != value => changes.insert(key.clone(), Change::Changed),
+            Some(_) => None,
+        };
+    }
+    changes.extend(actual.keys().filter(|key| !desired.contains_key(*key)).map(|key| (key.clone(), Change::Removed)));
+    changes
+}
+
+/// Services of stack.yml whose settings differ, or that read a variable that changes.
+fn replaced(before: Option<&Vec<u8>>, rendered: &Rendered, environment: &BTreeMap<String, Change>) -> Vec<String> {
+    let services = |bytes: &[u8]| -> BTreeMap<String, Value> {
+        let root: Value = yaml_serde::from_slice(bytes).unwrap_or(Value::Null);
+        let services = root.get("services").and_then(Value::as_mapping).cloned().unwrap_or_default();
+        services.into_iter().filter_map(|(name, service)| Some((name.as_str()?.to_owned(), service))).collect()
+    };
+    let after = rendered.release.get("files/stack.yml").map(|file| services(&file.bytes)).unwrap_or_default();
+    // Where the file did not change, it was not read; then only variables can make a difference.
+    let before = before.map_or_else(|| after.clone(), |bytes| services(bytes));
+    let reads_changed = |service: &Value| {
+        let text = yaml_serde::to_string(service).unwrap_or_default();
+        let named: BTreeSet<String> = variables(&text).into_iter().map(|variable| variable.name).collect();
+        environment.keys().any(|key| named.contains(key)) || (service.get("env_file").is_some() && !environment.is_empty())
+    };
+    after
+        .iter()
+        .filter(|(name, service)| before.get(*name).is_some_and(|known| known != *service || reads_changed(service)))
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+fn diff(path: &str, before: Option<&Vec<u8>>, after: Option<&[u8]>) -> Option<String> {
+    let before = std::str::from_utf8(before.map_or(&[], Vec::as_slice)).ok()?;
+    let after = std::str::from_utf8(after.unwrap_or(&[])).ok()?;
+    let name = path.strip_prefix("files/").unwrap_or(path);
+    let diff = similar::TextDiff::from_lines(before, after);
+    Some(diff.unified_diff().context_radius(3).header(&format!("server/{name}"), &format!("new/{name}")).to_string())
+}

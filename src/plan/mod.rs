@@ -1,0 +1,8 @@
+//! Desired and actual in, a plan and its diff out. Pure: no network, no clock.
+
+mod compare;
+mod show;
+mod steps;
+
+pub use compare::{Change, FileChange, Plan, Planned, changed_paths, compare, environment_digests};
+pub use steps::{DEPLOY, ROLLBACK};

@@ -1,0 +1,112 @@
+//! A plan in words: for a terminal, and as Markdown for a pull request.
+
+use std::fmt::Write as _;
+
+use super::{Change, Plan};
+
+impl Change {
+    const fn sign(self) -> char {
+        match self {
+            Self::Added => '+',
+            Self::Changed => '~',
+            Self::Removed => '-',
+        }
+    }
+}
+
+impl Plan {
+    /// One line on what it comes to.
+    pub fn summary(&self) -> String {
+        let current = self.current.as_deref().unwrap_or("nothing yet");
+        if !self.changes {
+            return format!("{}: nothing to do; it serves {current}", self.target);
+        }
+        let image = if self.image_changes { "a new image" } else { "the same image" };
+        let files = match self.files.len() {
+            1 => String::from("1 file changes"),
+            count => format!("{count} files change"),
+        };
+        let keys = match self.environment.len() {
+            0 => String::from("the environment stays"),
+            1 => String::from("1 variable changes"),
+            count => format!("{count} variables change"),
+        };
+        format!("{}: {image}, {files}, {keys}; it serves {current}", self.target)
+    }
+
+    /// For a terminal.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("{}\n", self.summary());
+        for file in &self.files {
+            match &file.diff {
+                Some(diff) => {
+                    let _ = write!(text, "\n{diff}");
+                }
+                None => {
+                    let _ = write!(text, "\n{} {} (not text)", file.change.sign(), file.path);
+                }
+            }
+        }
+        self.write_environment(&mut text);
+        if !self.replaced.is_empty() {
+            let _ = write!(text, "\nContainers of the stack that would be replaced, with --allow-replace: {}\n", self.replaced.join(", "));
+        }
+        for note in &self.notes {
+            let _ = write!(text, "\nNote: {note}\n");
+        }
+        if !self.steps.is_empty() {
+            let _ = write!(text, "\nSteps: {}\n", self.steps.join(", "));
+        }
+        let _ = write!(text, "\nPlan digest: {}\n", self.digest);
+        text
+    }
+
+    fn write_environment(&self, text: &mut String) {
+        if self.environment.is_empty() {
+            return;
+        }
+        text.push_str("\nEnvironment (values are never shown):\n");
+        for (key, change) in &self.environment {
+            let _ = writeln!(text, "{} {key}", change.sign());
+        }
+    }
+
+    /// For a pull request or a summary.
+    pub fn to_markdown(&self) -> String {
+        let mut text = format!("### Plan for {}\n", self.summary());
+        for file in &self.files {
+            let name = file.path.strip_prefix("files/").unwrap_or(&file.path);
+            let _ = write!(text, "\n<details><summary>{} <code>{name}</code></summary>\n\n", file.change.sign());
+            match &file.diff {
+                Some(diff) => {
+                    // A fence longer than any in the text, so that the text cannot end it.
+                    let fence = "`".repeat(3.max(longest_run(diff) + 1));
+                    let _ = write!(text, "{fence}diff\n{diff}{fence}\n");
+                }
+                None => text.push_str("Not text.\n"),
+            }
+            text.push_str("\n</details>\n");
+        }
+        if !self.environment.is_empty() {
+            text.push_str("\n**Environment** (values are never shown)\n\n");
+            for (key, change) in &self.environment {
+                let _ = writeln!(text, "- {} `{key}`", change.sign());
+            }
+        }
+        if !self.replaced.is_empty() {
+            let _ = write!(text, "\n**Containers that would be replaced**, with `--allow-replace`: {}\n", self.replaced.join(", "));
+        }
+        for note in &self.notes {
+            let _ = write!(text, "\n> {note}\n");
+        }
+        if !self.steps.is_empty() {
+            let _ = write!(text, "\nSteps: {}\n", self.steps.join(" → "));
+        }
+        let _ = write!(text, "\nPlan digest: `{}`\n", self.digest);
+        text
+    }
+}
+
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
