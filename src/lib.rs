@@ -12,5 +12,6 @@ pub mod report;
 pub mod server;
 pub mod image;
 pub mod process;
+pub mod demo;
 pub mod deploy;
 pub mod plan;

@@ -2,11 +2,24 @@
 
 use std::process::ExitCode;
 
+use camino::Utf8PathBuf;
+
+use crate::demo::{Demo, run as run_demo};
 use crate::error::{Error, Result};
 
 use super::args::DemoArgs;
 use super::context::Context;
 
-pub(super) async fn run(_context: &Context, _args: DemoArgs) -> Result<ExitCode> {
-    Err(Error::failed("not yet"))
+pub(super) async fn run(context: &Context, args: DemoArgs) -> Result<ExitCode> {
+    let temporary = Utf8PathBuf::from_path_buf(std::env::temp_dir())
+        .map_err(|path| Error::failed(format!("the folder for temporary files is not UTF-8: {}", path.display())))?;
+    let demo = Demo {
+        keep: args.keep,
+        example: args.example.as_deref(),
+        temporary,
+        environment: &context.environment,
+        clock: jiff::Timestamp::now,
+    };
+    run_demo(demo, &context.reporter).await?;
+    Ok(ExitCode::SUCCESS)
 }
