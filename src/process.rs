@@ -1,5 +1,7 @@
 //! Programs on this machine. The one room that spawns them, `ssh` excepted.
 
+#![expect(clippy::disallowed_methods, reason = "the room that starts programs")]
+
 use std::process::Stdio;
 
 use bytes::Bytes;

@@ -1,6 +1,8 @@
 //! What every command starts from: the options, the process's environment, the clock. The one place that reads
 //! the latter two.
 
+#![expect(clippy::disallowed_methods, reason = "the one place that reads the environment and the clock")]
+
 use std::process::ExitCode;
 
 use crate::config::{Environment, Project};
@@ -21,7 +23,8 @@ pub(super) struct Context {
 impl Context {
     pub(super) fn new(global: Global, reporter: &Reporter) -> Self {
         // A variable that is not UTF-8 cannot be named in deploy.toml.
-        let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self { global, reporter: reporter.clone(), environment: environment.collect() }
     }
 
@@ -33,9 +36,14 @@ impl Context {
         Project::open(&self.global.config, self.environment.clone())
     }
 
+    /// The clock.
+    pub(super) fn now() -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+
     /// Who runs this, from where, and when.
     pub(super) async fn who(&self, project: &Project) -> Who {
-        Who::look(&self.environment, &project.folder, jiff::Timestamp::now()).await
+        Who::look(&self.environment, &project.folder, Self::now()).await
     }
 
     /// Tells the outcome and turns it into an exit code.

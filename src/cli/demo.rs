@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context, args: DemoArgs) -> Result<ExitCode> {
         example: args.example.as_deref(),
         temporary,
         environment: &context.environment,
-        clock: jiff::Timestamp::now,
+        clock: Context::now,
     };
     run_demo(demo, &context.reporter).await?;
     Ok(ExitCode::SUCCESS)

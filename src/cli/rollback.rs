@@ -20,10 +20,16 @@ pub(super) async fn run(context: &Context, args: RollbackArgs) -> Result<ExitCod
 }
 
 /// `rollback RELEASE` works where there is one target: its name may be left out, as everywhere.
-fn target_and_release(project: &crate::config::Project, first: Option<String>, second: Option<String>) -> (Option<String>, Option<String>) {
+fn target_and_release(
+    project: &crate::config::Project,
+    first: Option<String>,
+    second: Option<String>,
+) -> (Option<String>, Option<String>) {
     let targets = &project.loaded.config.target;
     match (first, second) {
-        (Some(release), None) if targets.len() == 1 && !targets.contains_key(&release) && looks_like_release(&release) => (None, Some(release)),
+        (Some(release), None) if targets.len() == 1 && !targets.contains_key(&release) && looks_like_release(&release) => {
+            (None, Some(release))
+        }
         other => other,
     }
 }

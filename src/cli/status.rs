@@ -18,8 +18,13 @@ pub(super) async fn run(context: &Context, args: TargetArgs) -> Result<ExitCode>
     let session = Session::open(&project, &resolved, &who).await?;
     session.facts.check()?;
     let host = session.connection.address().to_string();
-    let status =
-        Status::of(&host, &session.facts, &resolved.app.service.value, &resolved.app.workers.value, &resolved.proxy.service.value);
+    let status = Status::of(
+        &host,
+        &session.facts,
+        &resolved.app.service.value,
+        &resolved.app.workers.value,
+        &resolved.proxy.service.value,
+    );
     context.reporter.tell(Event::Document(serde_json::to_value(&status).unwrap_or_default()));
     if !context.global.json {
         context.reporter.tell(Event::Text(text(&resolved.target.name, &status, &session)));

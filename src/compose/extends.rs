@@ -16,11 +16,7 @@ use super::mounts::Mount;
 const DEPTH: usize = 32;
 
 /// The services of a file with `extends` resolved.
-pub(super) fn resolve(
-    file: &ComposeFile,
-    services: &Mapping,
-    read: &dyn Fn(&Utf8Path) -> Result<String>,
-) -> Result<Mapping> {
+pub(super) fn resolve(file: &ComposeFile, services: &Mapping, read: &dyn Fn(&Utf8Path) -> Result<String>) -> Result<Mapping> {
     let mut resolver = Resolver { file, read, others: BTreeMap::new() };
     let mut resolved = Mapping::new();
     for (name, service) in services {

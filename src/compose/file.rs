@@ -72,9 +72,10 @@ impl ComposeFile {
     /// The services, in the order of the file.
     pub fn services(&self) -> impl Iterator<Item = Service<'_>> {
         let services = self.root.get("services").and_then(Value::as_mapping);
-        services.into_iter().flatten().filter_map(|(name, service)| {
-            Some(Service { name: name.as_str()?, map: service.as_mapping()? })
-        })
+        services
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, service)| Some(Service { name: name.as_str()?, map: service.as_mapping()? }))
     }
 
     /// The service of that name.

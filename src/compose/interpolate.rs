@@ -42,7 +42,8 @@ pub fn expand(text: &str, environment: &Environment) -> String {
         Piece::Text(text) => filled.push_str(text),
         Piece::Variable(Variable { name, rest }) => {
             let value = environment.get(&name).map(String::as_str);
-            let (operator, word) = rest.split_at(rest.find(|c| c != ':' && c != '-' && c != '+' && c != '?').unwrap_or(rest.len()));
+            let (operator, word) =
+                rest.split_at(rest.find(|c| c != ':' && c != '-' && c != '+' && c != '?').unwrap_or(rest.len()));
             let full = value.filter(|value| !(operator.starts_with(':') && value.is_empty()));
             match (operator.trim_start_matches(':'), full) {
                 ("-", None) => filled.push_str(&expand(word, environment)),
@@ -130,9 +131,17 @@ mod tests {
     #[test]
     fn finds_variables_and_leaves_dollars() {
         let names = |text: &str| variables(text).into_iter().map(|v| (v.name.clone(), v.is_required())).collect::<Vec<_>>();
-        assert_eq!(names("$A ${B} ${C:-d} ${D:?no} $$E ${F-${G}}"), [
-            ("A".into(), true), ("B".into(), true), ("C".into(), false), ("D".into(), true), ("F".into(), false), ("G".into(), true),
-        ]);
+        assert_eq!(
+            names("$A ${B} ${C:-d} ${D:?no} $$E ${F-${G}}"),
+            [
+                ("A".into(), true),
+                ("B".into(), true),
+                ("C".into(), false),
+                ("D".into(), true),
+                ("F".into(), false),
+                ("G".into(), true),
+            ]
+        );
         assert_eq!(names("100$ $1 $"), []);
     }
 

@@ -38,7 +38,8 @@ impl Mount {
     /// The source, where it is a path relative to the Compose file, without its leading `./`.
     pub fn relative_source(&self) -> Option<&str> {
         let source = self.source.as_deref().filter(|_| self.bind)?;
-        let relative = source == "." || source.starts_with("./") || source.starts_with("../") || !source.starts_with(['/', '~', '$']);
+        let relative =
+            source == "." || source.starts_with("./") || source.starts_with("../") || !source.starts_with(['/', '~', '$']);
         relative.then(|| source.trim_start_matches("./").trim_end_matches('/'))
     }
 

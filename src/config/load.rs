@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use serde_json::Value as Json;
-use toml::de::{DeTable, DeValue};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Result};
 
@@ -151,9 +151,7 @@ fn check_values(source: Source<'_>, config: &Config) -> Result<()> {
     }
     for (target, section) in &config.target {
         if section.hosts.is_empty() {
-            return Err(source
-                .error_near("hosts", format!("target `{target}` has no host"))
-                .hint("hosts = [\"user@host\"]"));
+            return Err(source.error_near("hosts", format!("target `{target}` has no host")).hint("hosts = [\"user@host\"]"));
         }
         if section.root.as_deref().is_some_and(|root| !is_safe_root(root)) {
             let root = section.root.as_deref().unwrap_or_default();
@@ -203,9 +201,8 @@ fn check_project_name(source: Source<'_>, name: &str, key: &str) -> Result<()> {
 }
 
 fn is_safe_root(root: &str) -> bool {
-    const SYSTEM: [&str; 14] = [
-        "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/opt", "/proc", "/root", "/srv", "/sys", "/usr", "/var",
-    ];
+    const SYSTEM: [&str; 14] =
+        ["/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/opt", "/proc", "/root", "/srv", "/sys", "/usr", "/var"];
     let plain = root.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
     root.starts_with('/') && plain && !root.contains("/..") && !SYSTEM.contains(&root.trim_end_matches('/')) && root.len() > 2
 }

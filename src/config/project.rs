@@ -27,9 +27,8 @@ impl Project {
     ///
     /// A missing, unreadable or wrong file is an input error.
     pub fn open(path: &Utf8Path, environment: Environment) -> Result<Self> {
-        let text = read_limited(path).map_err(|error| {
-            if path.exists() { error } else { error.hint("`--config FILE` names another one") }
-        })?;
+        let text = read_limited(path)
+            .map_err(|error| if path.exists() { error } else { error.hint("`--config FILE` names another one") })?;
         let loaded = load(path.as_str(), &text, &environment)?;
         let folder = path.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
         Ok(Self { folder: folder.to_owned(), loaded, environment })
@@ -58,7 +57,6 @@ pub fn read_limited(path: &Utf8Path) -> Result<String> {
         let before = String::from_utf8_lossy(&error.as_bytes()[..at]).into_owned();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        Error::input(format!("{path}:{line}:{column}: not UTF-8 (byte {at} of the file)"))
-            .hint("save the file as UTF-8")
+        Error::input(format!("{path}:{line}:{column}: not UTF-8 (byte {at} of the file)")).hint("save the file as UTF-8")
     })
 }

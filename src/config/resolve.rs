@@ -266,15 +266,11 @@ fn resolve_target(project: &Project, name: &str, section: &TargetSection) -> Res
     for host in &section.hosts {
         let (user, address) = host.split_once('@').unwrap_or(("", host));
         if user.is_empty() || address.is_empty() || host.contains(char::is_whitespace) {
-            return Err(project
-                .loaded
-                .source()
-                .error_near(host, format!("`{host}` is not user@host or user@host:port")));
+            return Err(project.loaded.source().error_near(host, format!("`{host}` is not user@host or user@host:port")));
         }
     }
-    let env_file = Setting::or_found(section.env_file.clone().map(|file| Some(Utf8PathBuf::from(file))), || {
-        find_env_file(project, name)
-    })?;
+    let env_file =
+        Setting::or_found(section.env_file.clone().map(|file| Some(Utf8PathBuf::from(file))), || find_env_file(project, name))?;
     if let Some(path) = env_file.value.as_deref().filter(|path| !project.path(path).is_file()) {
         return Err(project.loaded.source().error_near(path.as_str(), format!("the env file {path} does not exist")));
     }
@@ -360,7 +356,10 @@ fn resolve_proxy(project: &Project, compose: &ComposeFile) -> Result<Proxy> {
         let folder = folder.ok_or_else(|| {
             compose
                 .source()
-                .error_near(&format!("{}:", found.name), format!("the proxy `{}` mounts no folder at /etc/nginx/conf.d", found.name))
+                .error_near(
+                    &format!("{}:", found.name),
+                    format!("the proxy `{}` mounts no folder at /etc/nginx/conf.d", found.name),
+                )
                 .hint("put its configuration into a folder and mount that: ./nginx:/etc/nginx/conf.d:ro")
         })?;
         Ok((folder, "the folder mounted at /etc/nginx/conf.d".into()))
@@ -370,7 +369,8 @@ fn resolve_proxy(project: &Project, compose: &ComposeFile) -> Result<Proxy> {
 
 fn resolve_app_service(project: &Project, compose: &ComposeFile, proxy: &str) -> Result<Setting<String>> {
     Setting::or_found(project.loaded.config.app.service.clone(), || {
-        let built: Vec<_> = compose.services().filter(|s| s.build().is_some() && s.starts_by_default() && s.name != proxy).collect();
+        let built: Vec<_> =
+            compose.services().filter(|s| s.build().is_some() && s.starts_by_default() && s.name != proxy).collect();
         if let [one] = built.as_slice() {
             return Ok((one.name.to_owned(), "the service that is built".into()));
         }
@@ -431,7 +431,9 @@ fn resolve_image(project: &Project, app: Service<'_>, base: &Utf8Path) -> Result
         return Err(Error::input(format!("there is no Dockerfile at {path}")).hint("name it: [image] dockerfile = \"…\""));
     }
     Ok(Image {
-        name: Setting::or_found(section.name.clone(), || Ok((project.loaded.config.project.name.clone(), "the project's name".into())))?,
+        name: Setting::or_found(section.name.clone(), || {
+            Ok((project.loaded.config.project.name.clone(), "the project's name".into()))
+        })?,
         source: Setting::or_default(section.source, ImageSource::default()),
         build_target: build.and_then(|(_, _, target)| target),
         context,

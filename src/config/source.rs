@@ -66,10 +66,7 @@ mod tests {
     fn marks_the_place() {
         let source = Source { name: "deploy.toml", text: "[project]\n\tnaem = \"x\"\n" };
         let error = source.error(11..15, "unknown key `naem`");
-        assert_eq!(
-            error.message,
-            "unknown key `naem`\n --> deploy.toml:2:2\n  |\n2 | \tnaem = \"x\"\n  | \t^^^^"
-        );
+        assert_eq!(error.message, "unknown key `naem`\n --> deploy.toml:2:2\n  |\n2 | \tnaem = \"x\"\n  | \t^^^^");
     }
 
     #[test]

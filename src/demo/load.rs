@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -49,6 +49,7 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Running {
     stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
     clients: Vec<JoinHandle<Vec<Answer>>>,
     started: Instant,
 }
@@ -65,12 +66,18 @@ impl Load {
     /// Begins, until [`Running::stop`].
     pub fn start(self) -> Running {
         let stop = Arc::new(AtomicBool::new(false));
-        let clients = (0..self.clients).map(|_| tokio::spawn(client(self.clone(), stop.clone()))).collect();
-        Running { stop, clients, started: Instant::now() }
+        let answered = Arc::new(AtomicU64::new(0));
+        let clients = (0..self.clients).map(|_| tokio::spawn(client(self.clone(), stop.clone(), answered.clone()))).collect();
+        Running { stop, answered, clients, started: Instant::now() }
     }
 }
 
 impl Running {
+    /// How many requests have come to an end so far.
+    pub fn requests(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
     /// Lets each client end its request, and counts.
     pub async fn stop(self) -> Tally {
         self.stop.store(true, Ordering::Relaxed);
@@ -114,7 +121,7 @@ fn tally(started: Instant, answers: &[Answer]) -> Tally {
     tally
 }
 
-async fn client(load: Load, stop: Arc<AtomicBool>) -> Vec<Answer> {
+async fn client(load: Load, stop: Arc<AtomicBool>, answered: Arc<AtomicU64>) -> Vec<Answer> {
     let mut answers = Vec::new();
     let mut open: Option<BufReader<TcpStream>> = None;
     while !stop.load(Ordering::Relaxed) {
@@ -131,6 +138,7 @@ async fn client(load: Load, stop: Arc<AtomicBool>) -> Vec<Answer> {
             open = None;
         }
         let ended = Instant::now();
+        answered.fetch_add(1, Ordering::Relaxed);
         answers.push(Answer { ended, took: ended - began, retried, failure: result.err() });
         if !load.pause.is_zero() {
             tokio::time::sleep(load.pause).await;

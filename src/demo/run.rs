@@ -86,7 +86,14 @@ async fn releases(demo: &Demo<'_>, site: &Site, reporter: &Reporter) -> Result<V
     Ok(rows)
 }
 
-async fn one(demo: &Demo<'_>, site: &Site, what: &'static str, expected: OutcomeKind, under_load: bool, reporter: &Reporter) -> Result<Row> {
+async fn one(
+    demo: &Demo<'_>,
+    site: &Site,
+    what: &'static str,
+    expected: OutcomeKind,
+    under_load: bool,
+    reporter: &Reporter,
+) -> Result<Row> {
     let project = site.project()?;
     let resolved = resolve(&project, None)?;
     let who = Who::look(demo.environment, &project.folder, (demo.clock)()).await;
@@ -133,7 +140,8 @@ fn table(rows: &[Row]) -> String {
             Some(tally) => (tally.requests.to_string(), tally.failed.to_string(), format!("{:.1} s", tally.outage.as_secs_f64())),
             None => ("-".into(), "-".into(), "-".into()),
         };
-        let outcome = serde_json::to_value(row.outcome.outcome).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+        let outcome =
+            serde_json::to_value(row.outcome.outcome).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
         text += &format!(
             "{:<30} {outcome:<12} {requests:>8} {failed:>7} {outage:>8} {:>5.1} s  {}\n",
             row.what,

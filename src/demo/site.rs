@@ -87,7 +87,7 @@ impl Site {
         }
         // All but one tag: the last image keeps the layers for the next demo's build.
         let tags = process::run("docker", &["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "estiba-demo"], None).await?;
-        let mut tags: Vec<&str> = tags.stdout.split_whitespace().filter(|tag| !tag.ends_with(":estiba-demo")).collect();
+        let mut tags: Vec<&str> = tags.stdout.split_whitespace().collect();
         if let Some(last) = tags.first() {
             process::run("docker", &["tag", last, "estiba-demo:kept"], None).await?;
         }

@@ -1,6 +1,8 @@
 //! An SSH server inside this process, for the demo and for tests: one user, one throwaway key, commands run
 //! by this machine's own shell. It listens on the loopback address only.
 
+#![expect(clippy::disallowed_methods, reason = "an SSH server runs what its client asks for")]
+
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -126,10 +128,10 @@ async fn exec(channel: Channel<Msg>, command: String) -> Result<(), russh::Error
         while let Some(message) = read.wait().await {
             match message {
                 ChannelMsg::Data { data } => {
-                    if let Some(pipe) = &mut stdin {
-                        if pipe.write_all(&data).await.is_err() {
-                            stdin = None;
-                        }
+                    if let Some(pipe) = &mut stdin
+                        && pipe.write_all(&data).await.is_err()
+                    {
+                        stdin = None;
                     }
                 }
                 ChannelMsg::Eof => stdin = None,

@@ -77,10 +77,10 @@ impl Follower {
 
     /// The step that failed stays marked as such: that is what its reader looks for.
     fn mark(&mut self, step: &str, status: StepStatus) {
-        if let Some(report) = self.steps.iter_mut().rev().find(|report| report.name == step) {
-            if report.status != StepStatus::Failed || status == StepStatus::UndoFailed {
-                report.status = status;
-            }
+        if let Some(report) = self.steps.iter_mut().rev().find(|report| report.name == step)
+            && (report.status != StepStatus::Failed || status == StepStatus::UndoFailed)
+        {
+            report.status = status;
         }
     }
 
@@ -129,8 +129,9 @@ impl Follower {
 
     fn ended(&self, session: &Session<'_>, run: &str, complaint: &str) -> Result<Ended> {
         let Some((code, word, step, reason)) = self.end.clone() else {
-            let error = Error::new(Kind::NeedsPerson, format!("{}: the run {run} has not told its end", session.connection.address()))
-                .hint("`estiba status` tells what runs; the next deploy ends an interrupted run first");
+            let error =
+                Error::new(Kind::NeedsPerson, format!("{}: the run {run} has not told its end", session.connection.address()))
+                    .hint("`estiba status` tells what runs; the next deploy ends an interrupted run first");
             return Err(if complaint.is_empty() { error } else { error.hint(format!("it said: {}", complaint.trim())) });
         };
         let outcome = match word.as_str() {

@@ -75,8 +75,11 @@ impl<'a> Session<'a> {
 
     /// The error for a lock that somebody else holds.
     pub fn locked(&self, holder: &str) -> Error {
-        Error::new(Kind::Locked, format!("another run holds the lock of {}: {holder}; nothing was changed", self.resolved.target.name))
-            .hint("--wait-lock 10m waits for its end")
+        Error::new(
+            Kind::Locked,
+            format!("another run holds the lock of {}: {holder}; nothing was changed", self.resolved.target.name),
+        )
+        .hint("--wait-lock 10m waits for its end")
     }
 }
 
@@ -84,8 +87,12 @@ impl<'a> Session<'a> {
 fn settings(project: &Project, resolved: &Resolved) -> Result<Settings> {
     let target = &resolved.target;
     if target.hosts.len() > 1 {
-        return Err(Error::input(format!("target `{}` has {} hosts; this version deploys to one at a time", target.name, target.hosts.len()))
-            .hint("make a target of each host"));
+        return Err(Error::input(format!(
+            "target `{}` has {} hosts; this version deploys to one at a time",
+            target.name,
+            target.hosts.len()
+        ))
+        .hint("make a target of each host"));
     }
     let environment = &project.environment;
     let get = |name: &str| environment.get(name).map(String::as_str);

@@ -22,7 +22,13 @@ const SPARE_KB: u64 = 200 * 1024;
 ///
 /// `Ok` holds the outcome and the exit kind, where there is one; wrong input and a server that cannot be
 /// reached are errors. The server is never left in between: once started, the run ends by itself.
-pub async fn deploy(project: &Project, resolved: &Resolved, options: &Options, who: &Who, reporter: &Reporter) -> Result<(Outcome, Option<Kind>)> {
+pub async fn deploy(
+    project: &Project,
+    resolved: &Resolved,
+    options: &Options,
+    who: &Who,
+    reporter: &Reporter,
+) -> Result<(Outcome, Option<Kind>)> {
     let started = Instant::now();
     let prepared = prepare(project, resolved, reporter)?;
     for note in &prepared.rendered.notes {
@@ -106,7 +112,8 @@ pub async fn deploy(project: &Project, resolved: &Resolved, options: &Options, w
     .await?;
     let mut follower = Follower::new(reporter, steps);
     let ended = follower.run(&session, &settings.run).await?;
-    let mut outcome = follower.outcome(blank(&session, Some(&image).filter(|image| !image.is_empty()).map(String::as_str)), &ended);
+    let mut outcome =
+        follower.outcome(blank(&session, Some(&image).filter(|image| !image.is_empty()).map(String::as_str)), &ended);
     if outcome.image.is_none() && ended.code == 0 {
         session.refresh().await?;
         outcome.image = session.facts.get("current_image").map(str::to_owned);
@@ -180,7 +187,11 @@ fn choose_release(session: &Session<'_>, to: Option<&str>) -> Result<String> {
     let had: Vec<&str> = facts.releases.iter().filter(|kept| kept.present).map(|kept| kept.id.as_str()).collect();
     let list = |error: Error| {
         let others: Vec<&str> = had.iter().filter(|id| Some(**id) != facts.current()).copied().collect();
-        if others.is_empty() { error.hint("there is no other release to go back to") } else { error.hint(format!("can be had: {}", others.join(", "))) }
+        if others.is_empty() {
+            error.hint("there is no other release to go back to")
+        } else {
+            error.hint(format!("can be had: {}", others.join(", ")))
+        }
     };
     let wanted = match to.or(facts.previous()) {
         Some(wanted) => wanted,
@@ -202,7 +213,13 @@ fn choose_release(session: &Session<'_>, to: Option<&str>) -> Result<String> {
 fn is_unchanged(session: &Session<'_>, prepared: &Prepared<'_>) -> bool {
     let facts = &session.facts;
     let resolved = session.resolved;
-    let status = crate::server::Status::of("", facts, &resolved.app.service.value, &resolved.app.workers.value, &resolved.proxy.service.value);
+    let status = crate::server::Status::of(
+        "",
+        facts,
+        &resolved.app.service.value,
+        &resolved.app.workers.value,
+        &resolved.proxy.service.value,
+    );
     facts.current().is_some()
         && facts.open_runs.is_empty()
         && status.drift.is_empty()
@@ -230,7 +247,12 @@ async fn wait_for_lock(session: &mut Session<'_>, options: &Options, reporter: &
 }
 
 /// Runs a part of the client's own work as a step.
-async fn timed<T>(reporter: &Reporter, step: &str, steps: &mut Vec<StepReport>, work: impl Future<Output = Result<T>>) -> Result<T> {
+async fn timed<T>(
+    reporter: &Reporter,
+    step: &str,
+    steps: &mut Vec<StepReport>,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
     let started = Instant::now();
     reporter.tell(Event::Began { step: step.into() });
     let result = work.await;
@@ -257,14 +279,18 @@ async fn build_and_send(
     steps: &mut Vec<StepReport>,
     reporter: &Reporter,
 ) -> std::result::Result<String, (&'static str, Error)> {
-    let built = timed(reporter, "build", steps, image::build(&prepared.context, tag, reporter)).await.map_err(|error| ("build", error))?;
+    let built = timed(reporter, "build", steps, image::build(&prepared.context, tag, reporter))
+        .await
+        .map_err(|error| ("build", error))?;
     let sending = async {
         if session.facts.free_kb().is_some_and(|free| free < built.size / 1024 + SPARE_KB) {
             let present = has_image(session, &built.id).await?;
             if !present {
                 let (free, needed) = (session.facts.free_kb().unwrap_or(0) / 1024, built.size / 1024 / 1024 + SPARE_KB / 1024);
-                return Err(Error::failed(format!("the server's disk is too full for the image: {free} MB are free, {needed} MB are needed; nothing was changed"))
-                    .hint("`docker system df` there shows what can go"));
+                return Err(Error::failed(format!(
+                    "the server's disk is too full for the image: {free} MB are free, {needed} MB are needed; nothing was changed"
+                ))
+                .hint("`docker system df` there shows what can go"));
             }
         }
         // On the same kind of image store the id is the same, and there is nothing to send.

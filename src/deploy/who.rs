@@ -37,7 +37,8 @@ impl Who {
             ended.success.then(|| ended.stdout.trim().to_owned())
         };
         let commit = git(&["rev-parse", "--short=7", "HEAD"]).await.unwrap_or_default();
-        let dirty = !commit.is_empty() && git(&["status", "--porcelain", "--", "."]).await.is_some_and(|changes| !changes.is_empty());
+        let dirty =
+            !commit.is_empty() && git(&["status", "--porcelain", "--", "."]).await.is_some_and(|changes| !changes.is_empty());
         Self { by: plain(&by), from: plain(&from), commit, dirty, now }
     }
 

@@ -38,8 +38,10 @@ pub async fn build(context: &Context, tag: &str, reporter: &Reporter) -> Result<
     })
     .await?;
     if !success {
-        return Err(Error::failed(format!("the image does not build: docker build ended with {status}; nothing on the server changed"))
-            .hint("its last lines are above"));
+        return Err(Error::failed(format!(
+            "the image does not build: docker build ended with {status}; nothing on the server changed"
+        ))
+        .hint("its last lines are above"));
     }
     inspect(tag).await
 }

@@ -12,6 +12,7 @@ use crate::compose::expand;
 use crate::config::{Environment, Image, Project, Resolved, Source, read_limited};
 use crate::error::{Error, Result};
 
+use super::dockerfile;
 use super::ignore::Ignore;
 
 /// A build context that was looked through.
@@ -33,24 +34,25 @@ pub struct Context {
 impl Context {
     /// Looks through the context of the resolved image, as its .dockerignore says.
     pub fn open(project: &Project, resolved: &Resolved, env: &Environment) -> Result<Self> {
-        let Image { context, dockerfile, build_target, .. } = &resolved.image;
+        let Image { context, dockerfile: named, build_target, .. } = &resolved.image;
         let folder = project.path(&context.value);
-        let ignore = Self::ignore(&folder, &dockerfile.value)?;
+        let ignore = Self::ignore(&folder, &named.value)?;
         let mut found = Vec::new();
         let mut size = 0;
         walk(&folder, "", &ignore, &mut |path, length| {
             size += length;
             found.push(path);
         })?;
-        if !found.contains(&dockerfile.value) {
-            found.push(dockerfile.value.clone());
+        if !found.contains(&named.value) {
+            found.push(named.value.clone());
         }
         found.sort();
+        dockerfile::check(&folder, &named.value, &found)?;
         let mut values = project.environment.clone();
         values.extend(env.clone());
         let arguments = resolved.compose.service(&resolved.app.service.value).map(|app| app.build_args()).unwrap_or_default();
         let arguments = arguments.into_iter().map(|(name, value)| (name, expand(&value, &values))).collect();
-        Ok(Self { folder, dockerfile: dockerfile.value.clone(), target: build_target.clone(), arguments, files: found, size })
+        Ok(Self { folder, dockerfile: named.value.clone(), target: build_target.clone(), arguments, files: found, size })
     }
 
     fn ignore(folder: &Utf8Path, dockerfile: &str) -> Result<Ignore> {

@@ -29,7 +29,9 @@ impl Ignore {
                 continue;
             }
             let glob = GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build();
-            let glob = glob.map_err(|error| source.error_at(index + 1, 1, line.chars().count(), format!("not a pattern: {}", error.kind())))?;
+            let glob = glob.map_err(|error| {
+                source.error_at(index + 1, 1, line.chars().count(), format!("not a pattern: {}", error.kind()))
+            })?;
             ignore.patterns.push((keep, glob.compile_matcher()));
         }
         Ok(ignore)

@@ -2,10 +2,11 @@
 
 mod build;
 mod context;
+mod dockerfile;
 mod ignore;
 mod send;
 
 pub use build::{Built, build};
 pub use context::Context;
-pub use send::{Compression, send};
 pub(crate) use send::ChannelWriter;
+pub use send::{Compression, send};

@@ -37,9 +37,8 @@ pub async fn send(
         Compression::Gzip => "docker load",
     };
     let quoted = shell_words([tag]);
-    let script = format!(
-        "{unpack} 1>&2; docker image inspect -f 'estiba:image {{{{.Id}}}} {{{{json .RootFS.Layers}}}}' {quoted}"
-    );
+    let script =
+        format!("{unpack} 1>&2; docker image inspect -f 'estiba:image {{{{.Id}}}} {{{{json .RootFS.Layers}}}}' {quoted}");
     let command = format!("exec /bin/sh -c {}", shell_words([script.as_str()]));
     let (producer, raw) = Producer::start("docker", &["save", tag])?;
     let output = server.pipe(&command, compressed(raw, compression), sent).await;

@@ -94,7 +94,8 @@ pub fn changed_paths(rendered: &Rendered, facts: &Facts) -> BTreeMap<String, Cha
 /// The salted digests of an env file's lines, as the server computes them.
 pub fn environment_digests(env: &EnvFile, salt: &str) -> BTreeMap<String, String> {
     let text = env.to_text();
-    let keyed = text.lines().filter_map(|line| Some((line.split_once('=')?.0.to_owned(), digest(format!("{salt}{line}").as_bytes()))));
+    let keyed =
+        text.lines().filter_map(|line| Some((line.split_once('=')?.0.to_owned(), digest(format!("{salt}{line}").as_bytes()))));
     keyed.collect()
 }
 
@@ -114,11 +115,8 @@ pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, 
         .collect();
     let environment = compare_environment(&environment_digests(env, salt), &facts.environment);
     let image_changes = facts.current_setting("CONTEXT_DIGEST").as_deref() != Some(context);
-    let replaced = if facts.current().is_none() {
-        Vec::new()
-    } else {
-        replaced(contents.get("files/stack.yml"), rendered, &environment)
-    };
+    let replaced =
+        if facts.current().is_none() { Vec::new() } else { replaced(contents.get("files/stack.yml"), rendered, &environment) };
     let mut plan = Plan {
         target: target.to_owned(),
         current: facts.current().map(str::to_owned),
@@ -134,7 +132,12 @@ pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, 
     if !plan.changes {
         plan.steps.clear();
     }
-    let contents: String = rendered.release.iter().filter(|(path, _)| !secret(path)).map(|(path, file)| format!("{path} {}\n", file.digest())).collect();
+    let contents: String = rendered
+        .release
+        .iter()
+        .filter(|(path, _)| !secret(path))
+        .map(|(path, file)| format!("{path} {}\n", file.digest()))
+        .collect();
     plan.digest = digest(format!("{plan:?}{contents}{context}").as_bytes())[..16].to_owned();
     plan
 }

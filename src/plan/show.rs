@@ -49,7 +49,11 @@ impl Plan {
         }
         self.write_environment(&mut text);
         if !self.replaced.is_empty() {
-            let _ = write!(text, "\nContainers of the stack that would be replaced, with --allow-replace: {}\n", self.replaced.join(", "));
+            let _ = write!(
+                text,
+                "\nContainers of the stack that would be replaced, with --allow-replace: {}\n",
+                self.replaced.join(", ")
+            );
         }
         for note in &self.notes {
             let _ = write!(text, "\nNote: {note}\n");
@@ -94,7 +98,8 @@ impl Plan {
             }
         }
         if !self.replaced.is_empty() {
-            let _ = write!(text, "\n**Containers that would be replaced**, with `--allow-replace`: {}\n", self.replaced.join(", "));
+            let _ =
+                write!(text, "\n**Containers that would be replaced**, with `--allow-replace`: {}\n", self.replaced.join(", "));
         }
         for note in &self.notes {
             let _ = write!(text, "\n> {note}\n");

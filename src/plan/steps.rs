@@ -2,7 +2,18 @@
 
 /// What a deploy is.
 pub const DEPLOY: [&str; 13] = [
-    "preflight", "image", "stack", "migrate", "static", "start", "check", "switch", "workers", "observe", "commit", "drain",
+    "preflight",
+    "image",
+    "stack",
+    "migrate",
+    "static",
+    "start",
+    "check",
+    "switch",
+    "workers",
+    "observe",
+    "commit",
+    "drain",
     "prune",
 ];
 

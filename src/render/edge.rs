@@ -51,7 +51,10 @@ fn check(resolved: &Resolved, source: Source<'_>) -> Result<()> {
         let direct = format!("http://{app}:");
         if let Some(found) = code.find(&direct) {
             return Err(source
-                .error(at + found..at + found + direct.len(), format!("this goes past the slots: `{app}` with a port is one container's name"))
+                .error(
+                    at + found..at + found + direct.len(),
+                    format!("this goes past the slots: `{app}` with a port is one container's name"),
+                )
                 .hint(format!("write http://{app}; estiba defines that upstream, port and all")));
         }
         let words: Vec<&str> = code.split_whitespace().collect();

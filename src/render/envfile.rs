@@ -117,7 +117,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_has_its_place() {
-        for (text, place) in [("A=1\nnonsense\n", ".env:2:1"), ("A=${NOPE}\n", ".env:1:3"), ("A='x\n", ".env:1:1"), ("A={{ nope }}", ".env:1")] {
+        for (text, place) in
+            [("A=1\nnonsense\n", ".env:2:1"), ("A=${NOPE}\n", ".env:1:3"), ("A='x\n", ".env:1:1"), ("A={{ nope }}", ".env:1")]
+        {
             let error = render(text).unwrap_err();
             assert!(error.message.contains(place), "{text}: {error}");
         }

@@ -123,7 +123,10 @@ impl<'a> Layout<'a> {
         if !is_file && !read_only && !configures {
             return Err(source
                 .error_near(written, format!("service `{name}` can write to `{written}`, which a new release would take from it"))
-                .hint(format!("if it holds data: [stack] shared = [\"{path}\"]; if not, mount it read-only: {written}:{}:ro", mount.target)));
+                .hint(format!(
+                    "if it holds data: [stack] shared = [\"{path}\"]; if not, mount it read-only: {written}:{}:ro",
+                    mount.target
+                )));
         }
         if in_slot {
             self.release.borrow_mut().insert(path.to_owned());

@@ -34,7 +34,12 @@ impl<'a> Renderer<'a> {
                 let full = project.path(path);
                 let text = read_limited(&full)?;
                 let name = path.file_name().unwrap_or(".env");
-                EnvFile::render(Source { name: full.as_str(), text: &text }, name, &template_values(resolved), &project.environment)?
+                EnvFile::render(
+                    Source { name: full.as_str(), text: &text },
+                    name,
+                    &template_values(resolved),
+                    &project.environment,
+                )?
             }
         };
         let mut wanted = paths::wanted(resolved);
@@ -118,10 +123,13 @@ fn settings(resolved: &Resolved, env: &EnvFile) -> Result<String> {
         ("HEALTH_TIMEOUT", health.timeout.value.0.to_string()),
         ("HEALTH_REQUEST_TIMEOUT", request_timeout),
         ("ENV_FILE", env.name.clone()),
-        ("STRATEGY", String::from(match resolved.rollout.strategy.value {
-            Strategy::BlueGreen => "blue-green",
-            Strategy::Recreate => "recreate",
-        })),
+        (
+            "STRATEGY",
+            String::from(match resolved.rollout.strategy.value {
+                Strategy::BlueGreen => "blue-green",
+                Strategy::Recreate => "recreate",
+            }),
+        ),
         ("IMAGE_NAME", resolved.image.name.value.clone()),
     ];
     let line = |(key, value): &(&str, String)| format!("{key}={}\n", shell_words([value.as_str()]));

@@ -28,7 +28,8 @@ pub(super) fn render(resolved: &Resolved, layout: &Layout<'_>, slot: &str, rende
     }
     let mut root = Mapping::new();
     root.insert("services".into(), services.into());
-    let text = yaml_serde::to_string(&root).map_err(|error| resolved.compose.source().error_near("services", error.to_string()))?;
+    let text =
+        yaml_serde::to_string(&root).map_err(|error| resolved.compose.source().error_near("services", error.to_string()))?;
     Ok(format!("# Rendered by estiba from the team's Compose file: the app and what follows it, in slot {slot}.\n{text}"))
 }
 
@@ -59,7 +60,9 @@ fn service(
     add(&mut map, "environment", &[("ESTIBA_RELEASE", "${ESTIBA_RELEASE}"), ("ESTIBA_SLOT", slot)]);
     add(&mut map, "labels", &[("estiba.release", "${ESTIBA_RELEASE}"), ("estiba.slot", slot)]);
     if networks(&mut map) {
-        rendered.notes.push(format!("fixed addresses and aliases are taken off the networks of service `{name}`: two slots cannot share them"));
+        rendered.notes.push(format!(
+            "fixed addresses and aliases are taken off the networks of service `{name}`: two slots cannot share them"
+        ));
     }
     let renamed = |other: &str| -> Option<String> {
         resolved.compose.service(other).filter(|other| in_slot(resolved, *other)).map(|other| format!("{}-{slot}", other.name))
@@ -74,7 +77,10 @@ fn refuse_what_cannot_work(resolved: &Resolved, service: Service<'_>) -> Result<
     let source = resolved.compose.source();
     if service.map.get("network_mode").and_then(Value::as_str) == Some("host") {
         return Err(source
-            .error_near("network_mode:", format!("service `{name}` is on the host's network, where two slots would fight for one port"))
+            .error_near(
+                "network_mode:",
+                format!("service `{name}` is on the host's network, where two slots would fight for one port"),
+            )
             .hint("take `network_mode: host` off; the proxy reaches the slots on the stack's own network"));
     }
     let on_host = match service.map.get("networks") {
@@ -83,7 +89,10 @@ fn refuse_what_cannot_work(resolved: &Resolved, service: Service<'_>) -> Result<
         _ => false,
     };
     if on_host {
-        return Err(source.error_near("networks:", format!("service `{name}` is on the host's network, where two slots would fight for one port")));
+        return Err(source.error_near(
+            "networks:",
+            format!("service `{name}` is on the host's network, where two slots would fight for one port"),
+        ));
     }
     Ok(())
 }

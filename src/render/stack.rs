@@ -15,7 +15,9 @@ const HEADER: &str = "# Rendered by estiba from the team's Compose file: the ser
 pub(super) fn in_slot(resolved: &Resolved, service: Service<'_>) -> bool {
     let app = resolved.compose.service(&resolved.app.service.value);
     let same_build = service.build().is_some() && app.is_some_and(|app| app.build() == service.build());
-    service.name == resolved.app.service.value || resolved.app.workers.value.iter().any(|worker| worker == service.name) || same_build
+    service.name == resolved.app.service.value
+        || resolved.app.workers.value.iter().any(|worker| worker == service.name)
+        || same_build
 }
 
 /// The services of the stack that run all the time, the proxy left out.
@@ -65,8 +67,11 @@ fn services(resolved: &Resolved, layout: &Layout<'_>, rendered: &mut Rendered) -
         }
         let mut map = service.map.clone();
         if name == resolved.proxy.service.value && map.get("network_mode").and_then(Value::as_str) == Some("host") {
-            return Err(wrong("network_mode", format!("the proxy `{name}` is on the host's network, where it cannot see the slots"))
-                .hint("publish its ports instead: ports: [\"80:80\", \"443:443\"]"));
+            return Err(wrong(
+                "network_mode",
+                format!("the proxy `{name}` is on the host's network, where it cannot see the slots"),
+            )
+            .hint("publish its ports instead: ports: [\"80:80\", \"443:443\"]"));
         }
         if let Some(volumes) = layout.volumes(service, false)? {
             map.insert("volumes".into(), volumes);
@@ -78,8 +83,12 @@ fn services(resolved: &Resolved, layout: &Layout<'_>, rendered: &mut Rendered) -
         modes(&mut map);
         services.insert(name.into(), map.into());
     }
-    if resolved.compose.root.contains_key("name") && resolved.compose.root.get("name").and_then(Value::as_str) != Some(resolved.compose_project.value.as_str()) {
-        rendered.notes.push(format!("the Compose file's own `name` is not used: the project is `{}`", resolved.compose_project.value));
+    if resolved.compose.root.contains_key("name")
+        && resolved.compose.root.get("name").and_then(Value::as_str) != Some(resolved.compose_project.value.as_str())
+    {
+        rendered
+            .notes
+            .push(format!("the Compose file's own `name` is not used: the project is `{}`", resolved.compose_project.value));
     }
     Ok(services)
 }
@@ -126,10 +135,10 @@ fn files(section: &Value, layout: &Layout<'_>) -> Result<Value> {
     let Some(section) = section.as_mapping() else { return Ok(section.clone()) };
     let mut placed = section.clone();
     for (_, entry) in placed.iter_mut() {
-        if let Some(entry) = entry.as_mapping_mut() {
-            if let Some(file) = entry.get("file").and_then(Value::as_str).map(str::to_owned) {
-                entry.insert("file".into(), layout.secret_file(&file)?.into());
-            }
+        if let Some(entry) = entry.as_mapping_mut()
+            && let Some(file) = entry.get("file").and_then(Value::as_str).map(str::to_owned)
+        {
+            entry.insert("file".into(), layout.secret_file(&file)?.into());
         }
     }
     Ok(placed.into())

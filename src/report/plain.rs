@@ -112,13 +112,13 @@ impl Sink for Plain {
 /// The only places that write to the process's streams.
 pub(super) mod print {
     /// A line to standard output.
-    #[expect(clippy::print_stdout, reason = "report is the room that prints")]
+    #[expect(clippy::disallowed_macros, reason = "report is the room that prints")]
     pub(in crate::report) fn out(text: &str) {
         anstream::println!("{}", text.strip_suffix('\n').unwrap_or(text));
     }
 
     /// A line to standard error.
-    #[expect(clippy::print_stderr, reason = "report is the room that prints")]
+    #[expect(clippy::disallowed_macros, reason = "report is the room that prints")]
     pub(in crate::report) fn err(text: &str) {
         anstream::eprintln!("{text}");
     }

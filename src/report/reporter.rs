@@ -82,7 +82,8 @@ impl Reporter {
 
 fn redacted(event: Event, secrets: &[String]) -> Event {
     let clean = |text: String| {
-        let text = secrets.iter().fold(text, |text, secret| if text.contains(secret) { text.replace(secret, "***") } else { text });
+        let text =
+            secrets.iter().fold(text, |text, secret| if text.contains(secret) { text.replace(secret, "***") } else { text });
         printable(&text)
     };
     match event {

@@ -34,7 +34,8 @@ impl Terminal {
 
     fn begin(&mut self, what: &str) {
         self.end_step();
-        let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed}{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let style = ProgressStyle::with_template("{spinner} {prefix} {elapsed}{msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
         let step = self.area.add(ProgressBar::new_spinner().with_style(style).with_prefix(what.to_owned()));
         step.enable_steady_tick(Duration::from_millis(120));
         self.step = Some(step);
@@ -61,10 +62,10 @@ impl Terminal {
             self.area.add(bar.with_style(style).with_prefix(what.to_owned()))
         });
         bar.set_position(done);
-        if total == Some(done) {
-            if let Some(bar) = self.bar.take() {
-                bar.finish_and_clear();
-            }
+        if total == Some(done)
+            && let Some(bar) = self.bar.take()
+        {
+            bar.finish_and_clear();
         }
     }
 }

@@ -100,7 +100,8 @@ impl<'a> Server<'a> {
         let folder = format!("{}/{folder}", self.root);
         let arguments: Vec<&str> = [folder.as_str()].into_iter().chain(paths.iter().copied()).collect();
         let output = self.connection.run(&Self::inline("cat.sh", &arguments), Bytes::new()).await?;
-        unpack(&output.stdout).ok_or_else(|| Error::failed(format!("{}: reading {folder} was cut short", self.connection.address())))
+        unpack(&output.stdout)
+            .ok_or_else(|| Error::failed(format!("{}: reading {folder} was cut short", self.connection.address())))
     }
 
     /// Starts a run, and hands each record of its journal to `see` until its outcome. `Ok(None)` when the

@@ -67,7 +67,9 @@ fn drift(facts: &Facts, app: &str, workers: &[String], proxy: &str) -> Vec<Strin
     for service in slot_services.chain([proxy.to_owned()]) {
         match facts.containers.iter().find(|container| container.service == service) {
             None => drift.push(format!("there is no container of {service}")),
-            Some(container) if container.state != "running" => drift.push(format!("the container of {service} is {}", container.state)),
+            Some(container) if container.state != "running" => {
+                drift.push(format!("the container of {service} is {}", container.state))
+            }
             Some(container) if !container.release.is_empty() && container.release != current => {
                 drift.push(format!("the container of {service} runs {}, not {current}", container.release));
             }

@@ -102,7 +102,8 @@ enum Refused {
 }
 
 async fn dial(address: &Address) -> Result<TcpStream> {
-    let named = tokio::net::lookup_host((address.host.as_str(), address.port)).await.map_err(|error| failure::dns(address, &error))?;
+    let named =
+        tokio::net::lookup_host((address.host.as_str(), address.port)).await.map_err(|error| failure::dns(address, &error))?;
     let mut last = None;
     for socket in named {
         match timeout(DIAL, TcpStream::connect(socket)).await {
@@ -151,7 +152,8 @@ async fn authenticate(handle: &mut Handle<Client>, settings: &Settings) -> Resul
         }
         Identity::Agent(socket) => {
             let cannot = |error: &dyn std::fmt::Display| {
-                Error::failed(format!("the SSH agent at {socket} does not answer: {error}")).hint("is it still running? `ssh-add -l`")
+                Error::failed(format!("the SSH agent at {socket} does not answer: {error}"))
+                    .hint("is it still running? `ssh-add -l`")
             };
             let mut agent = AgentClient::connect_uds(socket).await.map_err(|error| cannot(&error))?;
             for identity in agent.request_identities().await.map_err(|error| cannot(&error))? {

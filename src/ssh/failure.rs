@@ -25,8 +25,10 @@ pub(super) fn timeout(address: &Address, stage: &str, limit: Duration) -> Error 
 
 pub(super) fn handshake(address: &Address, error: &russh::Error) -> Error {
     match error {
-        russh::Error::NoCommonAlgo { .. } => Error::failed(format!("{address}: client and server have no algorithm in common: {error}"))
-            .hint("an SSH server this old cannot be trusted with a deploy; update it"),
+        russh::Error::NoCommonAlgo { .. } => {
+            Error::failed(format!("{address}: client and server have no algorithm in common: {error}"))
+                .hint("an SSH server this old cannot be trusted with a deploy; update it")
+        }
         russh::Error::HUP | russh::Error::Disconnect | russh::Error::IO(_) => {
             Error::failed(format!("{address}: the server ended the connection during the key exchange: {error}"))
                 .hint("sshd does that when too many connections wait (MaxStartups), or when this address is banned")

@@ -30,8 +30,9 @@ impl HostKeys {
             if one.starts_with("SHA256:") {
                 let body = one.trim_start_matches("SHA256:").trim_end_matches('=');
                 if body.len() != 43 || !body.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/') {
-                    return Err(Error::input(format!("host-keys: `{one}` is not a whole SHA-256 fingerprint"))
-                        .hint("`ssh-keyscan HOST | ssh-keygen -lf -` prints a server's; compare it with what the server's console says"));
+                    return Err(Error::input(format!("host-keys: `{one}` is not a whole SHA-256 fingerprint")).hint(
+                        "`ssh-keyscan HOST | ssh-keygen -lf -` prints a server's; compare it with what the server's console says",
+                    ));
                 }
                 keys.fingerprints.push(format!("SHA256:{body}"));
             } else if one.contains(' ') {
@@ -49,7 +50,9 @@ impl HostKeys {
                     _ => folder.join(one),
                 };
                 let text = read_limited(&path).map_err(|error| {
-                    error.while_doing("host-keys").hint("host-keys holds fingerprints (SHA256:…), known_hosts lines or known_hosts files")
+                    error
+                        .while_doing("host-keys")
+                        .hint("host-keys holds fingerprints (SHA256:…), known_hosts lines or known_hosts files")
                 })?;
                 // A line of a file that cannot be read is passed over, as ssh does.
                 keys.entries.extend(KnownHosts::new(&text).flatten());
@@ -79,9 +82,12 @@ impl HostKeys {
             .chain(plain.iter().map(|entry| entry.public_key().fingerprint(HashAlg::Sha256).to_string()))
             .collect();
         if known.is_empty() {
-            return Err(Error::failed(format!("{name}: its host key is not known ({}); nothing was sent to it", self.from.join(", ")))
-                .hint(format!("it showed {} {fingerprint}", key.algorithm()))
-                .hint(format!("if the server's console says the same: host-keys = [\"{}\"]", line.trim())));
+            return Err(Error::failed(format!(
+                "{name}: its host key is not known ({}); nothing was sent to it",
+                self.from.join(", ")
+            ))
+            .hint(format!("it showed {} {fingerprint}", key.algorithm()))
+            .hint(format!("if the server's console says the same: host-keys = [\"{}\"]", line.trim())));
         }
         Err(Error::failed(format!("{name}: the host key is not the one that is pinned; nothing was sent to it"))
             .hint(format!("expected {}", known.join(" or ")))
@@ -207,7 +213,14 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for lines in [vec!["h OTHER"], vec!["other KEY"], vec!["*,!h KEY"], vec!["[h]:2222 KEY"], vec!["h KEY", "@revoked h KEY"], vec!["@cert-authority h KEY"]] {
+        for lines in [
+            vec!["h OTHER"],
+            vec!["other KEY"],
+            vec!["*,!h KEY"],
+            vec!["[h]:2222 KEY"],
+            vec!["h KEY", "@revoked h KEY"],
+            vec!["@cert-authority h KEY"],
+        ] {
             assert!(verdict(&lines, "h", 22).is_err(), "{lines:?}");
         }
         let error = verdict(&["h OTHER"], "h", 22).unwrap_err();

@@ -77,7 +77,9 @@ pub fn parse_key(text: &str, from: &str) -> Result<PrivateKey> {
             .hint("use the agent (unset ESTIBA_SSH_KEY and `identity`), or a deploy key of its own without a passphrase"),
         _ if mended.contains("ENCRYPTED") => wrong("it has a passphrase, and nobody is there to type it")
             .hint("use the agent, or a deploy key of its own without a passphrase"),
-        _ => wrong("it is damaged, or of a kind that is not known").hint("ed25519, ECDSA and RSA keys in OpenSSH or PEM form work"),
+        _ => {
+            wrong("it is damaged, or of a kind that is not known").hint("ed25519, ECDSA and RSA keys in OpenSSH or PEM form work")
+        }
     })
 }
 
@@ -106,7 +108,13 @@ mod tests {
     #[test]
     fn what_forms_and_shells_do_to_a_key_is_mended() {
         let key = key();
-        for text in [key.clone(), key.replace('\n', "\r\n"), key.trim().replace('\n', " "), key.trim().replace('\n', "\\n"), format!("\n {}", key.trim())] {
+        for text in [
+            key.clone(),
+            key.replace('\n', "\r\n"),
+            key.trim().replace('\n', " "),
+            key.trim().replace('\n', "\\n"),
+            format!("\n {}", key.trim()),
+        ] {
             assert!(parse_key(&text, "k").is_ok(), "{text:?}");
         }
     }
