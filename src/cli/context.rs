@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use crate::config::{Environment, Project};
 use crate::deploy::Who;
-use crate::error::{Kind, Result};
-use crate::report::{Event, Outcome, Reporter};
+use crate::error::{Error, Kind, Result};
+use crate::report::{Event, Outcome, OutcomeKind, Reporter};
 
 use super::args::Global;
 
@@ -44,6 +44,32 @@ impl Context {
     /// Who runs this, from where, and when.
     pub(super) async fn who(&self, project: &Project) -> Who {
         Who::look(&self.environment, &project.folder, Self::now()).await
+    }
+
+    /// Tells an error that came before the server began, and with `--json` the outcome that it comes to.
+    pub(super) fn refused(&self, error: Error, target: Option<&str>) -> ExitCode {
+        let kind = error.kind;
+        let outcome = Outcome {
+            event: "outcome",
+            outcome: match kind {
+                Kind::Failed | Kind::NeedsPerson => OutcomeKind::Failed,
+                Kind::Interrupted => OutcomeKind::Interrupted,
+                _ => OutcomeKind::Refused,
+            },
+            target: target.unwrap_or_default().to_owned(),
+            release: None,
+            previous: None,
+            image: None,
+            failed_step: None,
+            reason: Some(error.message.clone()),
+            duration_ms: 0,
+            steps: Vec::new(),
+        };
+        self.reporter.tell(Event::Error(error));
+        if self.global.json {
+            self.reporter.tell(Event::Document(serde_json::to_value(outcome).unwrap_or_default()));
+        }
+        kind.into()
     }
 
     /// Tells the outcome and turns it into an exit code.

@@ -9,7 +9,15 @@ use crate::error::Result;
 use super::args::DeployArgs;
 use super::context::Context;
 
-pub(super) async fn run(context: &Context, args: DeployArgs) -> Result<ExitCode> {
+pub(super) async fn run(context: &Context, args: DeployArgs) -> ExitCode {
+    let target = args.target.clone();
+    match deployed(context, args).await {
+        Ok(code) => code,
+        Err(error) => context.refused(error, target.as_deref()),
+    }
+}
+
+async fn deployed(context: &Context, args: DeployArgs) -> Result<ExitCode> {
     let project = context.project()?;
     let resolved = resolve(&project, args.target.as_deref())?;
     let who = context.who(&project).await;

@@ -49,8 +49,8 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli, reporter: &Reporter) -> Result<ExitCode> {
     let context = Context::new(cli.global, reporter);
     match cli.command {
-        Command::Deploy(args) => deploy::run(&context, args).await,
-        Command::Rollback(args) => rollback::run(&context, args).await,
+        Command::Deploy(args) => Ok(deploy::run(&context, args).await),
+        Command::Rollback(args) => Ok(rollback::run(&context, args).await),
         Command::Status(args) => status::run(&context, args).await,
         Command::Plan(args) => plan::run(&context, args).await,
         Command::Config(command) => config::run(&context, command),

@@ -9,7 +9,15 @@ use crate::error::Result;
 use super::args::RollbackArgs;
 use super::context::Context;
 
-pub(super) async fn run(context: &Context, args: RollbackArgs) -> Result<ExitCode> {
+pub(super) async fn run(context: &Context, args: RollbackArgs) -> ExitCode {
+    let target = args.target.clone();
+    match rolled_back(context, args).await {
+        Ok(code) => code,
+        Err(error) => context.refused(error, target.as_deref()),
+    }
+}
+
+async fn rolled_back(context: &Context, args: RollbackArgs) -> Result<ExitCode> {
     let project = context.project()?;
     let (target, release) = target_and_release(&project, args.target, args.release);
     let resolved = resolve(&project, target.as_deref())?;

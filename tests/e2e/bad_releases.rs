@@ -1,0 +1,170 @@
+//! Releases that are wrong in every way end as promised, and the next good one goes through.
+
+use std::process::Command;
+use std::time::Duration;
+
+use estiba::demo::{Load, Tally};
+use serde_json::Value;
+
+use crate::support::{Run, Site};
+
+const SETTINGS: &str = "[rollout]\nobserve = \"8s\"\nmin-requests = 20\n\n[health]\ntimeout = \"5s\"\n";
+
+/// What a bad release must come to.
+struct Expected<'a> {
+    code: i32,
+    step: Option<&'a str>,
+    says: &'a [&'a str],
+}
+
+struct Bad<'a> {
+    site: &'a Site,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Bad<'_> {
+    /// Deploys the broken project under load and looks at what stands afterwards. Returns the run and the load.
+    #[track_caller]
+    fn deploy(&self, what: &str, path: &str, expected: &Expected<'_>, arguments: &[&str]) -> (Run, Tally) {
+        let before = self.site.containers();
+        let serving = self.site.serving();
+        let load = self.runtime.block_on(async {
+            Load {
+                address: self.site.address,
+                path: path.into(),
+                clients: 4,
+                keep_alive: false,
+                pause: Duration::from_millis(20),
+                patience: Duration::from_secs(20),
+            }
+            .start()
+        });
+        let run = self.site.estiba(&[&["deploy", "--json"], arguments].concat());
+        let tally = self.runtime.block_on(load.stop());
+        assert_eq!(run.code, expected.code, "{what}: {}", run.stderr);
+        for words in expected.says {
+            assert!(run.stderr.contains(words), "{what}: no `{words}` in\n{}", run.stderr);
+        }
+        if let Some(step) = expected.step {
+            let outcome: Value = run.json();
+            assert_eq!(outcome["failed_step"], step, "{what}: {}", run.stderr);
+            assert!(!outcome["reason"].as_str().unwrap().is_empty(), "{what}");
+        }
+        assert_eq!(self.site.containers(), before, "{what}: the old containers were touched");
+        assert_eq!(self.site.serving(), serving, "{what}");
+        assert!(self.site.lock_is_free(), "{what}: the lock is held");
+        assert_eq!(self.site.status()["drift"], serde_json::json!([]), "{what}");
+        (run, tally)
+    }
+}
+
+#[test]
+fn bad_releases_end_as_promised_and_the_next_good_one_goes_through() {
+    let site = Site::new("bad", SETTINGS);
+    site.deployed();
+    let kept = site.keep();
+    let bad = Bad { site: &site, runtime: tokio::runtime::Runtime::new().unwrap() };
+    let mut good = 0;
+    let mut then_good = || {
+        kept.restore();
+        good += 1;
+        site.append("templates/home.html", &format!("<!-- good {good} -->\n"));
+        site.edit("deploy.toml", "observe = \"8s\"", "observe = \"1s\"");
+        site.deployed();
+        kept.restore();
+    };
+    let none_failed = |what: &str, tally: &Tally| assert_eq!(tally.failed, 0, "{what}: {:#?}", tally.failures);
+    let simple = |what: &str, expected: Expected<'_>| {
+        let (_, tally) = bad.deploy(what, "/certificados/", &expected, &[]);
+        none_failed(what, &tally);
+    };
+
+    site.append("Dockerfile", "RUN echo about to fail && exit 7\n");
+    simple("no build", Expected { code: 1, step: Some("build"), says: &["about to fail", "nothing on the server changed"] });
+    then_good();
+
+    site.append("Dockerfile", "COPY no-such-file /x\n");
+    simple("missing file", Expected { code: 2, step: None, says: &["no-such-file", "Dockerfile:"] });
+    kept.restore();
+
+    site.append(".env.production", "NEW=${NOT_SET_ANYWHERE}\n");
+    simple("undefined in the env file", Expected { code: 2, step: None, says: &["NOT_SET_ANYWHERE", ".env.production:"] });
+    kept.restore();
+
+    site.edit("compose.yml", "REDIS_URL: redis", "OTHER: ${NOT_SET_EITHER}\n    REDIS_URL: redis");
+    simple("undefined in the Compose file", Expected { code: 2, step: None, says: &["NOT_SET_EITHER", "compose.yml:"] });
+    kept.restore();
+
+    site.append("gunicorn.conf.py", "import sys\nprint('cannot go on like this', flush=True)\nsys.exit(9)\n");
+    simple("exits at start", Expected { code: 3, step: Some("check"), says: &["cannot go on like this", "exit status"] });
+    then_good();
+
+    site.edit("certificados/views.py", "status=200 if healthy else 503", "status=500");
+    simple("health 500", Expected { code: 3, step: Some("check"), says: &["/health/ answers 500, not 200"] });
+    kept.restore();
+
+    site.edit("certificados/views.py", "checks = {}", "time.sleep(60)");
+    simple("health hangs", Expected { code: 3, step: Some("check"), says: &["/health/", "no answer within 5 s"] });
+    kept.restore();
+
+    site.edit("gunicorn.conf.py", "0.0.0.0:8000", "0.0.0.0:8123");
+    simple("other port", Expected { code: 3, step: Some("check"), says: &["port 8000", "listens on 8123"] });
+    then_good();
+
+    let migration = "from django.db import migrations\n\ndef up(apps, schema):\n    raise RuntimeError('no such thing')\n\n\
+        class Migration(migrations.Migration):\n    dependencies = [('certificados', '0001_initial')]\n    operations = [migrations.RunPython(up)]\n";
+    site.write("certificados/migrations/0002_bad.py", migration);
+    simple("migration raises", Expected { code: 3, step: Some("migrate"), says: &["RuntimeError: no such thing"] });
+    then_good();
+
+    site.append("nginx/site.conf", "this is not nginx;\n");
+    simple("nginx config", Expected { code: 3, step: Some("switch"), says: &["unknown directive \"this\"", "site.conf:"] });
+    then_good();
+
+    // Five seconds after the switch, within observe: PID 1 of the container dies, and the old slot stands in.
+    let dies = "\nimport signal, threading\nthreading.Timer(8, lambda: os.kill(os.getppid(), signal.SIGKILL)).start()\n\
+        if os.environ.get('ESTIBA_SLOT'):\n    threading.Timer(7, lambda: os.kill(os.getppid(), signal.SIGTERM)).start()\n";
+    site.append("certificados/views.py", dies);
+    let expected = Expected { code: 3, step: Some("observe"), says: &["stopped by itself after the switch"] };
+    let (_, tally) = bad.deploy("dies after the switch", "/certificados/", &expected, &[]);
+    none_failed("dies after the switch", &tally);
+    then_good();
+
+    // Every fifth real request is answered with an error, while the health path stays good.
+    site.edit("certificados/views.py", "def certificates(request):", "def certificates(request):\n    if time.time_ns() // 1000 % 5 == 0:\n        raise RuntimeError('one in five')\n    return certificates_(request)\n\n\n@csrf_exempt\ndef certificates_(request):");
+    let expected = Expected { code: 3, step: Some("observe"), says: &["real requests with an error"] };
+    let (run, tally) = bad.deploy("one in five", "/certificados/", &expected, &[]);
+    assert!(tally.failures.iter().all(|failure| failure.contains("status 500")), "{:#?}\n{}", tally.failures, run.stderr);
+    assert!(tally.failed > 0 && tally.failed < tally.requests / 2, "{} of {}", tally.failed, tally.requests);
+    then_good();
+}
+
+#[test]
+fn a_disk_too_full_for_the_release_is_refused_before_anything_changes() {
+    let site = Site::new("full", "[image]\nsource = \"server\"\n");
+    std::fs::create_dir_all(&site.root).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m", "tmpfs"]).arg(&site.root).status().unwrap();
+    assert!(mounted.success(), "mounting a small disk");
+    let run = site.estiba(&["deploy", "--json"]);
+    assert!(Command::new("umount").arg(&site.root).status().unwrap().success());
+    let outcome = run.expect(1, "refused");
+    assert!(outcome["reason"].as_str().unwrap().contains("too full"), "{outcome}");
+    assert_eq!(site.containers(), Vec::<String>::new());
+}
+
+#[test]
+fn a_build_on_the_server_respects_the_dockerignore_and_fails_as_a_local_one() {
+    let site = Site::new("server", "[image]\nsource = \"server\"\n\n[rollout]\nobserve = \"0s\"\n");
+    site.write("media/big.bin", "not for the image");
+    site.deployed();
+    let container = format!("{}-web-blue-1", site.name);
+    let listed = crate::support::docker(&["exec", &container, "ls", "-a", "/app", "/app/media"]);
+    assert!(!listed.contains("big.bin") && !listed.contains(".env.production") && listed.contains("manage.py"), "{listed}");
+    let unchanged = site.estiba(&["deploy", "--json"]);
+    unchanged.expect(0, "unchanged");
+    site.append("Dockerfile", "RUN echo on the server && exit 7\n");
+    let run = site.estiba(&["deploy", "--json"]);
+    run.says(1, &["on the server", "does not build"]);
+    run.expect(1, "failed");
+    assert_eq!(site.get("/health/").0, 200);
+}

@@ -1,0 +1,62 @@
+//! A first deploy on an empty root, the shortest deploy.toml, nothing to do, and each kind of key.
+
+use crate::support::Site;
+
+#[test]
+fn the_shortest_deploy_toml_brings_up_the_whole_stack() {
+    let site = Site::new("first", "[rollout]\nobserve = \"2s\"\n");
+    let outcome = site.deployed();
+    let release = outcome["release"].as_str().unwrap();
+    assert_eq!(site.serving(), release);
+    assert_eq!(site.get("/").0, 200);
+    assert_eq!(site.get("/static/certificados/site.css").0, 200);
+
+    let status = site.status();
+    assert_eq!(status["release"], release);
+    assert_eq!(status["slot"], "blue");
+    assert_eq!(status["image"], outcome["image"]);
+    assert_eq!(status["by"], "estibador");
+    assert!(status["since"].as_str().unwrap().starts_with("20"));
+    assert_eq!(status["drift"], serde_json::json!([]));
+    assert!(status["running"].is_null() && status["previous"].is_null());
+
+    // A secret with every character that quoting gets wrong is what the database was made with.
+    let names = site.containers();
+    assert_eq!(names.len(), 4, "{names:?}");
+
+    // Nothing to do changes nothing.
+    let before = std::fs::read_dir(site.root.join("releases")).unwrap().count();
+    let unchanged = site.estiba(&["deploy", "--json"]).expect(0, "unchanged");
+    assert_eq!(unchanged["release"], release);
+    assert_eq!(site.containers(), names);
+    assert_eq!(std::fs::read_dir(site.root.join("releases")).unwrap().count(), before);
+
+    // The plan sees what changed, and never a value.
+    let plan = site.estiba(&["plan", "--json", "--detailed-exitcode"]);
+    assert_eq!(plan.code, 0, "{}", plan.stderr);
+    site.append("nginx/site.conf", "# one more line\n");
+    site.append(".env.production", "GREETING=hola-secreto\n");
+    let plan = site.estiba(&["plan", "--detailed-exitcode"]);
+    assert_eq!(plan.code, 10, "{}", plan.stderr);
+    assert!(plan.stdout.contains("+# one more line") && plan.stdout.contains("+ GREETING"), "{}", plan.stdout);
+    assert!(!plan.stdout.contains("hola-secreto"), "{}", plan.stdout);
+
+    // No secret in anything that is kept to be read.
+    let text = std::fs::read_to_string(site.root.join("history.jsonl")).unwrap();
+    assert!(text.contains("\"outcome\":\"deployed\"") && !text.contains("secret-key-of-this"), "{text}");
+}
+
+#[test]
+fn ecdsa_and_rsa_keys_are_let_in_and_a_wrong_host_key_is_refused() {
+    let mut site = Site::new("keys", "");
+    for key in ["id_ecdsa", "id_rsa"] {
+        site.key = key;
+        let run = site.estiba(&["status", "--json"]);
+        assert_eq!(run.code, 0, "{key}: {}", run.stderr);
+        assert!(run.json()["release"].is_null());
+    }
+    let fingerprint = crate::support::sshd().fingerprint.clone();
+    site.edit("deploy.toml", &fingerprint, "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    let run = site.estiba(&["deploy"]);
+    run.says(1, &["the host key is not the one that is pinned", "expected SHA256:AAAA", &format!("got {fingerprint}")]);
+}

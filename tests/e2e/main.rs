@@ -1,0 +1,12 @@
+//! The promises of a deploy, each against Debian's own sshd and a real Docker Engine. They run one after
+//! another (`--test-threads=1`); `make test` sets up what they need.
+
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests set up their own world, and stop where it is not so")]
+
+mod bad_releases;
+mod first_deploy;
+mod lock;
+mod rollback;
+mod support;
+mod takeover;
+mod under_load;

@@ -1,0 +1,56 @@
+use std::time::{Duration, Instant};
+
+use estiba::demo::{Load, Running, Tally};
+use tokio::runtime::Runtime;
+
+use super::Site;
+
+/// The load of the promise: 8 clients with a connection for each request, 8 with keep-alive and one retry, and 2
+/// whose requests take 3 s.
+pub struct Mixed {
+    runtime: Runtime,
+    fresh: Running,
+    kept: Running,
+    slow: Running,
+}
+
+impl Mixed {
+    pub fn start(site: &Site) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let load = |path: &str, clients, keep_alive| Load {
+            address: site.address,
+            path: path.into(),
+            clients,
+            keep_alive,
+            pause: Duration::ZERO,
+            patience: Duration::from_secs(30),
+        };
+        let _inside = runtime.enter();
+        let fresh = load("/certificados/", 8, false).start();
+        let kept = load("/certificados/", 8, true).start();
+        let slow = load("/slow/?seconds=3", 2, false).start();
+        drop(_inside);
+        Self { runtime, fresh, kept, slow }
+    }
+
+    /// Waits until each of the two kinds of client has had that many answers.
+    pub fn until(&self, requests: u64) {
+        wait_for("requests", Duration::from_secs(120), || self.fresh.requests() >= requests && self.kept.requests() >= requests);
+    }
+
+    /// Counts: without keep-alive, with it, slow ones.
+    pub fn stop(self) -> [Tally; 3] {
+        let Self { runtime, fresh, kept, slow } = self;
+        runtime.block_on(async { [fresh.stop().await, kept.stop().await, slow.stop().await] })
+    }
+}
+
+/// Waits for a condition.
+#[track_caller]
+pub fn wait_for(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < limit, "{what}: not within {limit:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
