@@ -7,6 +7,6 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 lock_is_held || exit 0
 for run in "$runs"/*/; do
-	[ -e "$run/driver.pid" ] && [ ! -e "$run/outcome" ] || continue
+	run_is_open "$run" || continue
 	kill -TERM "$(cat "$run/driver.pid")" && basename "$run"
 done

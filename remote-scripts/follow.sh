@@ -23,6 +23,6 @@ while :; do
 	else
 		idle=$((idle + 1))
 		[ "$idle" -lt 50 ] || lock_is_held || [ -e "$run_dir/outcome" ] || exit 9
-		nap
+		nap 0.1
 	fi
 done

@@ -34,7 +34,7 @@ recover() {
 for left in "$runs"/*/; do
 	left=${left%/}
 	left=${left##*/}
-	[ "$left" != "$RUN" ] && [ -e "$runs/$left/driver.pid" ] && [ ! -e "$runs/$left/outcome" ] || continue
+	if [ "$left" = "$RUN" ] || ! run_is_open "$runs/$left"; then continue; fi
 	journal note '' "an earlier run, $left, was interrupted: it is ended first"
 	recover "$left" || journal note '' "the earlier run $left ended with exit $?"
 done

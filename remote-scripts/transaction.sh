@@ -82,9 +82,9 @@ finished() {
 forward() {
 	journal began "$1" ''
 	echo "began $1" >>"$run_dir/steps"
-	if perform "$1" do && [ -z "$aborted" ]; then
+	if perform "$1" 'do' && [ -z "$aborted" ]; then
 		echo "done $1" >>"$run_dir/steps"
-		journal done "$1" ''
+		journal 'done' "$1" ''
 		return 0
 	fi
 	[ -z "$aborted" ] || echo 'it was told to stop' >"$run_dir/reason"
@@ -153,7 +153,7 @@ if [ "$mode" = recover ]; then
 	journal note '' 'the driver died; this run is taken up again'
 	step_left=$(cat "$run_dir/step.pid" 2>/dev/null)
 	[ -z "$step_left" ] || kill -KILL -- "-$step_left" 2>/dev/null
-	sh "$here/step.sh" "$root" "$RUN" left-overs do 9>&-
+	sh "$here/step.sh" "$root" "$RUN" left-overs 'do' 9>&-
 	if committed; then
 		forward_from_commit
 	fi

@@ -94,6 +94,12 @@ impl Error {
         self
     }
 
+    /// The same error with this hint, where it has none yet.
+    #[must_use]
+    pub fn or_hint(self, hint: impl Into<String>) -> Self {
+        if self.hints.is_empty() { self.hint(hint) } else { self }
+    }
+
     /// The same error, told as a part of what was being done.
     #[must_use]
     pub fn while_doing(mut self, doing: impl fmt::Display) -> Self {

@@ -89,9 +89,7 @@ has() {
 	[ -e "$run_dir/state/$1" ]
 }
 
-other_slot() {
-	case $1 in
-	blue) echo green ;;
-	*) echo blue ;;
-	esac
+# run_is_open DIR: did that run begin, and has it no outcome yet?
+run_is_open() {
+	[ -e "$1/driver.pid" ] && [ ! -e "$1/outcome" ]
 }

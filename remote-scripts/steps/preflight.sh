@@ -52,7 +52,9 @@ preflight_stack() {
 		preflight_hash=$(sed -n "s/^$preflight_service //p" "$run_dir/state/hashes")
 		printf '%s %s %s\n' "$preflight_service" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack"
 		preflight_known=$(grep "^$preflight_service $preflight_version " "$state/stack" 2>/dev/null)
-		[ -n "$preflight_known" ] && [ "${preflight_known##* }" != "$preflight_hash" ] || continue
+		case $preflight_known in
+		'' | *" $preflight_hash") continue ;;
+		esac
 		case " $ALLOW_REPLACE " in
 		*" $preflight_service "*) put replace "$(get replace) $preflight_service" ;;
 		*)

@@ -65,7 +65,8 @@ impl Resolver<'_> {
         let base = match base_file.as_deref().or(from) {
             Some(path) => {
                 if !self.others.contains_key(path) {
-                    let text = (self.read)(path).map_err(|error| error.while_doing(format!("service `{name}` extends")))?;
+                    let text =
+                        (self.read)(path).map_err(|error| wrong(format!("service `{name}` extends: {}", error.message)))?;
                     let root = parse_yaml(path.as_str(), &text)?;
                     let services = root.get("services").and_then(Value::as_mapping).cloned().unwrap_or_default();
                     self.others.insert(path.to_owned(), services);

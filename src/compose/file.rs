@@ -31,6 +31,10 @@ impl ComposeFile {
 
     /// The same for a text; `read` brings the files that `extends` names.
     pub fn parse(name: &str, text: String, read: &dyn Fn(&Utf8Path) -> Result<String>) -> Result<Self> {
+        Self::parsed(name, text, read).map_err(|error| error.or_hint("`docker compose config` shows how Compose reads the file"))
+    }
+
+    fn parsed(name: &str, text: String, read: &dyn Fn(&Utf8Path) -> Result<String>) -> Result<Self> {
         let mut file = Self { name: name.to_owned(), root: parse_yaml(name, &text)?, text };
         if file.root.contains_key("include") {
             return Err(file

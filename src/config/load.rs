@@ -43,20 +43,55 @@ pub fn parse(source: Source<'_>, environment: &Environment) -> Result<Config> {
     check_keys(source, document.get_ref(), &schema, &schema, "")?;
     let mut config: Config = toml::from_str(source.text).map_err(|error| toml_error(source, &error))?;
     fill_values(source, &mut config, environment)?;
-    check_values(source, &config)?;
+    check_values(source, &config).map_err(|error| error.or_hint("`estiba config schema` has every key and its values"))?;
     Ok(config)
 }
 
 fn toml_error(source: Source<'_>, error: &toml::de::Error) -> Error {
     let span: Range<usize> = error.span().unwrap_or(0..0);
-    let found = source.error(span, error.message());
+    let found = source.error(span.clone(), error.message());
     match error.message() {
         message if message.contains("missing field `project`") || message.contains("missing field `name`") => {
             found.hint("a deploy.toml begins with [project] and name = \"…\"")
         }
         message if message.contains("missing field `hosts`") => found.hint("a target needs hosts = [\"user@host\"]"),
-        _ => found,
+        _ => match documentation_at(source, &span) {
+            Some(documentation) => found.hint(documentation),
+            None => found.hint(
+                "deploy.toml is TOML: [section], then key = \"text\", key = 3, key = true or key = [\"a\", \"b\"] below it",
+            ),
+        },
     }
+}
+
+/// What the key is, whose value stands at this place.
+fn documentation_at(source: Source<'_>, span: &Range<usize>) -> Option<String> {
+    fn find(table: &DeTable<'_>, span: &Range<usize>, at: &str) -> Option<String> {
+        table.iter().find_map(|(key, value)| {
+            let name: &str = key.get_ref();
+            let path = if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
+            match value.get_ref() {
+                DeValue::Table(inner) => find(inner, span, &path),
+                _ => (value.span().start <= span.start && span.end <= value.span().end && !span.is_empty()).then_some(path),
+            }
+        })
+    }
+    let document = DeTable::parse(source.text).ok()?;
+    let path = find(document.get_ref(), span, "")?;
+    Some(format!("{path}: {}", documentation(&path)?))
+}
+
+/// The documentation of a key, by its path; the name of a target is passed over.
+fn documentation(path: &str) -> Option<String> {
+    let root = shape::schema();
+    let mut schema = &root;
+    let mut text = None;
+    for name in path.split('.') {
+        let section = follow(schema, &root);
+        schema = section.get("properties").and_then(|known| known.get(name)).or_else(|| section.get("additionalProperties"))?;
+        text = schema.get("description").and_then(Json::as_str);
+    }
+    Some(text?.replace('\n', " "))
 }
 
 /// Walks document and schema side by side; the first unknown key is the error.
@@ -92,9 +127,9 @@ fn check_value(source: Source<'_>, value: &Spanned<DeValue<'_>>, schema: &Json, 
         DeValue::Table(table) if schema.get("properties").is_some() || schema.get("additionalProperties").is_some() => {
             check_keys(source, table, schema, root, at)
         }
-        other if schema.get("properties").is_some() && !matches!(other, DeValue::Table(_)) => {
-            Err(source.error(value.span(), format!("`{at}` is a section: write [{at}] and its keys below it")))
-        }
+        other if schema.get("properties").is_some() && !matches!(other, DeValue::Table(_)) => Err(source
+            .error(value.span(), format!("`{at}` is a section: write [{at}] and its keys below it"))
+            .hint(documentation(at).unwrap_or_else(|| String::from("a section is a table")))),
         _ => Ok(()),
     }
 }

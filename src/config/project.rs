@@ -36,7 +36,7 @@ impl Project {
 
     /// A path of deploy.toml or the Compose file, from the project's folder.
     pub fn path(&self, relative: impl AsRef<Utf8Path>) -> Utf8PathBuf {
-        self.folder.join(relative)
+        if self.folder == "." { relative.as_ref().to_owned() } else { self.folder.join(relative) }
     }
 }
 
@@ -49,7 +49,8 @@ pub fn read_limited(path: &Utf8Path) -> Result<String> {
     }
     if metadata.len() > TEXT_LIMIT {
         let size = metadata.len();
-        return Err(cannot(&format!("it has {size} bytes, more than the {TEXT_LIMIT} that such a file may have")));
+        return Err(cannot(&format!("it has {size} bytes, more than the {TEXT_LIMIT} that such a file may have"))
+            .hint("is this the right file?"));
     }
     let bytes = fs::read(path).map_err(|error| cannot(&error))?;
     String::from_utf8(bytes).map_err(|error| {

@@ -266,13 +266,21 @@ fn resolve_target(project: &Project, name: &str, section: &TargetSection) -> Res
     for host in &section.hosts {
         let (user, address) = host.split_once('@').unwrap_or(("", host));
         if user.is_empty() || address.is_empty() || host.contains(char::is_whitespace) {
-            return Err(project.loaded.source().error_near(host, format!("`{host}` is not user@host or user@host:port")));
+            return Err(project
+                .loaded
+                .source()
+                .error_near(host, format!("`{host}` is not user@host or user@host:port"))
+                .hint("the user must be one who may run docker on the server"));
         }
     }
     let env_file =
         Setting::or_found(section.env_file.clone().map(|file| Some(Utf8PathBuf::from(file))), || find_env_file(project, name))?;
     if let Some(path) = env_file.value.as_deref().filter(|path| !project.path(path).is_file()) {
-        return Err(project.loaded.source().error_near(path.as_str(), format!("the env file {path} does not exist")));
+        return Err(project
+            .loaded
+            .source()
+            .error_near(path.as_str(), format!("the env file {path} does not exist"))
+            .hint("it is a template of KEY=value lines, kept in the repository; secrets stand in it as ${NAME}"));
     }
     Ok(Target {
         name: name.to_owned(),
@@ -323,7 +331,10 @@ fn named<'a>(project: &Project, compose: &'a ComposeFile, name: &str, key: &str)
         let error = project.loaded.source().error_near(&format!("\"{name}\""), message);
         match nearest(name, compose.services().map(|service| service.name)) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error,
+            None => {
+                let names: Vec<&str> = compose.services().map(|service| service.name).collect();
+                error.hint(format!("its services: {}", names.join(", ")))
+            }
         }
     })
 }
@@ -490,7 +501,11 @@ fn resolve_app(
     };
     for (key, command) in [("migrate", &app.migrate.value), ("collect-static", &app.collect_static.value)] {
         if super::command_words(command).is_none() {
-            return Err(project.loaded.source().error_near(command, format!("the quotes of [app] {key} do not match")));
+            return Err(project
+                .loaded
+                .source()
+                .error_near(command, format!("the quotes of [app] {key} do not match"))
+                .hint("a command is written as in a shell; what needs one (pipes, &&, variables) is handed to `sh -c`"));
         }
     }
     Ok(app)

@@ -100,7 +100,10 @@ fn settings(project: &Project, resolved: &Resolved) -> Result<Settings> {
     let folder: &Utf8Path = &project.folder;
     Ok(Settings {
         address: Address::parse(&target.hosts[0])?,
-        host_keys: HostKeys::read(&target.host_keys.value, folder, home)?,
+        host_keys: HostKeys::read(&target.host_keys.value, folder, home).map_err(|error| {
+            let placed = project.loaded.source().error_near("host-keys", &error.message);
+            error.hints.into_iter().fold(placed, Error::hint).or_hint("host-keys pins the server; see docs/deploying.md")
+        })?,
         identity: Identity::choose(get("ESTIBA_SSH_KEY"), target.identity.as_deref(), get("SSH_AUTH_SOCK"), home)?,
     })
 }

@@ -12,7 +12,7 @@ pub(super) fn check(folder: &Utf8Path, dockerfile: &str, context: &[String]) -> 
     let text = read_limited(&path)?;
     let source = Source { name: path.as_str(), text: &text };
     if !instructions(&text).any(|(_, instruction)| instruction.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("FROM "))) {
-        return Err(source.error_at(1, 1, 1, "the Dockerfile has no FROM"));
+        return Err(source.error_at(1, 1, 1, "the Dockerfile has no FROM").hint("its first instruction is FROM and an image"));
     }
     for (line, instruction) in instructions(&text) {
         for copied in copied(&instruction) {

@@ -30,7 +30,9 @@ impl Ignore {
             }
             let glob = GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build();
             let glob = glob.map_err(|error| {
-                source.error_at(index + 1, 1, line.chars().count(), format!("not a pattern: {}", error.kind()))
+                source
+                    .error_at(index + 1, 1, line.chars().count(), format!("not a pattern: {}", error.kind()))
+                    .hint("a pattern is a path with *, ?, [a-z] and **")
             })?;
             ignore.patterns.push((keep, glob.compile_matcher()));
         }

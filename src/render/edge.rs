@@ -23,7 +23,8 @@ pub(super) fn render(resolved: &Resolved, files: &Files) -> Result<BTreeMap<Stri
         }
         let artefact = if below.ends_with(".conf") {
             let name = format!("{folder}/{below}");
-            let text = std::str::from_utf8(&input.bytes).map_err(|_| Error::input(format!("{name} is not UTF-8")))?;
+            let text = std::str::from_utf8(&input.bytes)
+                .map_err(|_| Error::input(format!("{name} is not UTF-8")).hint("save the file as UTF-8"))?;
             let source = Source { name: &name, text };
             check(resolved, source)?;
             Artefact::text(template::render(source, &template_values(resolved))?)

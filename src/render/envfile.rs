@@ -22,6 +22,11 @@ impl EnvFile {
     /// Renders the template: minijinja first, then `${NAME}` line by line, so that no value is ever
     /// taken for template text.
     pub fn render(source: Source<'_>, name: &str, values: &Value, environment: &Environment) -> Result<Self> {
+        Self::rendered(source, name, values, environment)
+            .map_err(|error| error.or_hint("a line is KEY=value; ${NAME} and ${NAME:-default} come from the environment"))
+    }
+
+    fn rendered(source: Source<'_>, name: &str, values: &Value, environment: &Environment) -> Result<Self> {
         let text = template::render(source, values)?;
         let rendered = Source { name: source.name, text: &text };
         let mut file = Self { name: name.to_owned(), ..Self::default() };

@@ -122,10 +122,10 @@ fn bad_releases_end_as_promised_and_the_next_good_one_goes_through() {
     then_good();
 
     // Five seconds after the switch, within observe: PID 1 of the container dies, and the old slot stands in.
-    let dies = "\nimport signal, threading\nthreading.Timer(8, lambda: os.kill(os.getppid(), signal.SIGKILL)).start()\n\
-        if os.environ.get('ESTIBA_SLOT'):\n    threading.Timer(7, lambda: os.kill(os.getppid(), signal.SIGTERM)).start()\n";
+    let dies = "\nimport signal, sys, threading\nif 'gunicorn' in sys.argv[0]:\n    \
+        threading.Timer(6, lambda: os.kill(os.getppid(), signal.SIGTERM)).start()\n";
     site.append("certificados/views.py", dies);
-    let expected = Expected { code: 3, step: Some("observe"), says: &["stopped by itself after the switch"] };
+    let expected = Expected { code: 3, step: Some("observe"), says: &["after the switch"] };
     let (_, tally) = bad.deploy("dies after the switch", "/certificados/", &expected, &[]);
     none_failed("dies after the switch", &tally);
     then_good();
@@ -146,7 +146,7 @@ fn a_disk_too_full_for_the_release_is_refused_before_anything_changes() {
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m", "tmpfs"]).arg(&site.root).status().unwrap();
     assert!(mounted.success(), "mounting a small disk");
     let run = site.estiba(&["deploy", "--json"]);
-    assert!(Command::new("umount").arg(&site.root).status().unwrap().success());
+    assert!(Command::new("umount").arg("-l").arg(&site.root).status().unwrap().success());
     let outcome = run.expect(1, "refused");
     assert!(outcome["reason"].as_str().unwrap().contains("too full"), "{outcome}");
     assert_eq!(site.containers(), Vec::<String>::new());

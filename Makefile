@@ -1,0 +1,31 @@
+# `make demo` and `make test` set up what they need on a fresh Debian or Ubuntu machine with Rust.
+
+ESTIBA = target/release/estiba
+
+.PHONY: demo test build check bench clean
+
+# Deploys the example to this machine: a release, one under load, a broken one.
+demo: build
+	scripts/setup demo
+	$(ESTIBA) demo
+
+# All tests. The heavy ones run one after another.
+test: build
+	scripts/setup test
+	scripts/test
+
+# Formatting, lints and workflow checks.
+check:
+	scripts/setup check
+	scripts/check
+
+build:
+	cargo build --release --locked
+
+# Whole-process benchmarks, paired against what a user would use instead.
+bench: build
+	scripts/setup test
+	benches/run
+
+clean:
+	cargo clean

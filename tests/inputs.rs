@@ -1,0 +1,226 @@
+//! Wrong input of every kind: exit 2 with its place and what to do, within a second, never a panic, and nothing is
+//! dialled (the target's address could not be reached).
+
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests set up their own world, and stop where it is not so")]
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const DEPLOY: &str = "[project]\nname = \"site\"\n\n[target.production]\nhosts = [\"u@192.0.2.1\"]\nhost-keys = [\"SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"]\n";
+const COMPOSE: &str = "services:\n  web:\n    build: .\n    ports: [\"8000:8000\"]\n  nginx:\n    image: nginx:1.22\n    depends_on: [web]\n    volumes:\n      - ./nginx:/etc/nginx/conf.d:ro\n";
+const NGINX: &str = "server {\n    listen 80;\n    location / {\n        proxy_pass http://web;\n    }\n}\n";
+
+/// A project of the least that is right, with one file as the test wants it.
+fn project(file: &str, content: &[u8]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, content: &[u8]| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    };
+    write("deploy.toml", DEPLOY.as_bytes());
+    write("compose.yml", COMPOSE.as_bytes());
+    write("nginx/site.conf", NGINX.as_bytes());
+    write("Dockerfile", b"FROM scratch\nCOPY app.py /\n");
+    write("app.py", b"");
+    write(file, content);
+    folder
+}
+
+fn estiba(folder: &Path, arguments: &[&str]) -> (Option<i32>, String, Duration) {
+    let started = Instant::now();
+    let output = Command::new(env!("CARGO_BIN_EXE_estiba"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap())
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned(), started.elapsed())
+}
+
+thread_local! {
+    /// What was not as promised, so that one run tells all of it.
+    static BROKEN: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Looks at what is promised of every wrong input.
+fn refused(file: &str, content: &[u8], says: &str) {
+    let shown: String = String::from_utf8_lossy(content).chars().take(300).collect();
+    let folder = project(file, content);
+    let (code, stderr, took) = estiba(folder.path(), &["deploy"]);
+    let place = file.rsplit('/').next().unwrap();
+    let promises = [
+        (code == Some(2), format!("exit {code:?}")),
+        (!stderr.contains("panicked"), "panicked".into()),
+        (stderr.contains(says), format!("no `{says}`")),
+        (stderr.contains(place), format!("no place `{place}`")),
+        (stderr.contains("hint:"), "no hint".into()),
+        (took < Duration::from_secs(1), format!("took {took:?}")),
+    ];
+    let broken: Vec<String> = promises.into_iter().filter(|(kept, _)| !kept).map(|(_, what)| what).collect();
+    if !broken.is_empty() {
+        BROKEN.with_borrow_mut(|all| all.push(format!("{}: {shown}\n{stderr}", broken.join(", "))));
+    }
+}
+
+#[track_caller]
+fn none_broken() {
+    BROKEN.with_borrow(|all| assert!(all.is_empty(), "{} broken:\n{}", all.len(), all.join("\n")));
+}
+
+fn deploy(text: &str, says: &str) {
+    refused("deploy.toml", text.as_bytes(), says);
+}
+
+fn deploy_and(more: &str, says: &str) {
+    deploy(&format!("{DEPLOY}{more}"), says);
+}
+
+fn compose(text: &str, says: &str) {
+    refused("compose.yml", text.as_bytes(), says);
+}
+
+#[test]
+fn the_least_that_is_right_is_taken() {
+    let folder = project("app.py", b"");
+    let (code, stderr, _) = estiba(folder.path(), &["config", "check"]);
+    assert_eq!(code, Some(0), "{stderr}");
+}
+
+#[test]
+fn wrong_deploy_toml() {
+    deploy("", "missing field `project`");
+    deploy("[project]\n", "missing field `name`");
+    deploy("[project\nname = \"x\"\n", "deploy.toml:1:");
+    deploy("[project]\nname = \"x\nhost", "deploy.toml:3:");
+    deploy("[project]\nname = x\n", "deploy.toml:2:");
+    deploy("[project]\nname = \"x\"\nname = \"y\"\n", "duplicate key");
+    deploy("[project]\nname = \"x\"\n[project]\nname = \"y\"\n", "deploy.toml:3:");
+    deploy("project = \"x\"\n", "is a section");
+    deploy("[project]\nname = 3\n", "deploy.toml:2:8");
+    deploy("[project]\nname = \"\"\n", "is not a name");
+    deploy("[project]\nname = \"../up\"\n", "is not a name");
+    deploy("[project]\nname = \"x; rm -rf /\"\n", "is not a name");
+    deploy(&format!("[project]\nname = \"{}\"\n", "a".repeat(64)), "is not a name");
+    deploy("[project]\nname = \"x\"\n", "has no target");
+    deploy("[project]\nname = \"x\"\n[target.a]\n", "missing field `hosts`");
+    deploy("[project]\nname = \"x\"\n[target.a]\nhosts = []\n", "has no host");
+    deploy("[project]\nname = \"x\"\n[target.a]\nhosts = \"u@h\"\n", "deploy.toml:4:9");
+    deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"no-user\"]\n", "is not user@host");
+    deploy(
+        "[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@h\"]\nhost-keys = [\"SHA256:short\"]\n",
+        "is not a whole SHA-256 fingerprint",
+    );
+    deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@h\"]\nroot = \"relative\"\n", "not an absolute path");
+    deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@h\"]\nroot = \"/\"\n", "not an absolute path");
+    deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@h\"]\nroot = \"/srv/x y\"\n", "not an absolute path");
+    deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@${NOPE}\"]\n", "`NOPE` is not set");
+    deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@h\"]\nenv-file = \".nope\"\n", "does not exist");
+    deploy_and("[rollout]\nstrategi = \"recreate\"\n", "did you mean `strategy`?");
+    deploy_and("[rolout]\n", "did you mean `rollout`?");
+    deploy_and("[rollout]\nobserve = 30\n", "deploy.toml:8:11");
+    deploy_and("[rollout]\nobserve = \"30 seconds\"\n", "is not a duration");
+    deploy_and("[rollout]\nobserve = \"99h\"\n", "longer than a day");
+    deploy_and("[rollout]\nstrategy = \"big-bang\"\n", "deploy.toml:8:12");
+    deploy_and("[rollout]\nmax-error-rate = 7\n", "a share from 0 to 1");
+    deploy_and("[rollout]\nkeep-releases = 1\n", "no way back");
+    deploy_and("[rollout]\nkeep-releases = -1\n", "deploy.toml:8:17");
+    deploy_and("[app]\nservice = \"wbe\"\n", "did you mean `web`?");
+    deploy_and("[app]\nworkers = [\"nope\"]\n", "no service `nope`");
+    deploy_and("[app]\nport = 70000\n", "deploy.toml:8:8");
+    deploy_and("[app]\nport = 0\n", "port 0");
+    deploy_and("[app]\nmigrate = \"echo 'open\"\n", "quotes");
+    deploy_and("[proxy]\nservice = \"apache\"\n", "no service `apache`");
+    deploy_and("[health]\npath = \"health\"\n", "is not the path of a request");
+    deploy_and("[health]\nexpect-status = 42\n", "no HTTP status");
+    deploy_and("[image]\nsource = \"pigeon\"\n", "deploy.toml:8:10");
+    deploy_and("[database]\nengine = \"oracle\"\n", "is not known");
+    deploy_and("[stack]\nshared = \"media\"\n", "deploy.toml:8:10");
+    deploy("\t[project]\n\tname = \"x\n", "deploy.toml:2:");
+    let deep = format!("[project]\nname = \"x\"\nx = {}{}\n", "[".repeat(5000), "]".repeat(5000));
+    deploy(&deep, "deploy.toml:3:");
+    refused("deploy.toml", b"[project]\nname = \"\xff\"\n", "deploy.toml:2:9: not UTF-8");
+    refused("deploy.toml", &vec![b'#'; 10 * 1024 * 1024], "bytes, more than");
+    none_broken();
+}
+
+#[test]
+fn wrong_compose_files() {
+    compose("", "is empty");
+    compose("# nothing\n", "is empty");
+    compose("- a\n- b\n", "is not a mapping");
+    compose("just text\n", "is not a mapping");
+    compose("service:\n  web:\n    build: .\n", "was `services` meant?");
+    compose("services:\n", "`services`");
+    compose("services: []\n", "`services`");
+    compose("services:\n  web: yes\n", "its settings are a mapping");
+    compose("services:\n  web:\n    command: x\n", "neither `image` nor `build`");
+    compose("services:\n\tweb:\n\t\tbuild: .\n", "indented by spaces");
+    compose("services:\n  web:\n    build: [\n", "compose.yml:");
+    compose("services:\n  web:\n    build: .\n  web:\n    build: .\n", "compose.yml:");
+    compose("services:\n  web:\n    build: .\n    build: x\n", "compose.yml:");
+    compose("services:\n  web: *nowhere\n", "compose.yml:");
+    compose("services:\n  \"we b\":\n    build: .\n", "is not a name");
+    compose("services:\n  web:\n    build: .\n    volumes: data:/data\n", "`volumes` is a list");
+    compose("services:\n  web:\n    image: [a]\n", "`image` is a text");
+    compose(&COMPOSE.replace("    build: .", "    extends: web"), "extends itself");
+    compose(&COMPOSE.replace("    build: .", "    extends: {service: nope}"), "which does not exist");
+    compose(&COMPOSE.replace("    build: .", "    extends: {service: x, file: no-such.yml}"), "no-such.yml");
+    compose(&format!("include: [other.yml]\n{COMPOSE}"), "`include`");
+    compose(&COMPOSE.replace("    build: .", "    build: .\n    environment: {A: \"${NOPE}\"}"), "`NOPE` is not set");
+    compose(&COMPOSE.replace("    build: .", "    build: .\n    network_mode: host"), "on the host's network");
+    compose(&COMPOSE.replace("    build: .", "    build: .\n    volumes: [\".:/app\"]"), "holds more than a release does");
+    compose(&COMPOSE.replace("    build: .", "    build: .\n    volumes: [\"./nope:/x\"]"), "does not exist here");
+    compose(&COMPOSE.replace("    build: .", "    build: .\n    env_file: other.env"), "does not exist here");
+    compose(&COMPOSE.replace("      - ./nginx:/etc/nginx/conf.d:ro", "      - x:/y"), "mounts no folder at /etc/nginx/conf.d");
+    compose(&COMPOSE.replace("nginx:1.22", "caddy:2"), "no service has an nginx image");
+    compose(&COMPOSE.replace("    build: .", "    image: x"), "no service is built");
+    compose(
+        &format!("{COMPOSE}  other:\n    build: other\n    ports: [\"9000:9000\"]\n"),
+        "which service is the app? web, other",
+    );
+    compose(&format!("{COMPOSE}  side:\n    build: side\n"), "is built too");
+    compose(&format!("{COMPOSE}  front:\n    image: nginx:1\n"), "which service is the proxy? nginx, front");
+    let deep = format!("services: {}{}\n", "[".repeat(5000), "]".repeat(5000));
+    compose(&deep, "compose.yml");
+    let mut laughs = String::from("x-0: &l0 [\"lol\", \"lol\", \"lol\", \"lol\", \"lol\", \"lol\", \"lol\", \"lol\"]\n");
+    for level in 1..12 {
+        let aliases = vec![format!("*l{}", level - 1); 8].join(", ");
+        laughs += &format!("x-{level}: &l{level} [{aliases}]\n");
+    }
+    compose(&format!("{laughs}{COMPOSE}"), "compose.yml");
+    refused("compose.yml", b"services:\n  web:\n    image: \"\xff\"\n", "not UTF-8");
+    refused("compose.yml", &vec![b'#'; 10 * 1024 * 1024], "bytes, more than");
+    none_broken();
+}
+
+#[test]
+fn wrong_templates_and_files() {
+    let conf = |text: &str, says: &str| refused("nginx/site.conf", text.as_bytes(), says);
+    conf(&NGINX.replace("80", "{{ port"), "site.conf:2");
+    conf(&NGINX.replace("80", "{{ nope }}"), "not defined");
+    conf(&NGINX.replace("80", "{% if %}"), "site.conf:2");
+    conf(
+        &NGINX.replace("80", "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}"),
+        "does not come to an end",
+    );
+    conf("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "site.conf:1");
+    conf("{% include 'site.conf' %}", "site.conf:1");
+    conf(&NGINX.replace("http://web;", "http://web:8000;"), "goes past the slots");
+    conf(&format!("upstream web {{ server web:8000; }}\n{NGINX}"), "is the one that estiba defines");
+    refused("nginx/site.conf", b"\xff\xfe", "not UTF-8");
+    let env = |text: &str, says: &str| refused(".env.production", text.as_bytes(), says);
+    env("A=1\nnonsense\n", ".env.production:2:1");
+    env("A=${NOPE}\n", "`NOPE` is not set");
+    env("A=${NOPE\n", "without its `}`");
+    env("A={{ nope }}\n", "not defined");
+    env("A='open\n", "quotes");
+    env("9 lives=1\n", "no variable name");
+    refused("Dockerfile", b"FROM scratch\nCOPY nope.py /\n", "no `nope.py`");
+    refused("Dockerfile", b"", "no FROM");
+    refused("Dockerfile", b"FROM scratch\nCOPY --chown=1:1 app.py \\\n  gone.py /\n", "no `gone.py`");
+    refused(".dockerignore", b"[\n", "not a pattern");
+    none_broken();
+}
