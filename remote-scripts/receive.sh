@@ -14,9 +14,9 @@ stop() {
 	exit 1
 }
 
-mkdir -p "$staging" "$root/bin" "$root/releases" "$root/runs" "$root/slots" "$root/shared" "$root/backups" "$root/edge" ||
+mkdir -p "$staging" "$root/bin" "$root/releases" "$root/runs" "$root/slots" "$root/shared" "$root/backups" "$root/edge" "$root/stack" ||
 	stop "cannot make the folders under $root"
-chmod 0700 "$root/runs" "$root/releases" "$root/state"
+chmod 0700 "$root/runs" "$root/releases" "$root/state" "$root/stack"
 tar -xf - -C "$staging" || stop "the upload did not arrive whole"
 (cd "$staging" && sha256sum -c manifest >/dev/null) || stop "the upload does not match its manifest"
 for path in "$staging"/bin/* "$staging"/releases/* "$staging"/runs/*; do
@@ -26,7 +26,6 @@ for path in "$staging"/bin/* "$staging"/releases/* "$staging"/runs/*; do
 	mv "$path" "$place" || stop "cannot put $place in place"
 done
 if [ -d "$staging/stack" ]; then
-	mkdir -p "$root/stack"
 	for path in "$staging"/stack/*; do
 		[ -e "$root/stack/${path##*/}" ] || mv "$path" "$root/stack/" || stop "cannot put ${path##*/} in place"
 	done

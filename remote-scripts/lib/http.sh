@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # One HTTP request from the server itself, with whatever it has: curl, perl (part of every Debian and
-# Ubuntu) or BusyBox wget.
+# Ubuntu) or nc (part of BusyBox).
 
 # http_status URL HOST SECONDS: prints the status, or a word for what happened: refused, timeout, failed.
 http_status() {
@@ -45,11 +45,12 @@ http_fetch() {
 			print "- failed\n" unless $any;
 		' "$http_authority" "/${http_rest#*/}" "$2" "$3"
 	else
-		http_answer=$(wget -q -S -O - -T "$3" --header "Host: $2" --header 'X-Forwarded-Proto: https' "$1" 2>&1)
-		case $http_answer in
-		*'HTTP/'*) printf '%s\n' "$http_answer" | sed -n 's/^ *\(HTTP\/.*\)/\1/;/^HTTP/,$p' ;;
+		http_answer=$(printf 'GET /%s HTTP/1.0\r\nHost: %s\r\nX-Forwarded-Proto: https\r\nUser-Agent: estiba\r\n\r\n' \
+			"${http_rest#*/}" "$2" | timeout "$3" nc -w "$3" "${http_authority%%:*}" "${http_authority##*:}" 2>&1)
+		case $?/$http_answer in
+		124/* | 143/*) echo '- timeout' ;;
+		*/HTTP/*) printf '%s\n' "$http_answer" ;;
 		*refused*) echo '- refused' ;;
-		*'server returned error: '*) printf '%s\n' "${http_answer##*server returned error: }" ;;
 		*) echo '- failed' ;;
 		esac
 	fi

@@ -83,10 +83,6 @@ impl Resolver<'_> {
         let (Value::Mapping(mut merged), Value::Mapping(own)) = (base, service.clone()) else {
             return Ok(service.clone());
         };
-        // These bind a service to others of its own file and are not taken over.
-        for key in ["depends_on", "links", "volumes_from"] {
-            merged.remove(key);
-        }
         for (key, value) in own {
             if key.as_str() == Some("extends") {
                 continue;
@@ -116,6 +112,11 @@ fn merge(key: &str, base: Value, own: Value) -> Value {
             merged.extend(own);
             merged.into()
         }
+        ("depends_on", base, own) if base.is_sequence() || own.is_sequence() => {
+            let (mut merged, own) = (dependencies(base), dependencies(own));
+            merged.extend(own);
+            merged.into()
+        }
         ("volumes", Value::Sequence(base), Value::Sequence(own)) => {
             let targets: Vec<String> = own.iter().filter_map(Mount::read).map(|mount| mount.target).collect();
             let kept = base.into_iter().filter(|value| Mount::read(value).is_none_or(|mount| !targets.contains(&mount.target)));
@@ -136,6 +137,18 @@ fn merge(key: &str, base: Value, own: Value) -> Value {
             base.into()
         }
         (_, _, own) => own,
+    }
+}
+
+/// The short form of `depends_on` as the long one it stands for.
+fn dependencies(value: Value) -> Mapping {
+    match value {
+        Value::Mapping(mapping) => mapping,
+        Value::Sequence(list) => {
+            let started = || Mapping::from_iter([("condition".into(), "service_started".into())]);
+            list.into_iter().map(|name| (name, started().into())).collect()
+        }
+        _ => Mapping::new(),
     }
 }
 

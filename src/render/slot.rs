@@ -12,11 +12,10 @@ use super::paths::Layout;
 use super::stack::{in_slot, modes};
 
 /// Settings that two slots cannot both have; each is taken off, and that is said.
-const TAKEN_OFF: [(&str, &str); 4] = [
+const TAKEN_OFF: [(&str, &str); 3] = [
     ("container_name", "two slots cannot share a container's name"),
     ("ports", "the proxy is the one that publishes ports"),
     ("mac_address", "two slots cannot share an address"),
-    ("hostname", "two slots cannot share a host name"),
 ];
 
 /// Renders the file of one slot.

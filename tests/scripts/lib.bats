@@ -1,0 +1,186 @@
+#!/usr/bin/env bats
+# The libraries of the server's scripts, in every shell that servers have.
+
+load helper
+
+@test "a link is pointed in one step, read back and taken away" {
+	script common 'mkdir -p "$releases/a" "$releases/b"
+		point "$root/current" releases/a && pointed "$root/current"
+		point "$root/current" releases/b && pointed "$root/current"
+		point "$root/current" "" && pointed "$root/current"; [ ! -e "$root/current" ]'
+	[ "$status" = 0 ]
+	[ "$output" = 'a
+b' ]
+}
+
+@test "state is put, gotten and missing" {
+	script common 'put key "two words"; get key; has key && echo yes; has other || echo no; get other'
+	[ "$output" = 'two words
+yes
+no' ]
+}
+
+@test "the first reason given is the one that is kept" {
+	script common 'fail "first"; fail "second"; cat "$run_dir/reason"'
+	[ "$output" = 'first
+second
+first' ]
+}
+
+@test "a refusal keeps its exit code" {
+	script common 'refuse 6 "moved" || cat "$run_dir/refused"'
+	[ "$output" = 'moved
+6' ]
+}
+
+@test "a deadline passes by the clock that nobody can set" {
+	script common 'deadline_in 0; past_deadline && echo passed; deadline_in 5; past_deadline || echo waiting'
+	[ "$output" = 'passed
+waiting' ]
+}
+
+@test "the journal holds no secret, whatever surrounds it" {
+	printf 'hunter22\na$b*c?[d]\nabc\n' >"$ROOT/secrets"
+	script 'common journal' 'load_secrets "$root/secrets"
+		printf "%s\n" "x hunter22 y hunter22" "a\$b*c?[d]" "abc stays" "back\\slash" "no newline" | relay step
+		cut -f 2- "$run_dir/journal"'
+	[ "$status" = 0 ]
+	[ "$output" = "$(printf 'out\tstep\t%s\n' 'x *** y ***' '***' 'abc stays' 'back\slash' 'no newline')" ]
+}
+
+@test "a last line without its end is relayed too" {
+	script 'common journal' 'load_secrets /nowhere; printf "a\nb" | relay step; cut -f 4 "$run_dir/journal"'
+	[ "$output" = 'a
+b' ]
+}
+
+@test "the lock keeps others out and is gone with its holder" {
+	script 'common lock' 'lock_is_held && echo held early
+		lock_open; lock_take && echo taken; lock_sign "me"; lock_holder
+		lock_is_held && echo held
+		( exec 9>&-; flock -n "$state/lock" true || echo "others wait" )
+		sleep 30 9>&- & child=$!
+		exec 9>&-
+		lock_is_held || echo "free, though a child lives"
+		kill "$child"'
+	[ "$output" = 'taken
+me
+held
+others wait
+free, though a child lives' ]
+}
+
+@test "history is JSON, whatever a reason holds" {
+	script 'common history' 'KIND=deploy RELEASE=r EXPECT_CURRENT= COMMIT=c BY="a \"b\" \\c" FROM="x	y" STARTED=t
+		history_add 3 rolled-back check "line one
+line two"; cat "$root/history.jsonl"'
+	[ "$status" = 0 ]
+	echo "$output" | python3 -c '
+import json, sys
+entry = json.loads(sys.stdin.read())
+assert entry["by"] == "a \"b\" \\c", entry
+assert entry["exit"] == 3 and entry["reason"] == "line one line two" and entry["failed_step"] == "check", entry'
+}
+
+@test "the upstream file names the slot that serves, and another only while it is observed" {
+	mkdir -p "$ROOT/releases/r/edge"
+	printf 'server @SERVER@:8000;\n@BACKUP@\n@OBSERVE@log;\n@RELEASE@ @SLOT@ @RUN@\n' >"$ROOT/releases/r/edge/estiba-upstreams.conf"
+	script 'common compose edge' 'APP_SERVICE=web APP_PORT=8000
+		edge_fill "$root/x" r green blue; cat "$root/x/estiba-upstreams.conf"
+		edge_fill "$root/x" r green; cat "$root/x/estiba-upstreams.conf"
+		edge_fill "$root/x" r blue legacy; cat "$root/x/estiba-upstreams.conf"'
+	[ "$output" = 'server web-green:8000;
+server web-blue:8000 backup;
+log;
+r green r1
+server web-green:8000;
+
+r green r1
+server web-blue:8000;
+server web:8000 backup;
+log;
+r blue r1' ]
+}
+
+@test "files of the edge are put in place, and those that are gone are taken away" {
+	mkdir -p "$ROOT/releases/r/edge/snippets" "$ROOT/edge/old" "$ROOT/edge"
+	echo new >"$ROOT/releases/r/edge/site.conf"
+	echo snippet >"$ROOT/releases/r/edge/snippets/a.conf"
+	echo up >"$ROOT/releases/r/edge/estiba-upstreams.conf"
+	echo old >"$ROOT/edge/site.conf"
+	echo gone >"$ROOT/edge/gone.conf"
+	script 'common compose edge' 'APP_SERVICE=web APP_PORT=8000
+		edge_fill "$edge.next" r blue && edge_install "$edge.next" r && cd "$edge" && find . -type f | sort && cat site.conf'
+	[ "$status" = 0 ]
+	[ "$output" = './estiba-upstreams.conf
+./site.conf
+./snippets/a.conf
+new' ]
+}
+
+serve() {
+	python3 - "$ROOT" <<'PY' &
+import http.server, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503 if self.path == "/sick" else 200)
+        self.end_headers()
+        self.wfile.write((self.headers["Host"] + " says hello\n").encode())
+
+    def log_message(self, *args):
+        pass
+
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+open(sys.argv[1] + "/port", "w").write(str(server.server_address[1]))
+server.serve_forever()
+PY
+	SERVER=$!
+	until [ -s "$ROOT/port" ]; do sleep 0.05; done
+	PORT=$(cat "$ROOT/port")
+}
+
+# http_with PROGRAM: asks with that program only.
+http_with() {
+	serve
+	mkdir -p "$ROOT/bin"
+	for program in "$1" sed grep awk cat env printf timeout; do
+		ln -s "$(command -v "$program")" "$ROOT/bin/$program"
+	done
+	[ "$1" != busybox ] || ln -s "$(command -v busybox)" "$ROOT/bin/nc"
+	script 'common http' "PATH=\$root/bin
+		http_status http://127.0.0.1:$PORT/ site.example 5
+		http_status http://127.0.0.1:$PORT/sick site.example 5
+		http_status http://127.0.0.1:9/ site.example 5
+		http_body http://127.0.0.1:$PORT/ site.example 5"
+	kill "$SERVER"
+	[ "$output" = '200
+503
+refused
+site.example says hello' ]
+}
+
+@test "HTTP is asked with curl" { http_with curl; }
+
+@test "HTTP is asked with perl where there is no curl" { http_with perl; }
+
+@test "HTTP is asked with BusyBox where there is neither" { http_with busybox; }
+
+@test "real requests are counted by the slot that was asked first" {
+	cat >"$ROOT/requests" <<'LOG'
+10.0.0.9 - - "GET / HTTP/1.1" 200
+estiba r1 172.1.0.5:8000|200
+estiba r1 172.1.0.5:8000|500
+estiba r1 172.1.0.5:8000, 172.1.0.4:8000|502, 200
+estiba r1 172.1.0.4:8000|500
+estiba other 172.1.0.5:8000|500
+estiba r1 172.1.0.5:8000|404
+LOG
+	body='. "$here/steps/observe.sh"; observe_log=$root/requests; observe_new=" 172.1.0.5:8000 "; MAX_ERROR_RATE=0.01
+		for MIN_REQUESTS in 4 5; do observe_count; echo "$observe_requests $observe_errors $observe_verdict"; done
+		MIN_REQUESTS=1 MAX_ERROR_RATE=0.5; observe_count; echo "$observe_verdict"'
+	script common "$body"
+	[ "$output" = '4 2 bad
+4 2 unknown
+good' ]
+}
