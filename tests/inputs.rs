@@ -224,3 +224,15 @@ fn wrong_templates_and_files() {
     refused(".dockerignore", b"[\n", "not a pattern");
     none_broken();
 }
+
+#[test]
+fn the_deploy_toml_of_this_repository_is_good() {
+    let output = Command::new(env!("CARGO_BIN_EXE_estiba"))
+        .args(["config", "check"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("DJANGO_SECRET_KEY", "x")
+        .env("POSTGRES_PASSWORD", "x")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}

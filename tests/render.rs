@@ -98,10 +98,12 @@ fn everything_that_real_files_use_survives() {
         insta::assert_snapshot!("notes", rendered.notes.join("\n"));
     });
     let paths: Vec<&str> = rendered.release.keys().map(String::as_str).collect();
-    for path in ["edge/site.conf", "edge/snippets/ssl.conf", "edge/htpasswd", "files/.env.production", "files/settings.ini", "manifest"] {
+    for path in
+        ["edge/site.conf", "edge/snippets/ssl.conf", "edge/htpasswd", "files/.env.production", "files/settings.ini", "manifest"]
+    {
         assert!(paths.contains(&path), "no {path}: {paths:?}");
     }
-    assert_eq!(text(&rendered, "edge/site.conf").contains("server_name production;"), true);
+    assert!(text(&rendered, "edge/site.conf").contains("server_name production;"));
     assert_eq!(rendered.release["files/.env.production"].mode, 0o600);
     for (path, artefact) in rendered.release.iter().filter(|(_, artefact)| !artefact.secret) {
         assert!(!String::from_utf8_lossy(&artefact.bytes).contains(SECRET), "a secret in {path}");

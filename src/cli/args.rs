@@ -64,6 +64,9 @@ pub enum Command {
     Config(ConfigCommand),
     /// Deploy the example to this machine: a release, one under load, and a broken one.
     Demo(DemoArgs),
+    /// Print docs/reference.md.
+    #[command(hide = true)]
+    Reference,
     /// Print completions for a shell.
     Completions {
         /// The shell.

@@ -10,7 +10,7 @@ use crate::report::{Choice, Event, Reporter};
 
 use super::args::{Color, Command};
 use super::context::Context;
-use super::{Cli, completions, config, demo, deploy, plan, rollback, status};
+use super::{Cli, completions, config, demo, deploy, plan, reference, rollback, status};
 
 /// Runs the process's command line. The exit codes are those of docs/reference.md.
 pub fn main() -> ExitCode {
@@ -55,6 +55,7 @@ async fn run(cli: Cli, reporter: &Reporter) -> Result<ExitCode> {
         Command::Plan(args) => plan::run(&context, args).await,
         Command::Config(command) => config::run(&context, command),
         Command::Demo(args) => demo::run(&context, args).await,
+        Command::Reference => Ok(reference::run(&context)),
         Command::Completions { shell } => Ok(completions::run(&context, shell)),
     }
 }

@@ -8,6 +8,7 @@ mod demo;
 mod deploy;
 mod main;
 mod plan;
+mod reference;
 mod rollback;
 mod status;
 
