@@ -22,7 +22,7 @@ while :; do
 		exit 0
 	else
 		idle=$((idle + 1))
-		[ "$idle" -lt 50 ] || lock_is_held || [ -e "$run_dir/outcome" ] || exit 9
+		[ "$idle" -lt 150 ] || lock_is_held || [ -e "$run_dir/outcome" ] || exit 9
 		nap 0.1
 	fi
 done

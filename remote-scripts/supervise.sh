@@ -1,18 +1,20 @@
 #!/bin/sh
 # supervise.sh ROOT RUN: takes the lock, ends what an earlier run left unfinished, starts the driver and
-# stays above it: when the driver dies, its run is undone or finished at once.
+# stays above it: when the driver dies, its run is undone or finished at once. A guard beside the two does the
+# same when both of them die.
 set -u
 
 root=$1
 RUN=$2
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-. "$here/lib/common.sh"
-. "$here/lib/journal.sh"
-. "$here/lib/lock.sh"
+for part in common journal lock recovery; do
+	. "$here/lib/$part.sh"
+done
 
 run_dir=$runs/$RUN
 . "$run_dir/run.env"
 mkdir -p "$state"
+printf '%s\n' "$$" >"$run_dir/supervisor.pid"
 journal run '' "$RUN $KIND $RELEASE"
 trap '' HUP
 
@@ -20,26 +22,19 @@ lock_open
 if ! lock_take; then
 	printf '5\trefused\tlock\t%s\n' "$(lock_holder)" | write_file "$run_dir/outcome"
 	journal outcome lock "5 refused $(lock_holder)"
+	# What was uploaded for this run alone goes again.
+	rm -rf "$run_dir/context"
+	[ -e "$releases/$RELEASE/committed" ] || rm -rf "${releases:?}/${RELEASE:?}"
 	exit 5
 fi
 lock_sign "$BY from $FROM, $KIND of $RELEASE, since $STARTED"
+point "$run_dir/scripts" "$here"
+point "$root/bin/current" "${here##*/}"
+# Room to undo with when the disk has filled up.
+[ -e "$state/reserve" ] || head -c 8388608 /dev/zero >"$state/reserve"
+recover_others "$RUN"
 
-# recover RUN: by the scripts that came with that run, which know its steps.
-recover() {
-	recover_here=$here
-	[ ! -x "$runs/$1/scripts" ] || recover_here=$(readlink -f "$runs/$1/scripts")
-	sh "$recover_here/transaction.sh" "$root" "$1" recover
-}
-
-for left in "$runs"/*/; do
-	left=${left%/}
-	left=${left##*/}
-	if [ "$left" = "$RUN" ] || ! run_is_open "$runs/$left"; then continue; fi
-	journal note '' "an earlier run, $left, was interrupted: it is ended first"
-	recover "$left" || journal note '' "the earlier run $left ended with exit $?"
-done
-
-ln -sfn "$here" "$run_dir/scripts"
+setsid sh "$here/guard.sh" "$root" "$RUN" </dev/null >>"$run_dir/stray" 2>&1 9>&- &
 sh "$here/transaction.sh" "$root" "$RUN" </dev/null &
 driver=$!
 trap 'kill -TERM "$driver" 2>/dev/null' TERM INT

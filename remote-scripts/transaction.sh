@@ -28,7 +28,21 @@ mkdir -p "$run_dir/state"
 
 step_pid=
 aborted=
-trap 'aborted=1; [ -z "$step_pid" ] || kill -TERM -- "-$step_pid" 2>/dev/null' TERM INT HUP
+trap abort TERM INT
+trap '' HUP
+
+# abort: the running step is told to end, and ended a second later. What it left running elsewhere, a one-off
+# container say, goes before anything is undone.
+# shellcheck disable=SC2317 # called by the trap
+abort() {
+	aborted=1
+	[ -n "$step_pid" ] || return 0
+	kill -TERM -- "-$step_pid" 2>/dev/null
+	(
+		sleep 1
+		kill -KILL -- "-$step_pid" 2>/dev/null
+	) 9>&- &
+}
 
 committed() {
 	[ "$(pointed "$root/current")" = "$RELEASE" ]
@@ -54,6 +68,7 @@ perform() {
 	printf '%s\n' "$step_pid" >"$run_dir/step.pid"
 	setsid sh "$here/lib/watchdog.sh" "$perform_seconds" "$step_pid" "$run_dir/state/timed-out" </dev/null >/dev/null 2>&1 9>&- &
 	watchdog_pid=$!
+	printf '%s\n' "$watchdog_pid" >"$run_dir/watchdog.pid"
 	while :; do
 		wait "$step_pid"
 		perform_status=$?
@@ -61,6 +76,7 @@ perform() {
 		kill -0 "$step_pid" 2>/dev/null || break
 	done
 	kill -KILL -- "-$watchdog_pid" 2>/dev/null
+	rm -f "$run_dir/watchdog.pid" "$run_dir/step.pid"
 	# Whatever the step left behind in its session.
 	kill -KILL -- "-$step_pid" 2>/dev/null
 	step_pid=
@@ -96,32 +112,63 @@ reason() {
 	head -n 1 "$run_dir/reason" 2>/dev/null || echo 'the step failed; its output says why'
 }
 
+# clear_the_way: before anything is undone or finished. Room on a full disk, an engine that answers again, and
+# nothing left of the step that was cut off.
+clear_the_way() {
+	rm -f "$state/reserve"
+	wait_for_engine
+	sh "$here/step.sh" "$root" "$RUN" left-overs 'do' </dev/null >>"$run_dir/stray" 2>&1 9>&-
+}
+
+wait_for_engine() {
+	deadline_in 300
+	until docker info --format '{{.ServerVersion}}' >/dev/null 2>&1 9>&-; do
+		past_deadline && return 1
+		nap 0.5
+	done
+}
+
+# persist STEP VERB: performs it, up to three times, waiting for the engine in between.
+persist() {
+	for persist_try in 1 2 3; do
+		aborted=
+		perform "$1" "$2" && return 0
+		[ "$persist_try" = 3 ] || wait_for_engine
+	done
+	return 1
+}
+
 # backward: undoes every step that began, the last first. Fails when one of them could not be undone.
 backward() {
-	mv "$run_dir/reason" "$run_dir/reason.first" 2>/dev/null
+	clear_the_way
+	[ ! -e "$run_dir/reason" ] || mv "$run_dir/reason" "$run_dir/reason.first"
 	backward_failed=
 	reversed=
 	for step in $STEPS; do reversed="$step $reversed"; done
 	for step in $reversed; do
 		began "$step" || continue
 		journal undoing "$step" ''
-		aborted=
-		if perform "$step" undo; then
+		if persist "$step" undo; then
 			journal undone "$step" ''
 		else
 			journal undo-failed "$step" "$(reason)"
 			backward_failed="${backward_failed:-$step}"
 		fi
 	done
-	mv "$run_dir/reason.first" "$run_dir/reason" 2>/dev/null
+	[ ! -e "$run_dir/reason.first" ] || mv "$run_dir/reason.first" "$run_dir/reason"
 	[ -z "$backward_failed" ]
 }
 
-# finish CODE OUTCOME STEP: the last word, in the journal, in the history and as a file.
+# finish CODE OUTCOME STEP: the last word, in the history, as a file and in the journal.
 finish() {
 	finish_reason=
 	[ -z "$3" ] || finish_reason=$(reason)
 	history_add "$1" "$2" "$3" "$finish_reason"
+	# A release that was never served leaves nothing behind.
+	case $1 in
+	0 | 4) ;;
+	*) [ -e "$releases/$RELEASE/committed" ] || rm -rf "${releases:?}/${RELEASE:?}" ;;
+	esac
 	printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$finish_reason" | write_file "$run_dir/outcome"
 	journal outcome "$3" "$1 $2 $finish_reason"
 	exit "$1"
@@ -133,7 +180,7 @@ undo_from() {
 		finish 4 failed "$1"
 	elif [ -e "$run_dir/refused" ]; then
 		finish "$(cat "$run_dir/refused")" refused "$1"
-	elif began migrate || began stack || began start; then
+	elif began stack || began migrate || began start; then
 		finish 3 rolled-back "$1"
 	else
 		finish 1 failed "$1"
@@ -142,23 +189,33 @@ undo_from() {
 
 # From the commit point on a failing step is noted and the rest goes on: the new release serves.
 forward_from_commit() {
+	rm -f "$state/reserve"
 	for step in $STEPS; do
 		finished "$step" && continue
-		forward "$step" || journal note "$step" "not finished; it is taken up again by the next deploy"
+		wait_for_engine
+		forward "$step" || forward "$step" || journal note "$step" 'not finished; the next deploy takes it up again'
 	done
 	finish 0 "$([ "$KIND" = rollback ] && echo rolled-back-to || echo deployed)" ''
 }
 
+# end_what_is_left: the processes of a driver that died.
+end_what_is_left() {
+	for left_file in watchdog.pid step.pid; do
+		left_group=$(cat "$run_dir/$left_file" 2>/dev/null) || continue
+		[ -z "$left_group" ] || kill -KILL -- "-$left_group" 2>/dev/null
+		rm -f "$run_dir/$left_file"
+	done
+}
+
 if [ "$mode" = recover ]; then
-	journal note '' 'the driver died; this run is taken up again'
-	step_left=$(cat "$run_dir/step.pid" 2>/dev/null)
-	[ -z "$step_left" ] || kill -KILL -- "-$step_left" 2>/dev/null
-	sh "$here/step.sh" "$root" "$RUN" left-overs 'do' 9>&-
+	printf '%s\n' "$$" >"$run_dir/driver.pid"
+	journal note '' 'the driver of this run died; it is taken up again'
+	end_what_is_left
 	if committed; then
 		forward_from_commit
 	fi
 	last=$(sed -n 's/^began //p' "$run_dir/steps" 2>/dev/null | tail -n 1)
-	[ -e "$run_dir/reason" ] || echo "its driver died during this step" >"$run_dir/reason"
+	[ -e "$run_dir/reason" ] || echo 'its driver died during this step' >"$run_dir/reason"
 	undo_from "${last:-preflight}"
 fi
 

@@ -70,7 +70,5 @@ preflight_stack() {
 }
 
 preflight_undo() {
-	# The release was never served: its files go, so that what is listed is what can be had.
-	[ -e "$releases/$RELEASE/committed" ] || rm -rf "${releases:?}/${RELEASE:?}/edge"
 	return 0
 }

@@ -23,7 +23,8 @@ prune_do() {
 		grep -qF "/stack/${prune_content##*/}/" "$releases"/*/files/stack.yml || rm -rf "$prune_content"
 	done
 	for prune_scripts in "$root"/bin/*; do
-		[ "$prune_scripts" = "$here" ] || [ -n "$(find "$prune_scripts" -prune -mtime -30)" ] || rm -rf "$prune_scripts"
+		if [ -L "$prune_scripts" ] || [ "$prune_scripts" = "$here" ]; then continue; fi
+		[ -n "$(find "$prune_scripts" -prune -mtime -30)" ] || rm -rf "$prune_scripts"
 	done
 }
 

@@ -12,10 +12,13 @@ macro_rules! scripts {
 
 const FILES: &[(&str, &str)] = scripts![
     "abort.sh",
+    "boot.sh",
     "cat.sh",
     "facts.sh",
     "follow.sh",
+    "guard.sh",
     "receive.sh",
+    "recover.sh",
     "start.sh",
     "step.sh",
     "supervise.sh",
@@ -27,6 +30,7 @@ const FILES: &[(&str, &str)] = scripts![
     "lib/http.sh",
     "lib/journal.sh",
     "lib/lock.sh",
+    "lib/recovery.sh",
     "lib/watchdog.sh",
     "steps/check.sh",
     "steps/commit.sh",

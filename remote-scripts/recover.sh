@@ -1,0 +1,17 @@
+#!/bin/sh
+# recover.sh ROOT: ends every run that was interrupted: undoes it, or finishes it when it had committed. Does
+# nothing while a run is worked on. Called by a run's guard, at boot, and by `estiba recover`.
+set -u
+
+root=$1
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+for part in common lock recovery; do
+	. "$here/lib/$part.sh"
+done
+
+[ -d "$state" ] || exit 0
+trap '' HUP
+lock_open
+lock_take || exit 0
+lock_sign "recovery on the server, since $(utc_now)"
+recover_others ''

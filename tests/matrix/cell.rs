@@ -1,0 +1,196 @@
+//! One cell: one fault at one step.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::checks::{State, lost_rows, told};
+use super::client::{Client, ended};
+use super::faults::Fault;
+use super::load::Traffic;
+use super::server::Server;
+
+/// How a settled server may be reached: at most this long after the fault, the observe time included.
+const SETTLED: Duration = Duration::from_secs(32);
+
+#[derive(Debug)]
+pub struct Cell {
+    pub step: &'static str,
+    pub fault: Fault,
+    /// `old` or `new`.
+    pub ends_on: &'static str,
+    pub settled: Duration,
+    pub requests: u64,
+    pub failed: u64,
+    pub outage: Duration,
+    pub problems: Vec<String>,
+}
+
+/// How long the site is gone when a part restarts and no deploy is under way.
+#[derive(Debug, Default)]
+pub struct Limits {
+    database: Duration,
+    engine: Duration,
+    reboot: Duration,
+}
+
+impl Limits {
+    /// Measures those that the cells need.
+    pub fn measure(server: &Server, client: &Client, cells: &[(&'static str, Fault)]) -> Self {
+        let outage = |fault: Fault| {
+            if !cells.iter().any(|(_, one)| *one == fault) {
+                return Duration::ZERO;
+            }
+            let traffic = Traffic::start(server.http_port);
+            let mut nobody = std::process::Command::new("true").spawn().unwrap();
+            fault.strike(server, client, &mut nobody);
+            let _ = nobody.wait();
+            fault.relent(server, client);
+            wait_until("the site after a restart", Duration::from_secs(60), || site_answers(server));
+            std::thread::sleep(Duration::from_millis(500));
+            traffic.stop().0.outage
+        };
+        Self { database: outage(Fault::StopDatabase), engine: outage(Fault::RestartEngine), reboot: outage(Fault::Reboot) }
+    }
+
+    fn of(&self, fault: Fault) -> Duration {
+        match fault {
+            Fault::StopDatabase => self.database,
+            Fault::RestartEngine => self.engine,
+            Fault::Reboot => self.reboot,
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |time: &Duration| format!("{:.1} s", time.as_secs_f64());
+        write!(f, "database {}, engine {}, machine {}", seconds(&self.database), seconds(&self.engine), seconds(&self.reboot))
+    }
+}
+
+impl Cell {
+    pub fn run(server: &Server, client: &mut Client, step: &'static str, fault: Fault, limits: &Limits) -> Self {
+        let mut problems = Vec::new();
+        let before = State::look(server);
+        problems.extend(before.problems().into_iter().map(|problem| format!("before: {problem}")));
+        client.change();
+        let traffic = Traffic::start(server.http_port);
+        server.exec(&format!("rm -f /hold/*; echo {step} >/hold/step"));
+        let mut deploy = client.spawn(&["deploy", "--json"]);
+        let reached = try_wait(Duration::from_secs(60), || server.try_exec("[ -e /hold/reached ]").status.success());
+        if !reached {
+            problems.push(format!("step {step} was never reached"));
+        }
+        let run = server.exec("ls -t /srv/shop/runs | head -n 1");
+        let struck = Instant::now();
+        let second = fault.strike(server, client, &mut deploy);
+        fault.relent(server, client);
+        if let Some(second) = second.filter(|second| second.code != 5) {
+            problems.push(format!("the second deploy ended with {}: {}", second.code, second.stderr));
+        }
+        let outcome = format!("[ -e /srv/shop/runs/{run}/outcome ] && flock -n /srv/shop/state/lock true");
+        if !try_wait(Duration::from_secs(90), || server.try_exec(&outcome).status.success()) {
+            problems.push("the server did not settle within 90 s".into());
+        }
+        let settled = struck.elapsed();
+        if settled > SETTLED {
+            problems.push(format!("settled after {:.1} s", settled.as_secs_f64()));
+        }
+        server.empty_disk();
+        if !try_wait(Duration::from_secs(30), || site_answers(server)) {
+            problems.push("the site does not answer".into());
+        }
+        let (tally, written) = traffic.stop();
+        if !try_wait(Duration::from_secs(40), || deploy.try_wait().is_ok_and(|ended| ended.is_some())) {
+            problems.push("the client did not end".into());
+            let _ = deploy.kill();
+        }
+        let client_run = ended(deploy);
+        let state = State::look(server);
+        problems.extend(state.problems());
+        problems.extend(told(server, client, &run, &state));
+        let is_new = state.current != before.current;
+        if !matches!(fault, Fault::KillClient) && (client_run.code == 0) != is_new {
+            problems
+                .push(format!("the client said {} ({}), the server is on {}", client_run.code, client_run.stderr, state.current));
+        }
+        let lost = lost_rows(server, &written.acknowledged);
+        if lost > 0 {
+            problems.push(format!("{lost} acknowledged rows are lost"));
+        }
+        let failed = tally.failed + written.failed.len() as u64;
+        if failed > 0 && !fault.stops_a_part() {
+            let samples: Vec<&String> = tally.failures.iter().chain(&written.failed).take(3).collect();
+            problems.push(format!("{failed} requests failed: {samples:?}"));
+        }
+        let allowed = limits.of(fault) + Duration::from_secs(2);
+        if fault.stops_a_part() && tally.outage > allowed {
+            problems.push(format!("outage {:.1} s, more than {:.1} s", tally.outage.as_secs_f64(), allowed.as_secs_f64()));
+        }
+        client.change();
+        let next = client.deploy(&[]);
+        if next.code != 0 {
+            problems.push(format!("the next deploy failed ({}): {}", next.code, next.stderr));
+        }
+        if !problems.is_empty() {
+            let journal = server.try_exec(&format!(
+                "cat /srv/shop/runs/{run}/journal | grep -v '	out	' | tail -n 60; cat /srv/shop/runs/{run}/stray"
+            ));
+            problems.push(format!("journal of {run}:\n{}", String::from_utf8_lossy(&journal.stdout)));
+        }
+        Self {
+            step,
+            fault,
+            ends_on: if is_new { "new" } else { "old" },
+            settled,
+            requests: tally.requests + written.acknowledged.len() as u64,
+            failed,
+            outage: tally.outage,
+            problems,
+        }
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.problems.is_empty() { "ok  " } else { "FAIL" };
+        write!(
+            f,
+            "{sign} {} at {}: ends on {}, settled in {:.1} s, {} of {} requests failed, outage {:.1} s",
+            self.fault.name(),
+            self.step,
+            self.ends_on,
+            self.settled.as_secs_f64(),
+            self.failed,
+            self.requests,
+            self.outage.as_secs_f64()
+        )?;
+        for problem in &self.problems {
+            write!(f, "\n     {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+fn site_answers(server: &Server) -> bool {
+    server
+        .try_exec("[ \"$(curl -s -o /dev/null -w '%{http_code}' --max-time 3 http://127.0.0.1/health/)\" = 200 ]")
+        .status
+        .success()
+}
+
+fn try_wait(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    while !condition() {
+        if started.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    true
+}
+
+fn wait_until(what: &str, limit: Duration, condition: impl FnMut() -> bool) {
+    assert!(try_wait(limit, condition), "{what}: not within {limit:?}");
+}

@@ -1,0 +1,113 @@
+//! What must hold after every cell.
+
+use serde_json::Value;
+
+use super::client::Client;
+use super::server::Server;
+
+/// Everything that tells which release the server is on.
+#[derive(Debug, Default)]
+pub struct State {
+    pub current: String,
+    served: String,
+    number_file: String,
+    number_env: String,
+    number_edge: String,
+    container_image: String,
+    release_image: String,
+    tag_image: String,
+    edge: String,
+    worker: String,
+}
+
+impl State {
+    pub fn look(server: &Server) -> Self {
+        let script = r#"
+cd /srv/shop
+current=$(basename "$(readlink current)")
+slot=; for s in blue green; do [ "$(basename "$(readlink slots/$s)")" != "$current" ] || slot=$s; done
+echo "current $current"
+echo "served $(curl -s --max-time 10 http://127.0.0.1/health/ | sed 's/.*"release": "\([^"]*\)".*/\1/')"
+echo "number_file $(sed -n 's/^NUMBER=//p' releases/$current/files/.env.production)"
+echo "number_env $(/usr/bin/docker exec shop-web-$slot-1 printenv NUMBER)"
+echo "number_edge $(sed -n 's/^# number //p' edge/site.conf)"
+echo "container_image $(/usr/bin/docker inspect -f '{{.Image}}' shop-web-$slot-1)"
+echo "release_image $(cat releases/$current/image)"
+echo "tag_image $(/usr/bin/docker image inspect -f '{{.Id}}' shop:current)"
+echo "edge $(sed -n 's/.*return 200 "\([^ ]*\) \([^ ]*\) .*/\1 \2/p' edge/estiba-upstreams.conf) $(grep -c backup edge/estiba-upstreams.conf)"
+echo "worker $(/usr/bin/docker ps --filter label=com.docker.compose.project=shop --format '{{.Label "com.docker.compose.service"}} {{.Label "estiba.release"}}' | grep worker | sort | tr '\n' ' ')"
+"#;
+        let told = server.exec(script);
+        let get = |key: &str| told.lines().find_map(|line| line.strip_prefix(&format!("{key} "))).unwrap_or("").trim().to_owned();
+        Self {
+            current: get("current"),
+            served: get("served"),
+            number_file: get("number_file"),
+            number_env: get("number_env"),
+            number_edge: get("number_edge"),
+            container_image: get("container_image"),
+            release_image: get("release_image"),
+            tag_image: get("tag_image"),
+            edge: get("edge"),
+            worker: get("worker"),
+        }
+    }
+
+    /// What does not agree.
+    pub fn problems(&self) -> Vec<String> {
+        let slot = self.edge.split(' ').nth(1).unwrap_or("");
+        let mut problems = Vec::new();
+        let mut same = |what: &str, one: &str, other: &str| {
+            if one != other || one.is_empty() {
+                problems.push(format!("{what}: `{one}`, not `{other}`"));
+            }
+        };
+        same("the release that answers", &self.served, &self.current);
+        same("the environment of the container", &self.number_env, &self.number_file);
+        same("the proxy's configuration", &self.number_edge, &self.number_file);
+        same("the image of the container", &self.container_image, &self.release_image);
+        same("the image tag `current`", &self.tag_image, &self.release_image);
+        same("the edge", &self.edge, &format!("{} {slot} 0", self.current));
+        same("the workers", &self.worker, &format!("worker-{slot} {}", self.current));
+        problems
+    }
+}
+
+/// What `status` and `history` must tell once everything is settled.
+pub fn told(server: &Server, client: &Client, run: &str, state: &State) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !server.try_exec("flock -n /srv/shop/state/lock true").status.success() {
+        problems.push("the lock is held".into());
+    }
+    let status = client.run(&["status", "--json"]);
+    match serde_json::from_str::<Value>(status.stdout.lines().last().unwrap_or("")) {
+        Ok(status) => {
+            if status["release"] != state.current.as_str()
+                || !status["running"].is_null()
+                || status["drift"] != serde_json::json!([])
+            {
+                problems.push(format!("status: {status}"));
+            }
+        }
+        Err(error) => problems.push(format!("status: {error}: {}", status.stderr)),
+    }
+    let history = server.exec(&format!("grep -F '\"run\":\"{run}\"' /srv/shop/history.jsonl || true"));
+    let entries: Vec<Value> = history.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    match entries.as_slice() {
+        [one] => {
+            let deployed = one["outcome"] == "deployed";
+            if deployed != (one["release"] == state.current.as_str()) {
+                problems.push(format!("history tells another end: {one}"));
+            }
+        }
+        other => problems.push(format!("history has {} entries for {run}", other.len())),
+    }
+    problems
+}
+
+/// Rows that were acknowledged and are not in the database.
+pub fn lost_rows(server: &Server, acknowledged: &[u64]) -> usize {
+    let query = "/usr/bin/docker exec shop-db-1 psql -U certificados_user -d certificados_prod -Atc 'SELECT id FROM certificados_certificate'";
+    let rows: std::collections::BTreeSet<u64> = server.exec(query).lines().filter_map(|line| line.parse().ok()).collect();
+    acknowledged.iter().filter(|id| !rows.contains(id)).count()
+}

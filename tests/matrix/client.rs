@@ -1,0 +1,99 @@
+//! The project that is deployed, and the binary that deploys it.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use super::proxy::Proxy;
+use super::server::{Server, sh};
+
+pub struct Client {
+    app: PathBuf,
+    pub proxy: Proxy,
+    key: String,
+    number: u32,
+}
+
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Client {
+    pub fn new(server: &Server) -> Self {
+        let app = server.folder.join("app");
+        sh(&format!("cp -r {}/examples/django {}", env!("CARGO_MANIFEST_DIR"), app.display()));
+        let proxy = Proxy::start(server.ssh_port);
+        let deploy = format!(
+            "[project]\nname = \"shop\"\n[target.production]\nhosts = [\"root@127.0.0.1:{}\"]\nhost-keys = [\"{}\"]\n\
+             [app]\nworkers = [\"worker\"]\n[health]\ntimeout = \"8s\"\n[rollout]\nobserve = \"2s\"\nmin-requests = 5\nkeep-releases = 2\n",
+            proxy.port,
+            server.fingerprint()
+        );
+        std::fs::write(app.join("deploy.toml"), deploy).unwrap();
+        let compose = std::fs::read_to_string(app.join("compose.yml")).unwrap();
+        let worker = "services:\n  worker:\n    <<: *app\n    init: true\n    command: [\"sleep\", \"infinity\"]\n";
+        std::fs::write(app.join("compose.yml"), compose.replacen("services:\n", worker, 1)).unwrap();
+        let key = std::fs::read_to_string(server.folder.join("key")).unwrap();
+        let mut client = Self { app, proxy, key, number: 0 };
+        client.change();
+        client
+    }
+
+    /// Changes the project: its environment and its proxy's configuration, each with the same number.
+    pub fn change(&mut self) -> u32 {
+        self.number += 1;
+        let number = self.number;
+        let replace = |file: &str, marker: &str| {
+            let path = self.app.join(file);
+            let text = std::fs::read_to_string(&path).unwrap();
+            let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with(marker)).collect();
+            std::fs::write(path, format!("{}\n{marker}{number}\n", kept.join("\n"))).unwrap();
+        };
+        replace(".env.production", "NUMBER=");
+        replace("nginx/site.conf", "# number ");
+        number
+    }
+
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_estiba"))
+            .args(arguments)
+            .current_dir(&self.app)
+            .env("ESTIBA_SSH_KEY", &self.key)
+            .env("USER", "matrix")
+            .env("DJANGO_SECRET_KEY", "a-long-secret-key-of-the-matrix")
+            .env("POSTGRES_PASSWORD", "a-password-of-the-matrix")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        ended(self.spawn(arguments))
+    }
+
+    pub fn deploy(&self, more: &[&str]) -> Run {
+        self.run(&[&["deploy", "--json"], more].concat())
+    }
+
+    /// After a cell that broke: can the server be used for the next one?
+    pub fn heal(&mut self, server: &Server) -> bool {
+        server.empty_disk();
+        server.try_exec("rm -f /hold/*");
+        self.proxy.fall_silent(false);
+        server.wait_up();
+        self.change();
+        self.deploy(&["--force"]).code == 0
+    }
+}
+
+pub fn ended(child: Child) -> Run {
+    let output = child.wait_with_output().unwrap();
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}

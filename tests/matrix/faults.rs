@@ -1,0 +1,122 @@
+//! What can happen to a deploy.
+
+use std::process::Child;
+use std::time::Duration;
+
+use super::client::{Client, Run, ended};
+use super::server::{Server, sh};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    KillClient,
+    InterruptClient,
+    CutConnection,
+    SilentConnection,
+    KillDriver,
+    KillBoth,
+    KillNewContainer,
+    SecondDeploy,
+    StopDatabase,
+    FillDisk,
+    RestartEngine,
+    Reboot,
+}
+
+impl Fault {
+    pub const ALL: [Self; 12] = [
+        Self::KillClient,
+        Self::InterruptClient,
+        Self::CutConnection,
+        Self::SilentConnection,
+        Self::KillDriver,
+        Self::KillBoth,
+        Self::KillNewContainer,
+        Self::SecondDeploy,
+        Self::StopDatabase,
+        Self::FillDisk,
+        Self::RestartEngine,
+        Self::Reboot,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KillClient => "kill-client",
+            Self::InterruptClient => "interrupt-client",
+            Self::CutConnection => "cut-connection",
+            Self::SilentConnection => "silent-connection",
+            Self::KillDriver => "kill-driver",
+            Self::KillBoth => "kill-driver-and-supervisor",
+            Self::KillNewContainer => "kill-new-container",
+            Self::SecondDeploy => "second-deploy",
+            Self::StopDatabase => "stop-database",
+            Self::FillDisk => "fill-disk",
+            Self::RestartEngine => "restart-engine",
+            Self::Reboot => "reboot",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fault| fault.name() == name)
+    }
+
+    /// Does it stop a part that requests go through, so that some must fail?
+    pub const fn stops_a_part(self) -> bool {
+        matches!(self, Self::StopDatabase | Self::RestartEngine | Self::Reboot)
+    }
+
+    /// Strikes while the step is held, and lets the step go on. What of it has to end before the server can settle
+    /// is undone by [`Self::relent`].
+    pub fn strike(self, server: &Server, client: &Client, deploy: &mut Child) -> Option<Run> {
+        let release = || server.exec("rm -f /hold/step");
+        let signal =
+            |file: &str| server.exec(&format!("kill -KILL $(cat /srv/shop/runs/$(ls -t /srv/shop/runs | head -n 1)/{file})"));
+        let mut second = None;
+        match self {
+            Self::KillClient => deploy.kill().unwrap(),
+            Self::InterruptClient => sh(&format!("kill -INT {}", deploy.id())),
+            Self::CutConnection => client.proxy.cut(),
+            Self::SilentConnection => client.proxy.fall_silent(true),
+            Self::KillDriver => drop(signal("driver.pid")),
+            Self::KillBoth => {
+                server.exec(
+                    "cd /srv/shop/runs/$(ls -t /srv/shop/runs | head -n 1) && kill -KILL $(cat driver.pid) $(cat supervisor.pid)",
+                );
+            }
+            // Also the one-off containers of the new release: a migration that runs, say.
+            Self::KillNewContainer => {
+                release();
+                for _ in 0..20 {
+                    let kill = "new=$(basename $(ls -d /srv/shop/releases/* | tail -n 1)); ids=$(/usr/bin/docker ps -q --filter label=estiba.release=$new --filter label=estiba.slot); \
+                         [ -n \"$ids\" ] && /usr/bin/docker kill $ids";
+                    if server.try_exec(kill).status.success() {
+                        break;
+                    }
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            }
+            Self::SecondDeploy => second = Some(ended(client.spawn(&["deploy", "--json", "--force"]))),
+            Self::StopDatabase => drop(server.try_exec("/usr/bin/docker stop -t 2 shop-db-1")),
+            Self::FillDisk => server.fill_disk(),
+            Self::RestartEngine => drop(server.exec("kill -KILL $(pidof dockerd)")),
+            Self::Reboot => server.reboot(),
+        }
+        server.try_exec("rm -f /hold/step");
+        second
+    }
+
+    /// Ends what would not end by itself, a while after the strike.
+    pub fn relent(self, server: &Server, client: &Client) {
+        match self {
+            Self::SilentConnection => {
+                std::thread::sleep(Duration::from_secs(4));
+                client.proxy.fall_silent(false);
+            }
+            Self::StopDatabase => {
+                std::thread::sleep(Duration::from_secs(2));
+                server.try_exec("/usr/bin/docker start shop-db-1");
+            }
+            Self::RestartEngine | Self::Reboot => server.wait_up(),
+            _ => {}
+        }
+    }
+}

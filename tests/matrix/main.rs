@@ -1,0 +1,103 @@
+//! The fault matrix: whatever is killed whenever, the server ends on exactly the old or exactly the new release.
+//!
+//! A server in a container of its own, load on its site, one fault at one step of a deploy, then a look at
+//! everything. `cargo test --release --test matrix` runs the smoke subset; after `--`:
+//! `--all`, `--step NAME`, `--fault NAME`, `--table FILE`, `--keep` (leaves the server running).
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a program of its own, which sets up its world and stops where that is not so"
+)]
+
+mod cell;
+mod checks;
+mod client;
+mod faults;
+mod load;
+mod proxy;
+mod server;
+mod table;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use cell::{Cell, Limits};
+use faults::Fault;
+use server::Server;
+
+/// The steps of a deploy, as remote-scripts/steps has them.
+const STEPS: [&str; 13] = estiba::plan::DEPLOY;
+
+/// What every change is tried with.
+const SMOKE: [(&str, Fault); 8] = [
+    ("migrate", Fault::KillClient),
+    ("start", Fault::KillBoth),
+    ("check", Fault::KillNewContainer),
+    ("switch", Fault::KillDriver),
+    ("switch", Fault::Reboot),
+    ("observe", Fault::InterruptClient),
+    ("commit", Fault::KillBoth),
+    ("drain", Fault::SecondDeploy),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let value = |name: &str| arguments.iter().position(|one| one == name).and_then(|at| arguments.get(at + 1)).cloned();
+    let has = |name: &str| arguments.iter().any(|one| one == name);
+    // What cargo test hands to every test program means nothing here.
+    let (step, fault) = (value("--step"), value("--fault"));
+    if let Some(step) = step.as_deref().filter(|step| !STEPS.contains(step)) {
+        println!("no step `{step}`: {}", STEPS.join(", "));
+        return ExitCode::from(2);
+    }
+    if let Some(name) = fault.as_deref().filter(|name| Fault::named(name).is_none()) {
+        println!("no fault `{name}`: {}", Fault::ALL.map(Fault::name).join(", "));
+        return ExitCode::from(2);
+    }
+    let all = has("--all") || step.is_some() || fault.is_some();
+    let mut cells = Vec::new();
+    for one_fault in Fault::ALL {
+        for one_step in STEPS {
+            let asked = step.as_deref().is_none_or(|step| step == one_step)
+                && fault.as_deref().is_none_or(|name| name == one_fault.name());
+            let smoke = SMOKE.contains(&(one_step, one_fault));
+            if (all && asked) || (!all && smoke) {
+                cells.push((one_step, one_fault));
+            }
+        }
+    }
+    run(&cells, value("--table").as_deref(), has("--keep"))
+}
+
+fn run(cells: &[(&'static str, Fault)], table: Option<&str>, keep: bool) -> ExitCode {
+    let started = Instant::now();
+    let server = Server::start(keep);
+    println!("a server is up: {:.0} s", started.elapsed().as_secs_f64());
+    let mut client = client::Client::new(&server);
+    let first = client.deploy(&[]);
+    assert_eq!(first.code, 0, "the first deploy:\n{}", first.stderr);
+    println!("its first deploy is done: {:.0} s", started.elapsed().as_secs_f64());
+    let limits = Limits::measure(&server, &client, cells);
+    println!("a restart alone takes: {limits}");
+    let mut done: Vec<Cell> = Vec::new();
+    for (step, fault) in cells {
+        let cell = Cell::run(&server, &mut client, step, *fault, &limits);
+        println!("{cell} ({:.0} s)", started.elapsed().as_secs_f64());
+        let broken = !cell.problems.is_empty();
+        done.push(cell);
+        if let Some(path) = table {
+            std::fs::write(path, table::render(&done)).unwrap();
+        }
+        // A cell that left the server unusable says nothing of those after it.
+        if broken && !client.heal(&server) {
+            println!("the server cannot be used any more");
+            break;
+        }
+    }
+    println!("\n{}", table::render(&done));
+    let failed = done.iter().filter(|cell| !cell.problems.is_empty()).count() + (cells.len() - done.len());
+    println!("{} passed, {failed} failed", cells.len() - failed);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,144 @@
+//! A whole server in a container: its own sshd and its own Docker, on a disk of its own that can be filled up.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const CAPABILITIES: &str = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_ADMIN NET_RAW \
+    IPC_LOCK IPC_OWNER SYS_CHROOT SYS_PTRACE SYS_ADMIN SYS_NICE MKNOD LEASE AUDIT_WRITE SETFCAP";
+
+/// Holds a step at its first call of docker, until the file is taken away: calls in the session of a step.sh, not
+/// those of another client. It stands before the real docker.
+const SHIM: &str = r#"#!/bin/sh
+session=$(cut -d ' ' -f 6 /proc/$$/stat)
+if [ -e /hold/step ] && grep -q step.sh "/proc/$session/cmdline" 2>/dev/null; then
+	read -r want </hold/step
+	run=$(ls -t /srv/shop/runs | head -n 1)
+	last=$(grep -E '	(began|done|failed|undoing|undone|outcome)	' "/srv/shop/runs/$run/journal" | tail -n 1 | cut -f 2,3 | tr '\t' ' ')
+	if [ "$last" = "began $want" ]; then
+		: >/hold/reached
+		while [ -e /hold/step ]; do sleep 0.02; done
+	fi
+fi
+exec /usr/bin/docker "$@"
+"#;
+
+pub struct Server {
+    pub name: String,
+    pub folder: PathBuf,
+    pub ssh_port: u16,
+    pub http_port: u16,
+    keep: bool,
+}
+
+impl Server {
+    pub fn start(keep: bool) -> Self {
+        let name = format!("estiba-matrix-{}", std::process::id());
+        let folder = std::env::temp_dir().join(&name);
+        std::fs::create_dir_all(folder.join("disk")).unwrap();
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Self { name, folder, ssh_port: free(), http_port: free(), keep };
+        server.make_disk();
+        sh(&format!("ssh-keygen -q -t ed25519 -N '' -f {}/key", server.folder.display()));
+        server.run_container();
+        server.wait_up();
+        let key = std::fs::read_to_string(server.folder.join("key.pub")).unwrap();
+        server.write("/root/.ssh/authorized_keys", &key, 600);
+        server.exec("mkdir -p /hold");
+        server.write("/usr/local/bin/docker", SHIM, 755);
+        let images =
+            format!("docker save postgres:15 redis:7 nginx:1.22 | docker exec -i {} /usr/bin/docker load -q", server.name);
+        sh(&images);
+        server
+    }
+
+    fn make_disk(&self) {
+        let at = self.folder.display();
+        sh(&format!(
+            "truncate -s 6G {at}/image && mkfs.ext4 -q {at}/image && mount -o loop {at}/image {at}/disk && mkdir {at}/disk/srv {at}/disk/docker"
+        ));
+    }
+
+    fn run_container(&self) {
+        let disk = self.folder.join("disk").display().to_string();
+        let mut command = Command::new("docker");
+        command.args(["run", "-d", "--name", &self.name, "--security-opt", "seccomp=unconfined", "--tmpfs", "/run"]);
+        for capability in CAPABILITIES.split_whitespace() {
+            command.args(["--cap-add", capability]);
+        }
+        let output = command
+            .args(["-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw"])
+            .args(["-v", &format!("{disk}/docker:/var/lib/docker"), "-v", &format!("{disk}/srv:/srv")])
+            .args(["-p", &format!("127.0.0.1:{}:22", self.ssh_port), "-p", &format!("127.0.0.1:{}:80", self.http_port)])
+            .arg("estiba-stand-in/server")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Waits until sshd and the engine answer.
+    pub fn wait_up(&self) {
+        let started = Instant::now();
+        while !self.try_exec("/usr/bin/docker info").status.success() || TcpStream::connect(("127.0.0.1", self.ssh_port)).is_err()
+        {
+            assert!(started.elapsed() < Duration::from_secs(90), "the server does not come up");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    pub fn try_exec(&self, script: &str) -> Output {
+        Command::new("docker").args(["exec", &self.name, "sh", "-c", script]).output().unwrap()
+    }
+
+    #[track_caller]
+    pub fn exec(&self, script: &str) -> String {
+        let output = self.try_exec(script);
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn write(&self, path: &str, text: &str, mode: u32) {
+        use std::io::Write;
+        let script = format!("cat >{path} && chmod {mode} {path}");
+        let mut child =
+            Command::new("docker").args(["exec", "-i", &self.name, "sh", "-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
+    pub fn fingerprint(&self) -> String {
+        let listed = self.exec("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub");
+        listed.split(' ').nth(1).unwrap().to_owned()
+    }
+
+    pub fn reboot(&self) {
+        sh(&format!("docker restart -t 0 {} >/dev/null", self.name));
+    }
+
+    /// Fills the disk that holds the root and Docker's own data.
+    pub fn fill_disk(&self) {
+        self.try_exec("dd if=/dev/zero of=/srv/fill bs=1M 2>/dev/null; dd if=/dev/zero of=/srv/fill2 bs=512 2>/dev/null");
+    }
+
+    pub fn empty_disk(&self) {
+        self.try_exec("rm -f /srv/fill /srv/fill2");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
+        let _ = Command::new("docker").args(["rm", "-f", "-v", &self.name]).output();
+        let at = self.folder.display();
+        let _ = Command::new("sh").args(["-c", &format!("umount -l {at}/disk; rm -rf {at}")]).status();
+    }
+}
+
+#[track_caller]
+pub fn sh(script: &str) {
+    let output = Command::new("sh").args(["-c", script]).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+}
