@@ -43,7 +43,12 @@ if [ -e "$root/state/lock" ] && ! flock -n "$root/state/lock" true; then
 	echo "lock=$(cat "$root/state/lock.holder" 2>/dev/null)"
 fi
 for run in "$root"/runs/*/; do
-	[ ! -e "$run/driver.pid" ] || [ -e "$run/outcome" ] || echo "open_run=$(basename "$run")"
+	if [ ! -e "$run/driver.pid" ] || [ -e "$run/outcome" ]; then continue; fi
+	echo "open_run=$(basename "$run")"
+	# The third field of stat, behind the name in parentheses: T is stopped by a signal.
+	case $(sed 's/.*) //' "/proc/$(cat "$run/driver.pid")/stat" 2>/dev/null) in
+	T*) echo 'holder_stopped=yes' ;;
+	esac
 done
 for release in "$root"/releases/*/; do
 	[ -e "$release/committed" ] || continue
@@ -57,6 +62,13 @@ if [ -n "$current" ] && [ -d "$root/releases/$current" ]; then
 	echo "current_by=$(cat "$root/state/by" 2>/dev/null)"
 	echo "current_image=$(cat "$root/releases/$current/image" 2>/dev/null)"
 	sed 's/^/current_file=/' "$root/releases/$current/manifest"
+	(cd "$root/releases/$current" && LC_ALL=C sha256sum -c manifest 2>/dev/null) | sed -n 's/^\(.*\): FAILED.*/edited=\1/p'
+	sed -n 's/.*return 200 "\([^ ]*\) \([^ ]*\) .*/edge=\1 \2/p' "$root/edge/estiba-upstreams.conf" 2>/dev/null
+	for file in $(cd "$root/releases/$current/edge" && find . -type f ! -name estiba-upstreams.conf); do
+		cmp -s "$root/releases/$current/edge/$file" "$root/edge/$file" || echo "edited=edge:${file#./}"
+	done
+	docker ps -aq --filter "label=com.docker.compose.project=$compose_project" --filter "label=estiba.release=$current" |
+		xargs -r docker inspect -f 'slot_image={{index .Config.Labels "com.docker.compose.service"}} {{.Image}}' 2>/dev/null
 	while IFS= read -r line || [ -n "$line" ]; do
 		case $line in
 		[A-Za-z_]*=*) printf 'current_env=%s %s\n' "${line%%=*}" "$(printf '%s%s' "$salt" "$line" | sha256sum | cut -d ' ' -f 1)" ;;

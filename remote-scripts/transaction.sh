@@ -53,6 +53,7 @@ deadline_of() {
 	case $1 in
 	image | migrate) echo 1800 ;;
 	check) echo $((HEALTH_TIMEOUT + 30)) ;;
+	confirm) echo $((CONFIRM_TIMEOUT + 30)) ;;
 	observe) echo $((OBSERVE + 60)) ;;
 	drain) echo $((DRAIN_TIMEOUT + 120)) ;;
 	*) echo 300 ;;

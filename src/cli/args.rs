@@ -57,6 +57,12 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// What runs on the target: release, slot, image, since when, by whom.
     Status(TargetArgs),
+    /// What happened on the target: every run, newest first.
+    History(HistoryArgs),
+    /// Stop the deploy that runs on the target, from any machine; the server undoes it.
+    Abort(TargetArgs),
+    /// End a run that was interrupted: undo it, or finish it where it had committed.
+    Recover(TargetArgs),
     /// The dry run: what a deploy would change.
     Plan(PlanArgs),
     /// Look at the configuration.
@@ -79,6 +85,16 @@ pub enum Command {
 pub struct TargetArgs {
     /// The target; a lone one needs no name.
     pub target: Option<String>,
+}
+
+/// `history`
+#[derive(Debug, Clone, Args)]
+pub struct HistoryArgs {
+    /// The target; a lone one needs no name.
+    pub target: Option<String>,
+    /// At most this many runs.
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    pub limit: usize,
 }
 
 /// `deploy`

@@ -98,7 +98,7 @@ fn lines(resolved: &Resolved) -> Vec<Line> {
     let at = begin(&mut lines, &format!("target.{}", target.name));
     add(&mut lines, &at, "hosts", &file(target.hosts.clone().into()));
     add(&mut lines, &at, "host-keys", &target.host_keys);
-    for (key, value) in [("identity", &target.identity), ("url", &target.url)] {
+    for (key, value) in [("identity", &target.identity), ("url", &target.url), ("url-contains", &target.url_contains)] {
         if let Some(value) = value {
             add(&mut lines, &at, key, &file(value.clone().into()));
         }
@@ -142,6 +142,7 @@ fn lines(resolved: &Resolved) -> Vec<Line> {
     add(&mut lines, &at, "observe", &rollout.observe);
     add(&mut lines, &at, "min-requests", &rollout.min_requests);
     add(&mut lines, &at, "max-error-rate", &rollout.max_error_rate);
+    add(&mut lines, &at, "confirm-timeout", &rollout.confirm_timeout);
     add(&mut lines, &at, "keep-releases", &rollout.keep_releases);
     if let Some(database) = &resolved.database {
         let at = begin(&mut lines, "database");

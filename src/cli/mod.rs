@@ -1,13 +1,16 @@
 //! The command line: one file a command. Each parses, calls, and says the exit code — nothing else.
 
+mod abort;
 mod args;
 mod completions;
 mod config;
 mod context;
 mod demo;
 mod deploy;
+mod history;
 mod main;
 mod plan;
+mod recover;
 mod reference;
 mod rollback;
 mod status;

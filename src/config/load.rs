@@ -195,6 +195,14 @@ fn check_values(source: Source<'_>, config: &Config) -> Result<()> {
                 .hint("letters, digits and ._-/ only, two folders deep at least or not below a system folder: /srv/name"));
         }
     }
+    for section in config.target.values() {
+        let good = |url: &str| url.starts_with("http://") || url.starts_with("https://");
+        if let Some(url) = section.url.as_deref().filter(|url| !good(url)) {
+            return Err(source
+                .error_near(url, format!("the url `{url}` is not an address"))
+                .hint("https://example.com, as in a browser"));
+        }
+    }
     let rollout = &config.rollout;
     if let Some(rate) = rollout.max_error_rate.filter(|rate| !(0.0..=1.0).contains(rate)) {
         return Err(source.error_near("max-error-rate", format!("max-error-rate is {rate}; it is a share from 0 to 1")));

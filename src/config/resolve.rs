@@ -104,6 +104,8 @@ pub struct Target {
     pub root: Setting<String>,
     /// The site's address.
     pub url: Option<String>,
+    /// What its page must hold.
+    pub url_contains: Option<String>,
     /// The env file's template, from the project's folder; `None` where there is none.
     pub env_file: Setting<Option<Utf8PathBuf>>,
 }
@@ -177,6 +179,8 @@ pub struct Rollout {
     pub min_requests: Setting<u32>,
     /// The share of requests that may fail.
     pub max_error_rate: Setting<f64>,
+    /// How long the client's word is waited for.
+    pub confirm_timeout: Setting<Seconds>,
     /// Releases kept.
     pub keep_releases: Setting<u32>,
 }
@@ -294,6 +298,7 @@ fn resolve_target(project: &Project, name: &str, section: &TargetSection) -> Res
             Ok((format!("/srv/{}", project.loaded.config.project.name), "/srv/ and the project's name".into()))
         })?,
         url: section.url.clone(),
+        url_contains: section.url_contains.clone(),
         env_file,
     })
 }
@@ -546,6 +551,7 @@ fn resolve_rollout(project: &Project) -> Rollout {
         observe: Setting::or_default(section.observe, Seconds(30)),
         min_requests: Setting::or_default(section.min_requests, 50),
         max_error_rate: Setting::or_default(section.max_error_rate, 0.01),
+        confirm_timeout: Setting::or_default(section.confirm_timeout, Seconds(60)),
         keep_releases: Setting::or_default(section.keep_releases, 5),
     }
 }

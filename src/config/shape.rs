@@ -68,9 +68,13 @@ pub struct TargetSection {
     /// The folder on the server. Default: `/srv/<project>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<String>,
-    /// The site's address as its users type it. Its host name is the Host header of health checks.
+    /// The site's address as its users type it (http or https). The client looks at it before a deploy is
+    /// confirmed, and its host name is the Host header of health checks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// A text that the page at `url` must hold for a deploy to be confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url_contains: Option<String>,
     /// Template of the env file; `${NAME}` comes from the environment. Default: `.env.<target>`, else
     /// `.env`, else the only `.env.*` there is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -209,6 +213,10 @@ pub struct RolloutSection {
     /// The share of real requests (0 to 1) that may be answered with an error. Default: 0.01.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_error_rate: Option<f64>,
+    /// Where the target has a `url`: how long the server waits, after `observe`, for the client's word that the
+    /// site is as it should be from outside. No word is an undo. Default: 60s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_timeout: Option<Seconds>,
     /// Releases kept on the server, the current and the previous one counted (2 at least). Default: 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_releases: Option<u32>,

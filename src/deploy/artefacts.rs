@@ -20,6 +20,7 @@ pub(super) struct RunSettings {
     pub(super) observe: Seconds,
     pub(super) steps: Vec<&'static str>,
     pub(super) need_kb: u64,
+    pub(super) nonce: String,
 }
 
 /// The scripts, where the server does not have this version's.
@@ -65,6 +66,8 @@ pub(super) fn run(session: &Session<'_>, settings: &RunSettings, options: &Optio
         ("IMAGE_SOURCE", source),
         ("DOCKERFILE", &image.dockerfile.value),
         ("BUILD_TARGET", image.build_target.as_deref().unwrap_or("")),
+        ("NONCE", &settings.nonce),
+        ("CONFIRM_TIMEOUT", &rollout.confirm_timeout.value.0.to_string()),
         ("NEED_KB", &settings.need_kb.to_string()),
         ("BY", &who.by),
         ("FROM", &who.from),

@@ -2,12 +2,20 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::time::timeout;
+
 use crate::error::{Error, Kind, Result};
 use crate::report::{Event, Outcome, OutcomeKind, Reporter, StepReport, StepStatus};
-use crate::server::{Record, RecordKind, Server, Start};
+use crate::server::{Followed, Record, RecordKind, Server, Start};
 use crate::ssh::Connection;
 
 use super::Session;
+use super::outside::{Outside, Seen};
+use super::signals::Signals;
+
+/// How often a lost connection is dialled again before the client gives up: some five minutes in all.
+const DIALS: u32 = 40;
 
 /// A run's journal, told as it comes.
 #[derive(Debug)]
@@ -15,9 +23,9 @@ pub(super) struct Follower {
     reporter: Reporter,
     steps: Vec<StepReport>,
     began_cs: u64,
-    failed: Option<(String, String)>,
     end: Option<(u8, String, String, String)>,
     aborted: bool,
+    step: watch::Sender<String>,
 }
 
 /// How a run ended on the server.
@@ -33,9 +41,18 @@ pub(super) struct Ended {
     pub(super) reason: Option<String>,
 }
 
+/// What a run is confirmed with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Confirm<'a> {
+    pub(super) outside: Option<&'a Outside<'a>>,
+    pub(super) release: &'a str,
+    pub(super) nonce: &'a str,
+}
+
 impl Follower {
     pub(super) fn new(reporter: &Reporter, before: Vec<StepReport>) -> Self {
-        Self { reporter: reporter.clone(), steps: before, began_cs: 0, failed: None, end: None, aborted: false }
+        let (step, _) = watch::channel(String::new());
+        Self { reporter: reporter.clone(), steps: before, began_cs: 0, end: None, aborted: false, step }
     }
 
     fn see(&mut self, record: Record) {
@@ -45,6 +62,7 @@ impl Follower {
             RecordKind::Run => {}
             RecordKind::Began => {
                 self.began_cs = at_cs;
+                self.step.send_replace(step.clone());
                 self.reporter.tell(Event::Began { step });
             }
             RecordKind::Out => self.reporter.tell(Event::Output { step, line: text }),
@@ -54,7 +72,6 @@ impl Follower {
             }
             RecordKind::Failed => {
                 self.steps.push(StepReport { name: step.clone(), status: StepStatus::Failed, duration_ms: took });
-                self.failed.get_or_insert((step.clone(), text.clone()));
                 self.reporter.tell(Event::Failed { step, reason: text });
             }
             RecordKind::Undoing => self.reporter.tell(Event::Undoing { step }),
@@ -85,53 +102,107 @@ impl Follower {
     }
 
     /// Starts the run and follows it to its end; a lost connection is dialled again and the journal taken up
-    /// where it was.
-    pub(super) async fn run(&mut self, session: &Session<'_>, run: &str) -> Result<Ended> {
-        let start = Start { run: run.to_owned() };
-        let mut aborted = false;
-        let followed = {
-            let server = session.server();
-            let following = server.start(&start, |record| self.see(record));
-            let aborting = abort_on_signal(session);
-            tokio::pin!(following, aborting);
-            loop {
-                tokio::select! {
-                    followed = &mut following => break followed,
-                    () = &mut aborting, if !aborted => aborted = true,
-                }
-            }
-        };
-        self.aborted = aborted;
-        let mut offset = followed.as_ref().map_or(0, |followed| followed.bytes);
-        let mut exit = followed.as_ref().ok().and_then(|followed| followed.exit);
-        let complaint = followed.map(|followed| followed.complaint).unwrap_or_default();
-        let mut wait = Duration::from_millis(200);
-        for _ in 0..20 {
-            if self.end.is_some() || exit.is_some() {
-                break;
-            }
-            self.reporter.tell(Event::Warning(format!(
-                "the connection was lost; the server works on by itself. Dialling again in {} ms",
-                wait.as_millis()
-            )));
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(Duration::from_secs(10));
-            let Ok(connection) = Connection::open(&session.settings).await else { continue };
-            let server = Server::new(&connection, &session.resolved.target.root.value);
-            if let Ok(followed) = server.follow(run, offset, |record| self.see(record)).await {
+    /// where it was. On the first signal the server is told to stop and undo, on the second the client goes and
+    /// leaves that to the server.
+    pub(super) async fn run(
+        &mut self,
+        session: &Session<'_>,
+        run: &str,
+        confirm: Confirm<'_>,
+        signals: &mut Signals,
+    ) -> Result<Ended> {
+        let confirming = confirm_run(session, run, confirm, self.step.subscribe(), self.reporter.clone());
+        tokio::pin!(confirming);
+        let mut confirmed = false;
+        let mut offset = 0;
+        let mut complaint = String::new();
+        let mut connection: Option<Connection> = None;
+        let mut dials = 0;
+        loop {
+            let followed = {
+                let server = Server::new(connection.as_ref().unwrap_or(&session.connection), &session.resolved.target.root.value);
+                let aborted = self.aborted;
+                let following = follow(&server, run, offset, |record| self.see(record));
+                tokio::pin!(following);
+                let mut now_aborted = aborted;
+                let followed = loop {
+                    tokio::select! {
+                        followed = &mut following => break Some(followed),
+                        () = &mut confirming, if !confirmed => confirmed = true,
+                        () = signals.next() => {
+                            if now_aborted {
+                                break None;
+                            }
+                            now_aborted = true;
+                            abort(session, connection.as_ref()).await;
+                        }
+                    }
+                };
+                (followed, now_aborted)
+            };
+            self.aborted = followed.1;
+            let Some(followed) = followed.0 else { return Ok(self.left_to_the_server()) };
+            let told = followed.as_ref().is_ok_and(|followed| followed.bytes > 0);
+            let mut nobody = false;
+            if let Ok(followed) = followed {
                 offset += followed.bytes;
-                exit = followed.exit;
-                wait = Duration::from_millis(200);
+                nobody = followed.exit == Some(9);
+                complaint.push_str(&followed.complaint);
             }
+            if self.end.is_some() || dials == DIALS {
+                return self.ended(session, run, &complaint);
+            }
+            if told {
+                dials = 0;
+            }
+            dials += 1;
+            if nobody {
+                self.reporter.tell(Event::Warning("nobody works on the run any more; the server is told to end it".into()));
+                let server = Server::new(connection.as_ref().unwrap_or(&session.connection), &session.resolved.target.root.value);
+                let _ = server.recover().await;
+                continue;
+            }
+            connection = self.dial(session, dials, signals).await?;
         }
-        self.ended(session, run, &complaint)
+    }
+
+    /// Dials again, a little later each time. `None`: not yet.
+    async fn dial(&mut self, session: &Session<'_>, dials: u32, signals: &mut Signals) -> Result<Option<Connection>> {
+        let wait = Duration::from_millis(200 << dials.min(6)).min(Duration::from_secs(8));
+        if dials == 1 {
+            self.reporter.tell(Event::Warning("the connection was lost; the server works on by itself. Dialling again".into()));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = signals.next() => self.aborted = true,
+        }
+        let Ok(connection) = Connection::open(&session.settings).await else { return Ok(None) };
+        if self.aborted {
+            abort(session, Some(&connection)).await;
+        }
+        Ok(Some(connection))
+    }
+
+    fn left_to_the_server(&self) -> Ended {
+        let committed = self.steps.iter().any(|step| step.name == "commit" && step.status == StepStatus::Done);
+        let reason = if committed {
+            "the release was committed before; the server finishes what is left by itself"
+        } else {
+            "the server was told to stop; it undoes the run by itself. `estiba status` tells when that is done"
+        };
+        Ended { code: 130, outcome: OutcomeKind::Interrupted, failed_step: None, reason: Some(reason.into()) }
     }
 
     fn ended(&self, session: &Session<'_>, run: &str, complaint: &str) -> Result<Ended> {
         let Some((code, word, step, reason)) = self.end.clone() else {
-            let error =
-                Error::new(Kind::NeedsPerson, format!("{}: the run {run} has not told its end", session.connection.address()))
-                    .hint("`estiba status` tells what runs; the next deploy ends an interrupted run first");
+            let error = Error::new(
+                Kind::NeedsPerson,
+                format!(
+                    "{}: the run {run} has not told its end; the server undoes or finishes it by itself",
+                    session.connection.address()
+                ),
+            )
+            .hint("`estiba status` tells what runs, `estiba recover` ends a run that nobody works on");
             return Err(if complaint.is_empty() { error } else { error.hint(format!("it said: {}", complaint.trim())) });
         };
         let outcome = match word.as_str() {
@@ -162,17 +233,76 @@ impl Follower {
     }
 }
 
-/// On the first SIGINT or SIGTERM tells the server to stop and undo; it does that by itself from then on.
-async fn abort_on_signal(session: &Session<'_>) {
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate => {}
+/// Starts the run, or takes its journal up at a byte where that was done before.
+async fn follow(server: &Server<'_>, run: &str, offset: u64, see: impl FnMut(Record)) -> Result<Followed> {
+    if offset == 0 { server.start(&Start { run: run.to_owned() }, see).await } else { server.follow(run, offset, see).await }
+}
+
+/// Tells the server to stop and undo, within a second or over a new connection.
+async fn abort(session: &Session<'_>, connection: Option<&Connection>) {
+    let root = &session.resolved.target.root.value;
+    let server = Server::new(connection.unwrap_or(&session.connection), root);
+    if timeout(Duration::from_millis(800), server.abort()).await.is_ok_and(|told| told.is_ok()) {
+        return;
     }
-    let _ = session.server().abort().await;
+    if let Ok(Ok(connection)) = timeout(Duration::from_secs(5), Connection::open(&session.settings)).await {
+        let _ = timeout(Duration::from_secs(2), Server::new(&connection, root).abort()).await;
+    }
+}
+
+/// Looks from outside from `observe` on; at `confirm` gives the server the client's word, good or bad.
+async fn confirm_run(
+    session: &Session<'_>,
+    run: &str,
+    confirm: Confirm<'_>,
+    mut step: watch::Receiver<String>,
+    reporter: Reporter,
+) {
+    let Some(outside) = confirm.outside else { return std::future::pending().await };
+    let mut noted = false;
+    let mut bad = 0;
+    loop {
+        let at = step.borrow_and_update().clone();
+        if at != "observe" && at != "confirm" {
+            if step.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            continue;
+        }
+        let word = match outside.look(confirm.release).await {
+            Seen::Good(note) => {
+                bad = 0;
+                if let Some(note) = note.filter(|_| !std::mem::replace(&mut noted, true)) {
+                    reporter.tell(Event::Warning(note));
+                }
+                (at == "confirm").then_some(Ok(()))
+            }
+            Seen::Bad(why) => {
+                bad += 1;
+                // A single bad look may be the visitor's own network.
+                (bad >= 3).then_some(Err(why))
+            }
+        };
+        if let Some(word) = word {
+            let word = word.as_ref().map(|()| confirm.nonce).map_err(String::as_str);
+            while tell(session, run, word).await.is_err() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            return;
+        }
+        let rest = if at == "confirm" { 500 } else { 1500 };
+        let _ = timeout(Duration::from_millis(rest), step.changed()).await;
+    }
+}
+
+/// Gives the server the client's word, over the connection that is there or a new one.
+async fn tell(session: &Session<'_>, run: &str, word: std::result::Result<&str, &str>) -> Result<()> {
+    let root = &session.resolved.target.root.value;
+    match timeout(Duration::from_secs(5), session.server().confirm(run, word)).await {
+        Ok(Ok(())) => Ok(()),
+        _ => {
+            let connection = Connection::open(&session.settings).await?;
+            Server::new(&connection, root).confirm(run, word).await
+        }
+    }
 }

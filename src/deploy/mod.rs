@@ -3,7 +3,9 @@
 mod artefacts;
 mod follow;
 mod options;
+mod outside;
 mod session;
+mod signals;
 mod transaction;
 mod who;
 

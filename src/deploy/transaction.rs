@@ -11,24 +11,23 @@ use crate::server::Server;
 use crate::ssh::Connection;
 
 use super::artefacts::{self, RunSettings};
-use super::follow::Follower;
+use super::follow::{Confirm, Follower};
+use super::outside::Outside;
 use super::session::{Prepared, prepare};
+use super::signals::Signals;
 use super::{Options, Session, Who};
 
 /// Room that a release needs beside its image: files, containers and logs, in KiB.
 const SPARE_KB: u64 = 200 * 1024;
 
+/// What a deploy came to: its outcome, and the kind of failure where it is one.
+pub type Ending = (Outcome, Option<Kind>);
+
 /// Makes the target serve the project as it stands here.
 ///
-/// `Ok` holds the outcome and the exit kind, where there is one; wrong input and a server that cannot be
-/// reached are errors. The server is never left in between: once started, the run ends by itself.
-pub async fn deploy(
-    project: &Project,
-    resolved: &Resolved,
-    options: &Options,
-    who: &Who,
-    reporter: &Reporter,
-) -> Result<(Outcome, Option<Kind>)> {
+/// `Ok` holds the outcome; wrong input and a server that cannot be reached are errors. The server is never left in
+/// between: once started, the run ends by itself, whatever becomes of this client.
+pub async fn deploy(project: &Project, resolved: &Resolved, options: &Options, who: &Who, reporter: &Reporter) -> Result<Ending> {
     let started = Instant::now();
     let prepared = prepare(project, resolved, reporter)?;
     for note in &prepared.rendered.notes {
@@ -37,89 +36,128 @@ pub async fn deploy(
     if who.dirty {
         reporter.tell(Event::Warning("the project has changes that are not committed; they are deployed too".into()));
     }
-    let mut session = Session::open(project, resolved, who).await?;
-    session.facts.check()?;
-    wait_for_lock(&mut session, options, reporter).await?;
+    let outside = Outside::of(&resolved.target)?;
+    let mut signals = Signals::listen()?;
     let release = who.release_id(&prepared.context_digest);
-    let blank = |session: &Session<'_>, image: Option<&str>| Outcome {
-        event: "outcome",
-        outcome: OutcomeKind::Failed,
-        target: resolved.target.name.clone(),
-        release: Some(release.clone()),
-        previous: session.facts.current().map(str::to_owned),
-        image: image.map(str::to_owned),
-        failed_step: None,
-        reason: None,
-        duration_ms: elapsed(started),
-        steps: Vec::new(),
+    let ready = tokio::select! {
+        ready = make_ready(project, resolved, &prepared, &release, options, who, reporter) => ready?,
+        () = signals.next() => return Ok((interrupted(resolved, &release, started), Some(Kind::Interrupted))),
     };
-    if !options.force && is_unchanged(&session, &prepared) {
-        let current = session.facts.current().map(str::to_owned);
-        let image = session.facts.get("current_image").map(str::to_owned);
-        let outcome = Outcome {
-            outcome: OutcomeKind::Unchanged,
-            release: current,
-            previous: session.facts.previous().map(str::to_owned),
-            duration_ms: elapsed(started),
-            ..blank(&session, image.as_deref())
-        };
-        return Ok((outcome, None));
-    }
-    let mut steps = Vec::new();
-    let source = resolved.image.source.value;
-    let settings = RunSettings {
-        run: who.run_id("deploy"),
-        kind: "deploy",
-        release: release.clone(),
-        source: Some(source),
-        observe: resolved.rollout.observe.value,
-        steps: DEPLOY.to_vec(),
-        need_kb: SPARE_KB,
-        image: String::new(),
+    let (mut session, settings, steps, mut outcome) = match ready {
+        Ready::Start { session, settings, steps, outcome } => (*session, settings, steps, outcome),
+        Ready::Over(outcome, kind) => return Ok((Outcome { duration_ms: elapsed(started), ..outcome }, kind)),
     };
-    let image = match source {
-        ImageSource::Build => {
-            // A tag of the way, not of the release: the server takes it off once it has its own.
-            let tag = format!("{}:estiba-build", resolved.image.name.value);
-            match build_and_send(&session, &prepared, &tag, &mut steps, reporter).await {
-                Ok(image) => image,
-                Err((step, error)) => {
-                    let outcome = Outcome {
-                        failed_step: Some(step.into()),
-                        reason: Some(error.message.clone()),
-                        duration_ms: elapsed(started),
-                        steps,
-                        ..blank(&session, None)
-                    };
-                    reporter.tell(Event::Error(error));
-                    return Ok((outcome, Some(Kind::Failed)));
-                }
-            }
-        }
-        ImageSource::Server => String::new(),
-    };
-    let settings = RunSettings { image: image.clone(), ..settings };
-    let mut files = artefacts::scripts(&session.facts);
-    files.extend(artefacts::release(&prepared, &release, who));
-    files.extend(artefacts::run(&session, &settings, options, who));
-    timed(reporter, "upload", &mut steps, async {
-        session.server().send(&settings.run, files).await?;
-        if source == ImageSource::Server {
-            send_context(&session, &prepared, &settings.run, reporter).await?;
-        }
-        Ok(())
-    })
-    .await?;
     let mut follower = Follower::new(reporter, steps);
-    let ended = follower.run(&session, &settings.run).await?;
-    let mut outcome =
-        follower.outcome(blank(&session, Some(&image).filter(|image| !image.is_empty()).map(String::as_str)), &ended);
+    let confirm = Confirm { outside: outside.as_ref(), release: &release, nonce: &settings.nonce };
+    let ended = follower.run(&session, &settings.run, confirm, &mut signals).await?;
+    outcome = follower.outcome(outcome, &ended);
     if outcome.image.is_none() && ended.code == 0 {
         session.refresh().await?;
         outcome.image = session.facts.get("current_image").map(str::to_owned);
     }
     outcome.duration_ms = elapsed(started);
     Ok((outcome, exit_kind(ended.code)))
+}
+
+/// A deploy before the server begins: everything is there, or it is over already.
+enum Ready<'a> {
+    Start { session: Box<Session<'a>>, settings: RunSettings, steps: Vec<StepReport>, outcome: Outcome },
+    Over(Outcome, Option<Kind>),
+}
+
+/// Connects, looks, builds and uploads. Nothing that serves is touched by any of it.
+async fn make_ready<'a>(
+    project: &'a Project,
+    resolved: &'a Resolved,
+    prepared: &Prepared<'_>,
+    release: &str,
+    options: &Options,
+    who: &Who,
+    reporter: &Reporter,
+) -> Result<Ready<'a>> {
+    let mut session = Session::open(project, resolved, who).await?;
+    session.facts.check()?;
+    wait_for_lock(&mut session, options, reporter).await?;
+    let facts = &session.facts;
+    let text = |value: Option<&str>| value.map(str::to_owned);
+    let blank = Outcome { previous: text(facts.current()), ..blank(resolved, release) };
+    if !options.force && is_unchanged(&session, prepared) {
+        let outcome = Outcome {
+            outcome: OutcomeKind::Unchanged,
+            release: text(facts.current()),
+            previous: text(facts.previous()),
+            image: text(facts.get("current_image")),
+            ..blank
+        };
+        return Ok(Ready::Over(outcome, None));
+    }
+    let mut steps = Vec::new();
+    let source = resolved.image.source.value;
+    let image = match source {
+        ImageSource::Build => {
+            // A tag of the way, not of the release: the server takes it off once it has its own.
+            let tag = format!("{}:estiba-build", resolved.image.name.value);
+            match build_and_send(&session, prepared, &tag, &mut steps, reporter).await {
+                Ok(image) => image,
+                Err((step, error)) => {
+                    let reason = Some(error.message.clone());
+                    reporter.tell(Event::Error(error));
+                    let outcome = Outcome { failed_step: Some(step.into()), reason, steps, ..blank };
+                    return Ok(Ready::Over(outcome, Some(Kind::Failed)));
+                }
+            }
+        }
+        ImageSource::Server => String::new(),
+    };
+    let settings = RunSettings {
+        run: who.run_id("deploy"),
+        kind: "deploy",
+        release: release.to_owned(),
+        source: Some(source),
+        observe: resolved.rollout.observe.value,
+        steps: DEPLOY.to_vec(),
+        need_kb: SPARE_KB,
+        nonce: if resolved.target.url.is_some() { who.nonce() } else { String::new() },
+        image,
+    };
+    let mut files = artefacts::scripts(&session.facts);
+    files.extend(artefacts::release(prepared, release, who));
+    files.extend(artefacts::run(&session, &settings, options, who));
+    timed(reporter, "upload", &mut steps, async {
+        session.server().send(&settings.run, files).await?;
+        if source == ImageSource::Server {
+            send_context(&session, prepared, &settings.run, reporter).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    let image = Some(settings.image.clone()).filter(|image| !image.is_empty());
+    Ok(Ready::Start { session: Box::new(session), settings, steps, outcome: Outcome { image, ..blank } })
+}
+
+fn blank(resolved: &Resolved, release: &str) -> Outcome {
+    Outcome {
+        event: "outcome",
+        outcome: OutcomeKind::Failed,
+        target: resolved.target.name.clone(),
+        release: Some(release.to_owned()),
+        previous: None,
+        image: None,
+        failed_step: None,
+        reason: None,
+        duration_ms: 0,
+        steps: Vec::new(),
+    }
+}
+
+/// Somebody stopped the client before the server had begun.
+fn interrupted(resolved: &Resolved, release: &str, started: Instant) -> Outcome {
+    Outcome {
+        outcome: OutcomeKind::Interrupted,
+        reason: Some("stopped before the server began; nothing that serves was touched".into()),
+        duration_ms: elapsed(started),
+        ..blank(resolved, release)
+    }
 }
 
 /// Makes the target serve the previous release again, or a named one, with its own files, environment and
@@ -131,25 +169,16 @@ pub async fn rollback(
     options: &Options,
     who: &Who,
     reporter: &Reporter,
-) -> Result<(Outcome, Option<Kind>)> {
+) -> Result<Ending> {
     let started = Instant::now();
+    let mut signals = Signals::listen()?;
     let mut session = Session::open(project, resolved, who).await?;
     session.facts.check()?;
     wait_for_lock(&mut session, options, reporter).await?;
     let release = choose_release(&session, to)?;
     let image = session.facts.releases.iter().find(|kept| kept.id == release).map(|kept| kept.image.clone()).unwrap_or_default();
-    let blank = Outcome {
-        event: "outcome",
-        outcome: OutcomeKind::Failed,
-        target: resolved.target.name.clone(),
-        release: Some(release.clone()),
-        previous: session.facts.current().map(str::to_owned),
-        image: Some(image.clone()),
-        failed_step: None,
-        reason: None,
-        duration_ms: 0,
-        steps: Vec::new(),
-    };
+    let blank =
+        Outcome { previous: session.facts.current().map(str::to_owned), image: Some(image.clone()), ..blank(resolved, &release) };
     if session.facts.current() == Some(release.as_str()) {
         return Ok((Outcome { outcome: OutcomeKind::Unchanged, duration_ms: elapsed(started), ..blank }, None));
     }
@@ -162,12 +191,14 @@ pub async fn rollback(
         observe: Seconds(0),
         steps: ROLLBACK.to_vec(),
         need_kb: 0,
+        nonce: String::new(),
     };
     let mut files = artefacts::scripts(&session.facts);
     files.extend(artefacts::run(&session, &settings, options, who));
     session.server().send(&settings.run, files).await?;
     let mut follower = Follower::new(reporter, Vec::new());
-    let ended = follower.run(&session, &settings.run).await?;
+    let confirm = Confirm { outside: None, release: &settings.release, nonce: "" };
+    let ended = follower.run(&session, &settings.run, confirm, &mut signals).await?;
     let outcome = Outcome { duration_ms: elapsed(started), ..follower.outcome(blank, &ended) };
     Ok((outcome, exit_kind(ended.code)))
 }

@@ -1,7 +1,7 @@
 //! The steps of a run, in their order. Each is a file of remote-scripts/steps/.
 
 /// What a deploy is.
-pub const DEPLOY: [&str; 13] = [
+pub const DEPLOY: [&str; 14] = [
     "preflight",
     "image",
     "stack",
@@ -12,6 +12,7 @@ pub const DEPLOY: [&str; 13] = [
     "switch",
     "workers",
     "observe",
+    "confirm",
     "commit",
     "drain",
     "prune",

@@ -146,6 +146,31 @@ impl<'a> Server<'a> {
         Ok(followed)
     }
 
+    /// Gives the client's word on a run: its nonce, or why not.
+    pub async fn confirm(&self, run: &str, word: std::result::Result<&str, &str>) -> Result<()> {
+        let (yes, text) = match word {
+            Ok(nonce) => ("yes", nonce),
+            Err(why) => ("no", why),
+        };
+        let output = self.connection.run(&self.script("confirm.sh", &[run, yes]), format!("{text}\n")).await?;
+        if output.text().contains("estiba:taken") {
+            return Ok(());
+        }
+        Err(Error::failed(format!("the server did not take the word on run {run}: {}", output.complaint())))
+    }
+
+    /// Has the server end every run that was interrupted; waits for that.
+    pub async fn recover(&self) -> Result<()> {
+        self.connection.run(&self.script("recover.sh", &[]), Bytes::new()).await.map(|_| ())
+    }
+
+    /// The history, oldest first, as the server keeps it.
+    pub async fn history(&self) -> Result<Vec<String>> {
+        let files = self.read("", &["history.jsonl"]).await?;
+        let text = files.get("history.jsonl").map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
     /// Tells the running driver to stop and undo.
     pub async fn abort(&self) -> Result<Option<String>> {
         let output = self.connection.run(&self.script("abort.sh", &[]), Bytes::new()).await?;

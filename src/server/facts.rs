@@ -40,6 +40,10 @@ pub struct Facts {
     pub environment: BTreeMap<String, String>,
     /// The project's containers.
     pub containers: Vec<Container>,
+    /// Files of the current release, or of the edge, that are not what they were.
+    pub edited: Vec<String>,
+    /// The image that each service of the current release runs, by service.
+    pub images: BTreeMap<String, String>,
     /// Runs that were interrupted and have no outcome yet.
     pub open_runs: Vec<String>,
 }
@@ -75,6 +79,10 @@ impl Facts {
                     id: (*id).to_owned(),
                     release: (*release).to_owned(),
                 }),
+                ("edited", _) => facts.edited.push(value.to_owned()),
+                ("slot_image", [service, image, ..]) => {
+                    facts.images.insert((*service).to_owned(), (*image).to_owned());
+                }
                 ("open_run", _) => facts.open_runs.push(value.to_owned()),
                 _ => {
                     facts.values.insert(key.to_owned(), value.to_owned());

@@ -6,7 +6,7 @@ mod journal;
 mod scripts;
 mod status;
 
-pub use calls::{Server, Start};
+pub use calls::{Followed, Server, Start};
 pub use facts::{Container, Facts, KeptRelease};
 pub use journal::{Record, RecordKind};
 pub use scripts::Scripts;

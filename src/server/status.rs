@@ -50,6 +50,9 @@ impl Status {
 
 fn running(facts: &Facts) -> Option<String> {
     match (facts.lock(), facts.open_runs.first()) {
+        (Some(holder), _) if facts.get("holder_stopped").is_some() => {
+            Some(format!("{holder} (its process is stopped by a signal, and still holds the lock)"))
+        }
         (Some(holder), _) => Some(holder.to_owned()),
         (None, Some(run)) => Some(format!("{run} was interrupted; the next deploy ends it first")),
         (None, None) => None,
@@ -75,6 +78,22 @@ fn drift(facts: &Facts, app: &str, workers: &[String], proxy: &str) -> Vec<Strin
             }
             Some(_) => {}
         }
+    }
+    for (service, image) in &facts.images {
+        if Some(image.as_str()) != facts.get("current_image") {
+            drift.push(format!("the container of {service} runs another image: {image}"));
+        }
+    }
+    for file in &facts.edited {
+        drift.push(match file.strip_prefix("edge:") {
+            Some(file) => format!("the proxy's file {file} was edited, or is missing"),
+            None => format!("the release's file {file} was edited, or is missing"),
+        });
+    }
+    match facts.get("edge") {
+        Some(edge) if edge == format!("{current} {slot}") => {}
+        Some(edge) => drift.push(format!("the proxy's configuration names {edge}, not {current} {slot}")),
+        None => drift.push(String::from("the proxy's configuration names no release")),
     }
     if facts.get("tag_current") != facts.get("current_image") {
         drift.push(String::from("the image tag `current` names another image"));

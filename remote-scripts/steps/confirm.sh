@@ -1,0 +1,20 @@
+# shellcheck shell=sh
+# confirm: where the target has a url, the client must have seen from outside that the site is as it should be. Its
+# word carries the run's nonce, so that the word for another run counts for nothing. No word in time is a no.
+
+confirm_do() {
+	[ -n "$NONCE" ] || { note 'the target has no url: nobody looks from outside' && return 0; }
+	deadline_in "$CONFIRM_TIMEOUT"
+	until [ "$(cat "$run_dir/confirmed" 2>/dev/null)" = "$NONCE" ]; do
+		[ ! -e "$run_dir/denied" ] ||
+			fail "from outside, the site is not as it should be: $(cat "$run_dir/denied")" || return 1
+		! past_deadline ||
+			fail "within $CONFIRM_TIMEOUT s the client gave no word that the site is as it should be from outside" || return 1
+		nap 0.2
+	done
+	note 'from outside, the site is as it should be'
+}
+
+confirm_undo() {
+	return 0
+}
