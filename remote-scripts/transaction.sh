@@ -37,10 +37,10 @@ trap '' HUP
 abort() {
 	aborted=1
 	[ -n "$step_pid" ] || return 0
-	kill -TERM -- "-$step_pid" 2>/dev/null
+	kill -TERM "-$step_pid" 2>/dev/null
 	(
 		sleep 1
-		kill -KILL -- "-$step_pid" 2>/dev/null
+		kill -KILL "-$step_pid" 2>/dev/null
 	) 9>&- &
 }
 
@@ -76,10 +76,10 @@ perform() {
 		# A signal ends the wait, not the step: look whether the step is really over.
 		kill -0 "$step_pid" 2>/dev/null || break
 	done
-	kill -KILL -- "-$watchdog_pid" 2>/dev/null
+	kill -KILL "-$watchdog_pid" 2>/dev/null
 	rm -f "$run_dir/watchdog.pid" "$run_dir/step.pid"
 	# Whatever the step left behind in its session.
-	kill -KILL -- "-$step_pid" 2>/dev/null
+	kill -KILL "-$step_pid" 2>/dev/null
 	step_pid=
 	if [ -e "$run_dir/state/timed-out" ]; then
 		[ -e "$run_dir/reason" ] || echo "it took longer than its deadline of $perform_seconds s" >"$run_dir/reason"
@@ -203,7 +203,7 @@ forward_from_commit() {
 end_what_is_left() {
 	for left_file in watchdog.pid step.pid; do
 		left_group=$(cat "$run_dir/$left_file" 2>/dev/null) || continue
-		[ -z "$left_group" ] || kill -KILL -- "-$left_group" 2>/dev/null
+		[ -z "$left_group" ] || kill -KILL "-$left_group" 2>/dev/null
 		rm -f "$run_dir/$left_file"
 	done
 }

@@ -6,7 +6,10 @@
 mod bad_releases;
 mod first_deploy;
 mod lock;
+#[path = "../matrix/proxy.rs"]
+mod proxy;
 mod rollback;
 mod support;
+mod survival;
 mod takeover;
 mod under_load;
