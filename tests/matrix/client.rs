@@ -56,7 +56,8 @@ impl Client {
     }
 
     pub fn spawn(&self, arguments: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_estiba"))
+        // Another build of the binary may be tried, so that a long run does not hinder work on the code.
+        Command::new(std::env::var("ESTIBA_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_estiba").into()))
             .args(arguments)
             .current_dir(&self.app)
             .env("ESTIBA_SSH_KEY", &self.key)
