@@ -25,7 +25,7 @@ build:
 # Whole-process benchmarks, paired against what a user would use instead.
 bench: build
 	scripts/setup test
-	benches/run
+	cargo bench --locked --bench whole_process
 
 clean:
 	cargo clean

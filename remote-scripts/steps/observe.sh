@@ -10,7 +10,10 @@ observe_do() {
 	for observe_id in $(containers "$observe_service"); do
 		observe_new="$observe_new$(address "$observe_id"):$APP_PORT "
 	done
-	docker logs -f --tail 0 "$(proxy_container)" >"$observe_log" 2>/dev/null 9>&- &
+	observe_proxy=$(proxy_container)
+	# Made here: the follower opens it in its own time.
+	: >"$observe_log"
+	docker logs -f --tail 0 "$observe_proxy" >>"$observe_log" 2>/dev/null 9>&- &
 	observe_follower=$!
 	observe_watch
 	observe_status=$?
