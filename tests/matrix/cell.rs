@@ -82,7 +82,7 @@ impl Cell {
         if !reached {
             problems.push(format!("step {step} was never reached"));
         }
-        let run = server.exec("ls -t /srv/shop/runs | head -n 1");
+        let run = server.exec("ls /srv/shop/runs | tail -n 1");
         let struck = Instant::now();
         let second = fault.strike(server, client, &mut deploy);
         fault.relent(server, client);

@@ -25,10 +25,11 @@ impl Client {
         sh(&format!("cp -r {}/examples/django {}", env!("CARGO_MANIFEST_DIR"), app.display()));
         let proxy = Proxy::start(server.ssh_port);
         let deploy = format!(
-            "[project]\nname = \"shop\"\n[target.production]\nhosts = [\"root@127.0.0.1:{}\"]\nhost-keys = [\"{}\"]\n\
-             [app]\nworkers = [\"worker\"]\n[health]\ntimeout = \"8s\"\n[rollout]\nobserve = \"2s\"\nmin-requests = 5\nkeep-releases = 2\n",
+            "[project]\nname = \"shop\"\n[target.production]\nhosts = [\"root@127.0.0.1:{}\"]\nhost-keys = [\"{}\"]\nurl = \"http://127.0.0.1:{}/health/\"\n\
+             [app]\nworkers = [\"worker\"]\n[health]\ntimeout = \"8s\"\n[rollout]\nobserve = \"2s\"\nmin-requests = 5\nconfirm-timeout = \"8s\"\nkeep-releases = 2\n",
             proxy.port,
-            server.fingerprint()
+            server.fingerprint(),
+            server.http_port
         );
         std::fs::write(app.join("deploy.toml"), deploy).unwrap();
         let compose = std::fs::read_to_string(app.join("compose.yml")).unwrap();

@@ -69,7 +69,7 @@ impl Fault {
     pub fn strike(self, server: &Server, client: &Client, deploy: &mut Child) -> Option<Run> {
         let release = || server.exec("rm -f /hold/step");
         let signal =
-            |file: &str| server.exec(&format!("kill -KILL $(cat /srv/shop/runs/$(ls -t /srv/shop/runs | head -n 1)/{file})"));
+            |file: &str| server.exec(&format!("kill -KILL $(cat /srv/shop/runs/$(ls /srv/shop/runs | tail -n 1)/{file})"));
         let mut second = None;
         match self {
             Self::KillClient => deploy.kill().unwrap(),
@@ -79,7 +79,7 @@ impl Fault {
             Self::KillDriver => drop(signal("driver.pid")),
             Self::KillBoth => {
                 server.exec(
-                    "cd /srv/shop/runs/$(ls -t /srv/shop/runs | head -n 1) && kill -KILL $(cat driver.pid) $(cat supervisor.pid)",
+                    "cd /srv/shop/runs/$(ls /srv/shop/runs | tail -n 1) && kill -KILL $(cat driver.pid) $(cat supervisor.pid)",
                 );
             }
             // Also the one-off containers of the new release: a migration that runs, say.
