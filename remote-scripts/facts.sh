@@ -58,6 +58,9 @@ for release in "$root"/releases/*/; do
 done
 if [ -n "$current" ] && [ -d "$root/releases/$current" ]; then
 	sed -n 's/^COMMIT=/current_&/p; s/^CONTEXT_DIGEST=/current_&/p' "$root/releases/$current/release.env"
+	for key in COMPOSE_PROJECT APP_SERVICE WORKERS STACK_SERVICES PROXY_SERVICE; do
+		sed -n "s/^$key=/current_&/p" "$root/releases/$current/settings.env"
+	done
 	echo "current_since=$(cat "$root/state/since" 2>/dev/null)"
 	echo "current_by=$(cat "$root/state/by" 2>/dev/null)"
 	echo "current_image=$(cat "$root/releases/$current/image" 2>/dev/null)"
@@ -79,7 +82,7 @@ for kind in current previous; do
 	echo "tag_$kind=$(docker image inspect -f '{{.Id}}' "$image_name:$kind" 2>/dev/null)"
 done
 docker ps -a --filter "label=com.docker.compose.project=$compose_project" --filter 'label=com.docker.compose.oneoff=False' \
-	--format 'container={{.Label "com.docker.compose.service"}} {{.State}} {{.ID}} {{.Label "estiba.release"}}' 2>/dev/null
+	--format 'container={{.Label "com.docker.compose.service"}} {{.State}} {{.ID}} {{.Label "estiba.release"}} {{.Status}}' 2>/dev/null
 legacy=$(docker ps -q --filter "label=com.docker.compose.project=$compose_project" --filter "label=com.docker.compose.service=$app_service" 2>/dev/null | head -n 1)
 [ -z "$legacy" ] || echo "legacy=$legacy"
 sed 's/^/stack=/' "$root/state/stack" 2>/dev/null

@@ -76,7 +76,8 @@ perform() {
 		# A signal ends the wait, not the step: look whether the step is really over.
 		kill -0 "$step_pid" 2>/dev/null || break
 	done
-	kill -KILL "-$watchdog_pid" 2>/dev/null
+	# By its number too: it may not have made its group yet.
+	kill -KILL "-$watchdog_pid" "$watchdog_pid" 2>/dev/null
 	rm -f "$run_dir/watchdog.pid" "$run_dir/step.pid"
 	# Whatever the step left behind in its session.
 	kill -KILL "-$step_pid" 2>/dev/null

@@ -60,8 +60,11 @@ write_file() {
 
 # fail REASON: what a step calls when it cannot go on. The first reason given is the one reported.
 fail() {
-	printf '%s\n' "$*"
-	[ -e "$run_dir/reason" ] || printf '%s\n' "$*" >"$run_dir/reason"
+	if [ -e "$run_dir/reason" ]; then
+		printf '%s\n' "$*"
+	else
+		printf '%s\n' "$*" >"$run_dir/reason"
+	fi
 	return 1
 }
 
@@ -74,6 +77,11 @@ refuse() {
 
 note() {
 	printf '%s\n' "$*"
+}
+
+# tell TEXT: as note, but shown also when nobody asked for details.
+tell() {
+	journal note "$step" "$*"
 }
 
 # put KEY VALUE and get KEY: what one step tells another, or its own undo.

@@ -1,7 +1,16 @@
 #!/bin/sh
-# watchdog.sh SECONDS PGID FLAG: when SECONDS have passed, writes FLAG and ends the process group.
-sleep "$1"
+# watchdog.sh SECONDS STEP FLAG: ends the process group of STEP when SECONDS have passed, and writes FLAG. Ends by
+# itself within a second of the step, so that it never signals a number that somebody else has got since.
+left=$1
+while [ "$left" -gt 0 ]; do
+	sleep 1
+	kill -0 "$2" 2>/dev/null || exit 0
+	left=$((left - 1))
+done
 : >"$3"
 kill -TERM "-$2" 2>/dev/null
-sleep 10
+for left in 1 2 3 4 5 6 7 8 9 10; do
+	sleep 1
+	kill -0 "$2" 2>/dev/null || exit 0
+done
 kill -KILL "-$2" 2>/dev/null

@@ -37,7 +37,7 @@ check_failed() {
 	case $check_said in
 	refused | failed) fail "nothing answers on port $APP_PORT within $HEALTH_TIMEOUT s (connection $check_said)$(check_listens)" ;;
 	timeout) fail "$HEALTH_PATH on port $APP_PORT gave no answer within $HEALTH_TIMEOUT s" ;;
-	*) fail "$HEALTH_PATH answers $check_said, not $HEALTH_STATUS, for $HEALTH_TIMEOUT s" ;;
+	*) fail "$HEALTH_PATH answers $check_said, not $HEALTH_STATUS, for $HEALTH_TIMEOUT s (asked with Host: $HEALTH_HOST; the target's url or [health] host sets it)" ;;
 	esac
 	return 0
 }
@@ -49,7 +49,7 @@ check_listens() {
 		awk '$4 == "0A" { split($2, a, ":"); if (a[1] !~ /^0B00007F/) print a[2] }' | sort -u); do
 		check_ports="$check_ports $((0x$check_hex))"
 	done
-	[ -z "$check_ports" ] || printf '; the container listens on%s' "$check_ports"
+	[ -z "$check_ports" ] || printf '; the container listens on%s: set [app] port' "$check_ports"
 }
 
 check_undo() {

@@ -4,7 +4,7 @@
 drain_do() {
 	drain_old=$(get old-slot)
 	[ -n "$drain_old" ] || return 0
-	edge_drain "$DRAIN_TIMEOUT" || note "some connections to the old release were still open after $DRAIN_TIMEOUT s"
+	edge_drain "$DRAIN_TIMEOUT" || tell "some connections to the old release were still open after $DRAIN_TIMEOUT s"
 	# shellcheck disable=SC2046 # service names, none with a space
 	if [ "$drain_old" = legacy ]; then
 		stop_services $(slot_services legacy) && remove_services $(slot_services legacy)

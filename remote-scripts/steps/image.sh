@@ -24,7 +24,7 @@ image_build() {
 		done <"$run_dir/build.env"
 	fi
 	[ -z "$BUILD_TARGET" ] || set -- "$@" --target "$BUILD_TARGET"
-	docker build "$@" --iidfile "$run_dir/state/image" -t "$IMAGE_NAME:$RELEASE" \
+	docker build --force-rm "$@" --iidfile "$run_dir/state/image" -t "$IMAGE_NAME:$RELEASE" \
 		-f "$run_dir/context/$DOCKERFILE" "$run_dir/context" 9>&- || fail 'the image does not build' || return 1
 	rm -rf "$run_dir/context"
 	IMAGE=$(get image)

@@ -9,7 +9,7 @@ migrate_do() {
 # The schema stays forward: DDL that failed has undone itself, and the old release runs on what was
 # applied before it. What a release may do to the schema is said in docs/deploying.md.
 migrate_undo() {
-	! finished_migration || note 'the schema stays as the migration left it; the old release goes on with it'
+	! finished_migration || tell 'the schema stays as the migration left it; the old release goes on with it'
 	return 0
 }
 

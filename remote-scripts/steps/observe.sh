@@ -52,7 +52,7 @@ observe_watch() {
 		nap 0.5
 	done
 	case $observe_verdict in
-	unknown) note "$observe_requests requests are too few to judge its error rate (min-requests $MIN_REQUESTS): unknown, not good" ;;
+	unknown) tell "$observe_requests requests are too few to judge its error rate (min-requests $MIN_REQUESTS): unknown, not good" ;;
 	*) note "$observe_requests requests, $observe_errors answered with an error" ;;
 	esac
 }

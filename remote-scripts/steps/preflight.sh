@@ -59,7 +59,7 @@ preflight_stack() {
 		*" $preflight_service "*) put replace "$(get replace) $preflight_service" ;;
 		*)
 			[ "$KIND" != rollback ] || {
-				note "the stack's $preflight_service stays as it is; the release that comes back had other settings for it"
+				tell "the stack's $preflight_service stays as it is; the release that comes back had other settings for it"
 				continue
 			}
 			refuse 1 "this release changes the stack's service $preflight_service: its container would be replaced. If that is meant, deploy with --allow-replace $preflight_service"

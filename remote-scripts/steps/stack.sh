@@ -15,6 +15,7 @@ stack_do() {
 	for stack_service in $(get replace); do
 		[ "$stack_service" != "$PROXY_SERVICE" ] || continue
 		put replaced "$(get replaced) $stack_service"
+		tell "the container of $stack_service is replaced; what uses it may fail until the new one answers"
 		compose "$RELEASE" "$(get slot)" up -d --no-deps --force-recreate --wait "$stack_service" || stack_failed || return 1
 	done
 }
@@ -43,7 +44,7 @@ stack_shared() {
 		stack_old=$(stack_legacy_folder "$stack_folder")
 		mkdir -p "$(dirname "$root/shared/$stack_folder")" || return 1
 		if [ -n "$stack_old" ]; then
-			note "shared/$stack_folder is the folder that runs already: $stack_old"
+			tell "shared/$stack_folder is the folder that runs already: $stack_old"
 			ln -s "$stack_old" "$root/shared/$stack_folder" || return 1
 			continue
 		fi
@@ -66,8 +67,10 @@ stack_legacy_folder() {
 
 stack_undo() {
 	for stack_service in $(get replaced); do
+		tell "the container of $stack_service is replaced again, as it was before"
 		compose "$EXPECT_CURRENT" "$(get old-slot)" up -d --no-deps --force-recreate --wait "$stack_service" || return 1
 	done
+	[ -z "$(get created)" ] || tell "the services that this run made are removed:$(get created). Their volumes stay, with what is in them"
 	# shellcheck disable=SC2046 # service names, none with a space
 	remove_services $(get created)
 }

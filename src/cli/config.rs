@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::config::{Resolved, Setting, resolve, schema};
-use crate::deploy::prepare;
+use crate::config::{GUESSED_PORT, Origin, Resolved, Setting, resolve, schema};
+use crate::deploy::{check_host_keys, prepare};
 use crate::error::Result;
 use crate::report::Event;
 
@@ -33,6 +33,12 @@ fn check(context: &Context, args: &TargetArgs) -> Result<()> {
     for name in names {
         let resolved = resolve(&project, name)?;
         let prepared = prepare(&project, &resolved, &context.reporter)?;
+        check_host_keys(&project, &resolved)?;
+        if let Origin::Found(how) = &resolved.app.port.origin
+            && how == GUESSED_PORT
+        {
+            context.reporter.note(format!("port {} is a guess ({how}); [app] port sets it", resolved.app.port.value));
+        }
         for note in &prepared.rendered.notes {
             context.reporter.note(note);
         }
@@ -89,7 +95,7 @@ fn lines(resolved: &Resolved) -> Vec<Line> {
             lines.push(Line::Key { section: section.to_owned(), key, value, origin: setting.origin.to_string() });
         }
     }
-    let file = |value: toml::Value| Setting { value, origin: crate::config::Origin::File };
+    let file = |value: toml::Value| Setting { value, origin: Origin::File };
 
     let at = begin(&mut lines, "project");
     add(&mut lines, &at, "name", &file(resolved.project.clone().into()));

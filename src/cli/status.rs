@@ -18,13 +18,7 @@ pub(super) async fn run(context: &Context, args: TargetArgs) -> Result<ExitCode>
     let session = Session::open(&project, &resolved, &who).await?;
     session.facts.check()?;
     let host = session.connection.address().to_string();
-    let status = Status::of(
-        &host,
-        &session.facts,
-        &resolved.app.service.value,
-        &resolved.app.workers.value,
-        &resolved.proxy.service.value,
-    );
+    let status = Status::of(&host, &session.facts);
     context.reporter.tell(Event::Document(serde_json::to_value(&status).unwrap_or_default()));
     if !context.global.json {
         context.reporter.tell(Event::Text(text(&resolved.target.name, &status, &session)));
@@ -49,7 +43,13 @@ fn text(target: &str, status: &Status, session: &Session<'_>) -> String {
         lines.push(format!("  drift     {drift}"));
     }
     for container in &session.facts.containers {
-        lines.push(format!("  container {} {} {}", container.id, container.service, container.state));
+        lines.push(format!(
+            "  container {} {} {}{}",
+            container.id,
+            container.service,
+            container.state,
+            container.health.map(|health| format!(" ({health})")).unwrap_or_default()
+        ));
     }
     lines.join("\n")
 }

@@ -87,13 +87,13 @@ impl Resolver<'_> {
             if key.as_str() == Some("extends") {
                 continue;
             }
-            let value = match merged.remove(&key) {
+            let value = match merged.shift_remove(&key) {
                 Some(base) => merge(key.as_str().unwrap_or(""), base, value),
                 None => value,
             };
             merged.insert(key, value);
         }
-        merged.remove("extends");
+        merged.shift_remove("extends");
         Ok(merged.into())
     }
 
@@ -124,7 +124,7 @@ fn merge(key: &str, base: Value, own: Value) -> Value {
         }
         (_, Value::Mapping(mut base), Value::Mapping(own)) => {
             for (key, value) in own {
-                let value = match base.remove(&key) {
+                let value = match base.shift_remove(&key) {
                     Some(before) => merge(key.as_str().unwrap_or(""), before, value),
                     None => value,
                 };

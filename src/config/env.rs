@@ -40,17 +40,20 @@ pub fn fill(source: Source<'_>, text: &str, environment: &Environment, used: &mu
                 .hint("write ${NAME} or ${NAME:-default}; $${ stands for a literal ${"));
         }
         match (environment.get(name), default) {
-            (Some(value), _) if !(value.is_empty() && default.is_some()) => {
+            (Some(value), _) if !value.is_empty() => {
                 used.push(name.to_owned());
                 filled.push_str(value);
             }
             (_, Some(default)) => filled.push_str(default),
             (_, None) => {
-                let mut error = source.error_near(whole, format!("`{name}` is not set in the environment"));
-                if let Some(near) = nearest(name, environment.keys().map(String::as_str)) {
+                let is = if environment.contains_key(name) { "is empty" } else { "is not set" };
+                let mut error = source.error_near(whole, format!("`{name}` {is} in the environment"));
+                if let Some(near) = nearest(name, environment.keys().map(String::as_str).filter(|known| *known != name)) {
                     error = error.hint(format!("`{near}` is set; was that meant?"));
                 }
-                return Err(error.hint(format!("set it where estiba runs, or give a default: ${{{name}:-value}}")));
+                return Err(error.hint(format!(
+                    "set it where estiba runs, or give a default: ${{{name}:-value}}; ${{{name}:-}} may be empty"
+                )));
             }
         }
         rest = &body[end + 1..];
@@ -77,7 +80,7 @@ mod tests {
     #[test]
     fn fills_values_defaults_and_escapes() {
         assert_eq!(filled("a ${NAME} b").unwrap(), "a v$a}l b");
-        assert_eq!(filled("${OTHER:-x}${EMPTY:-y}[${EMPTY}]").unwrap(), "xy[]");
+        assert_eq!(filled("${OTHER:-x}${EMPTY:-y}[${EMPTY:-}]").unwrap(), "xy[]");
         assert_eq!(filled("$${NAME} $NAME $").unwrap(), "${NAME} $NAME $");
     }
 
@@ -86,6 +89,8 @@ mod tests {
         let error = filled("x\n  ${NAMES}").unwrap_err();
         assert!(error.message.contains("f:2:3"), "{error}");
         assert!(error.hints[0].contains("`NAME` is set"), "{error}");
+        // A secret that a workflow does not have is the empty text.
+        assert!(filled("${EMPTY}").unwrap_err().message.contains("is empty"));
         assert!(filled("${NAME").is_err());
         assert!(filled("${}").is_err());
         assert!(filled("${a b}").is_err());

@@ -15,7 +15,7 @@ pub use env::{Environment, fill};
 pub use load::{Loaded, load, parse};
 pub use nearest::nearest;
 pub use project::{Project, read_limited};
-pub use resolve::{App, Database, Health, Image, Origin, Proxy, Resolved, Rollout, Setting, Target, resolve};
+pub use resolve::{App, Database, GUESSED_PORT, Health, Image, Origin, Proxy, Resolved, Rollout, Setting, Target, resolve};
 pub use shape::{Backup, Config, ImageSource, Strategy, schema};
 pub use source::Source;
 pub use words::{join as shell_words, split as command_words};

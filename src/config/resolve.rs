@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 use super::shape::{Backup, ImageSource, Strategy, TargetSection};
 use super::{Project, Seconds, nearest};
 
+/// How a port is called that nothing tells.
+pub const GUESSED_PORT: &str = "gunicorn's own default";
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -482,7 +485,7 @@ fn resolve_app(
         Ok(match (app.port(), health) {
             (Some(port), _) => (port, format!("the ports of `{}`", app.name)),
             (None, Some(port)) => (port, format!("the healthcheck of `{}`", app.name)),
-            (None, None) => (8000, "gunicorn's own default".into()),
+            (None, None) => (8000, GUESSED_PORT.into()),
         })
     })?;
     let django = project.path(&image.context.value).join("manage.py").is_file();

@@ -62,7 +62,8 @@ pub struct TargetSection {
     /// Default: `~/.ssh/known_hosts`. The host key is always verified.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_keys: Vec<String>,
-    /// The private key's file. Default: the key itself in `ESTIBA_SSH_KEY`, else the SSH agent.
+    /// The private key's file. The key itself in `ESTIBA_SSH_KEY` goes before it; without both, the SSH agent is
+    /// asked, and without an agent `~/.ssh/id_ed25519`, `id_ecdsa` and `id_rsa` are tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
     /// The folder on the server. Default: `/srv/<project>`.

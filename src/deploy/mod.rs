@@ -10,6 +10,6 @@ mod transaction;
 mod who;
 
 pub use options::Options;
-pub use session::{Prepared, Session, prepare};
+pub use session::{Prepared, Session, check_host_keys, prepare};
 pub use transaction::{deploy, rollback};
 pub use who::Who;

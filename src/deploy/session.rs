@@ -1,7 +1,5 @@
 //! A target that was resolved, rendered and connected to.
 
-use camino::Utf8Path;
-
 use crate::config::{Project, Resolved};
 use crate::error::{Error, Kind, Result};
 use crate::image::Context;
@@ -97,13 +95,21 @@ fn settings(project: &Project, resolved: &Resolved) -> Result<Settings> {
     let environment = &project.environment;
     let get = |name: &str| environment.get(name).map(String::as_str);
     let home = get("HOME");
-    let folder: &Utf8Path = &project.folder;
     Ok(Settings {
         address: Address::parse(&target.hosts[0])?,
-        host_keys: HostKeys::read(&target.host_keys.value, folder, home).map_err(|error| {
-            let placed = project.loaded.source().error_near("host-keys", &error.message);
-            error.hints.into_iter().fold(placed, Error::hint).or_hint("host-keys pins the server; see docs/deploying.md")
-        })?,
+        host_keys: check_host_keys(project, resolved)?,
         identity: Identity::choose(get("ESTIBA_SSH_KEY"), target.identity.as_deref(), get("SSH_AUTH_SOCK"), home)?,
+    })
+}
+
+/// Reads the target's host keys; a wrong one is an input error with its place.
+pub fn check_host_keys(project: &Project, resolved: &Resolved) -> Result<HostKeys> {
+    let home = project.environment.get("HOME").map(String::as_str);
+    HostKeys::read(&resolved.target.host_keys.value, &project.folder, home).map_err(|error| {
+        let source = project.loaded.source();
+        let section = format!("[target.{}]", resolved.target.name);
+        let place = if source.text.contains("host-keys") { "host-keys" } else { section.as_str() };
+        let placed = source.error_near(place, &error.message);
+        error.hints.into_iter().fold(placed, Error::hint).or_hint("host-keys pins the server; see docs/deploying.md")
     })
 }

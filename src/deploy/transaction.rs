@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::{ImageSource, Project, Resolved, Seconds, Setting, nearest, shell_words};
+use crate::config::{ImageSource, Project, Resolved, Seconds, Setting, shell_words};
 use crate::error::{Error, Kind, Result};
 use crate::image::{self, ChannelWriter, Compression};
 use crate::plan::{self, DEPLOY, ROLLBACK};
@@ -29,6 +29,7 @@ pub type Ending = (Outcome, Option<Kind>);
 /// between: once started, the run ends by itself, whatever becomes of this client.
 pub async fn deploy(project: &Project, resolved: &Resolved, options: &Options, who: &Who, reporter: &Reporter) -> Result<Ending> {
     let started = Instant::now();
+    check_replaced(resolved, options)?;
     let prepared = prepare(project, resolved, reporter)?;
     for note in &prepared.rendered.notes {
         reporter.note(note);
@@ -59,6 +60,21 @@ pub async fn deploy(project: &Project, resolved: &Resolved, options: &Options, w
     Ok((outcome, exit_kind(ended.code)))
 }
 
+/// Only containers of the stack can be replaced; those of the app always are.
+fn check_replaced(resolved: &Resolved, options: &Options) -> Result<()> {
+    let app = &resolved.app.service.value;
+    for service in &options.allow_replace {
+        let known = resolved.compose.service(service).is_some();
+        if !known || service == app || resolved.app.workers.value.contains(service) {
+            let why = if known { "is replaced by every deploy" } else { "is no service of the Compose file" };
+            let names: Vec<&str> = resolved.compose.services().map(|service| service.name).collect();
+            return Err(Error::input(format!("--allow-replace {service}: `{service}` {why}"))
+                .hint(format!("services: {}", names.join(", "))));
+        }
+    }
+    Ok(())
+}
+
 /// A deploy before the server begins: everything is there, or it is over already.
 enum Ready<'a> {
     Start { session: Box<Session<'a>>, settings: RunSettings, steps: Vec<StepReport>, outcome: Outcome },
@@ -79,6 +95,7 @@ async fn make_ready<'a>(
     session.facts.check()?;
     wait_for_lock(&mut session, options, reporter).await?;
     let facts = &session.facts;
+    same_project(&session)?;
     let text = |value: Option<&str>| value.map(str::to_owned);
     let blank = Outcome { previous: text(facts.current()), ..blank(resolved, release) };
     if !options.force && is_unchanged(&session, prepared) {
@@ -133,6 +150,18 @@ async fn make_ready<'a>(
     .await?;
     let image = Some(settings.image.clone()).filter(|image| !image.is_empty());
     Ok(Ready::Start { session: Box::new(session), settings, steps, outcome: Outcome { image, ..blank } })
+}
+
+/// A root belongs to one Compose project: under another name the same files would make a second, empty stack.
+fn same_project(session: &Session<'_>) -> Result<()> {
+    let (root, project) = (&session.resolved.target.root.value, &session.resolved.compose_project.value);
+    match session.facts.current_setting("COMPOSE_PROJECT") {
+        Some(known) if known != *project => Err(Error::failed(format!(
+            "{root} on the server belongs to the Compose project `{known}`, and this deploys `{project}`; nothing was changed"
+        ))
+        .hint(format!("to go on with its containers and volumes: [project] compose-project = \"{known}\"; for a stack of its own, another root"))),
+        _ => Ok(()),
+    }
 }
 
 fn blank(resolved: &Resolved, release: &str) -> Outcome {
@@ -218,11 +247,7 @@ fn choose_release(session: &Session<'_>, to: Option<&str>) -> Result<String> {
     let had: Vec<&str> = facts.releases.iter().filter(|kept| kept.present).map(|kept| kept.id.as_str()).collect();
     let list = |error: Error| {
         let others: Vec<&str> = had.iter().filter(|id| Some(**id) != facts.current()).copied().collect();
-        if others.is_empty() {
-            error.hint("there is no other release to go back to")
-        } else {
-            error.hint(format!("can be had: {}", others.join(", ")))
-        }
+        if others.is_empty() { error } else { error.hint(format!("can be had: {}", others.join(", "))) }
     };
     let wanted = match to.or(facts.previous()) {
         Some(wanted) => wanted,
@@ -231,26 +256,20 @@ fn choose_release(session: &Session<'_>, to: Option<&str>) -> Result<String> {
     if had.contains(&wanted) {
         return Ok(wanted.to_owned());
     }
+    // A part of an id that only one has, the commit say.
+    if let [one] = had.iter().filter(|id| wanted.len() >= 4 && id.contains(wanted)).collect::<Vec<_>>().as_slice() {
+        return Ok((**one).to_owned());
+    }
     let gone = facts.releases.iter().any(|kept| kept.id == wanted);
     let why = if gone { "its image is no longer on the server" } else { "it is not on the server, or was pruned" };
     let error = Error::failed(format!("{target} cannot go back to {wanted}: {why}; nothing was changed"));
-    Err(list(match nearest(wanted, had.iter().copied()).filter(|_| !gone) {
-        Some(near) => error.hint(format!("did you mean {near}?")),
-        None => error,
-    }))
+    Err(list(error))
 }
 
 /// Is the server's release what this one would be, and does it run?
 fn is_unchanged(session: &Session<'_>, prepared: &Prepared<'_>) -> bool {
     let facts = &session.facts;
-    let resolved = session.resolved;
-    let status = crate::server::Status::of(
-        "",
-        facts,
-        &resolved.app.service.value,
-        &resolved.app.workers.value,
-        &resolved.proxy.service.value,
-    );
+    let status = crate::server::Status::of("", facts);
     facts.current().is_some()
         && facts.open_runs.is_empty()
         && status.drift.is_empty()
@@ -293,8 +312,9 @@ async fn timed<T>(
             reporter.tell(Event::Done { step: step.into(), duration_ms });
             StepStatus::Done
         }
-        Err(error) => {
-            reporter.tell(Event::Failed { step: step.into(), reason: error.message.lines().next().unwrap_or_default().into() });
+        Err(_) => {
+            // The error itself is told by whoever asked.
+            reporter.tell(Event::Failed { step: step.into(), reason: String::new() });
             StepStatus::Failed
         }
     };

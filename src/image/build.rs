@@ -22,7 +22,7 @@ pub struct Built {
 /// A build that fails is a failure (exit 1): nothing was dialled for it or changed.
 pub async fn build(context: &Context, tag: &str, reporter: &Reporter) -> Result<Built> {
     let dockerfile = context.folder.join(&context.dockerfile);
-    let mut arguments = vec!["build", "-t", tag, "-f", dockerfile.as_str()];
+    let mut arguments = vec!["build", "--force-rm", "-t", tag, "-f", dockerfile.as_str()];
     let names: Vec<&String> = context.arguments.keys().collect();
     for name in names {
         arguments.extend(["--build-arg", name]);

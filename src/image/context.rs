@@ -27,6 +27,7 @@ pub struct Context {
     /// The build's arguments.
     pub arguments: BTreeMap<String, String>,
     files: Vec<String>,
+    beside_the_image: Vec<String>,
     /// The sum of the files' sizes, in bytes.
     pub size: u64,
 }
@@ -52,7 +53,19 @@ impl Context {
         values.extend(env.clone());
         let arguments = resolved.compose.service(&resolved.app.service.value).map(|app| app.build_args()).unwrap_or_default();
         let arguments = arguments.into_iter().map(|(name, value)| (name, expand(&value, &values))).collect();
-        Ok(Self { folder, dockerfile: named.value.clone(), target: build_target.clone(), arguments, files: found, size })
+        let own = [Some(&resolved.compose_path.value), resolved.target.env_file.value.as_ref()];
+        let own = own.into_iter().flatten().map(|path| project.path(path));
+        let own = own.chain([Utf8PathBuf::from(&project.loaded.name)]);
+        let beside_the_image = own.filter_map(|path| below(&folder, &path)).collect();
+        Ok(Self {
+            beside_the_image,
+            folder,
+            dockerfile: named.value.clone(),
+            target: build_target.clone(),
+            arguments,
+            files: found,
+            size,
+        })
     }
 
     fn ignore(folder: &Utf8Path, dockerfile: &str) -> Result<Ignore> {
@@ -67,14 +80,15 @@ impl Context {
     }
 
     /// What an image built from it depends on, as a digest: names, modes and contents of the files, the
-    /// Dockerfile's name, stage and arguments.
+    /// Dockerfile's name, stage and arguments. Not the repository and what only estiba and Compose read, which lie in
+    /// a context that has no .dockerignore: a change to those alone is no new image.
     pub fn digest(&self) -> Result<String> {
         let mut all = Sha256::new();
         all.update(format!("{}\0{}\0", self.dockerfile, self.target.as_deref().unwrap_or("")));
         for (name, value) in &self.arguments {
             all.update(format!("{name}\0{value}\0"));
         }
-        for path in &self.files {
+        for path in self.files.iter().filter(|path| !self.beside_the_image.contains(*path) && !path.starts_with(".git/")) {
             let full = self.folder.join(path);
             let metadata = fs::symlink_metadata(&full).map_err(|error| cannot_read(&full, &error))?;
             all.update(format!("{path}\0{:o}\0", metadata.permissions().mode() & 0o111));
@@ -100,6 +114,13 @@ impl Context {
         }
         archive.into_inner()?.flush()
     }
+}
+
+/// The path from the folder, where it lies below it.
+fn below(folder: &Utf8Path, path: &Utf8Path) -> Option<String> {
+    let folder = folder.as_str().trim_start_matches("./").trim_end_matches('.').trim_end_matches('/');
+    let path = path.as_str().trim_start_matches("./");
+    if folder.is_empty() { Some(path.to_owned()) } else { path.strip_prefix(folder)?.strip_prefix('/').map(str::to_owned) }
 }
 
 struct HashWriter<'a>(&'a mut Sha256);

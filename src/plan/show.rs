@@ -51,8 +51,9 @@ impl Plan {
         if !self.replaced.is_empty() {
             let _ = write!(
                 text,
-                "\nContainers of the stack that would be replaced, with --allow-replace: {}\n",
-                self.replaced.join(", ")
+                "\nContainers of the stack that would be replaced: {}. A deploy is refused without{}\n",
+                self.replaced.join(", "),
+                allow(&self.replaced)
             );
         }
         for note in &self.notes {
@@ -98,8 +99,12 @@ impl Plan {
             }
         }
         if !self.replaced.is_empty() {
-            let _ =
-                write!(text, "\n**Containers that would be replaced**, with `--allow-replace`: {}\n", self.replaced.join(", "));
+            let _ = write!(
+                text,
+                "\n**Containers that would be replaced**: {}. A deploy is refused without`{}`\n",
+                self.replaced.join(", "),
+                allow(&self.replaced)
+            );
         }
         for note in &self.notes {
             let _ = write!(text, "\n> {note}\n");
@@ -110,6 +115,10 @@ impl Plan {
         let _ = write!(text, "\nPlan digest: `{}`\n", self.digest);
         text
     }
+}
+
+fn allow(replaced: &[String]) -> String {
+    replaced.iter().map(|service| format!(" --allow-replace {service}")).collect()
 }
 
 fn longest_run(text: &str) -> usize {

@@ -50,7 +50,13 @@ impl EnvFile {
             file.values.retain(|(known, _)| known != key);
             file.values.push((key.to_owned(), value));
         }
-        file.secrets = used.iter().filter_map(|name| environment.get(name)).filter(|value| value.len() >= 4).cloned().collect();
+        file.secrets = used
+            .iter()
+            .filter(|name| may_be_secret(name))
+            .filter_map(|name| environment.get(name))
+            .filter(|value| value.len() >= 4)
+            .cloned()
+            .collect();
         file.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         file.secrets.dedup();
         Ok(file)
@@ -66,6 +72,13 @@ impl EnvFile {
         let line = |(key, value): &(String, String)| format!("{key}={}\n", quote(value));
         self.values.iter().map(line).collect()
     }
+}
+
+/// Ports, hosts and the like are never secret, and hiding them would hide the cause of many a failure.
+fn may_be_secret(name: &str) -> bool {
+    !["PORT", "HOST", "HOSTS", "DOMAIN", "REGION", "DEBUG", "LEVEL"]
+        .iter()
+        .any(|end| name == *end || name.ends_with(&format!("_{end}")))
 }
 
 /// A value without its quotes, and without a comment behind it.

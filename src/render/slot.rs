@@ -43,11 +43,11 @@ fn service(
     let mut map = service.map.clone();
     refuse_what_cannot_work(resolved, service)?;
     for (key, why) in TAKEN_OFF {
-        if map.remove(key).is_some() {
+        if map.shift_remove(key).is_some() {
             rendered.notes.push(format!("`{key}` is taken off service `{name}`: {why}"));
         }
     }
-    map.remove("build");
+    map.shift_remove("build");
     map.insert("image".into(), "${ESTIBA_IMAGE}".into());
     map.insert("pull_policy".into(), "never".into());
     if let Some(volumes) = layout.volumes(service, true)? {
@@ -119,7 +119,7 @@ fn networks(map: &mut Mapping) -> bool {
     for (_, network) in networks.iter_mut() {
         let Some(network) = network.as_mapping_mut() else { continue };
         for key in ["ipv4_address", "ipv6_address", "aliases", "mac_address"] {
-            any |= network.remove(key).is_some();
+            any |= network.shift_remove(key).is_some();
         }
     }
     any

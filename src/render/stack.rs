@@ -104,14 +104,14 @@ fn without_slot_services(resolved: &Resolved, map: &mut Mapping) {
         Some(Value::Mapping(depends)) => {
             let gone: Vec<Value> = depends.keys().filter(|key| key.as_str().is_some_and(goes)).cloned().collect();
             for key in gone {
-                depends.remove(&key);
+                depends.shift_remove(&key);
             }
             depends.is_empty()
         }
         _ => false,
     };
     if empty {
-        map.remove("depends_on");
+        map.shift_remove("depends_on");
     }
     if let Some(Value::Sequence(links)) = map.get_mut("links") {
         links.retain(|item| !item.as_str().is_some_and(|link| goes(link.split(':').next().unwrap_or(link))));

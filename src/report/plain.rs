@@ -41,7 +41,8 @@ impl Plain {
                 if !self.verbose {
                     lines.extend(self.tail.drain(..).map(|line| format!("    {line}")));
                 }
-                lines.push(format!("{} {step}: {reason}", paint(BAD, "✗")));
+                let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                lines.push(format!("{} {step}{reason}", paint(BAD, "✗")));
             }
             Event::Undoing { .. } => self.tail.clear(),
             Event::Undone { step } if loud => lines.push(format!("{} {step} undone", paint(WARN, "↶"))),
@@ -93,7 +94,7 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
         }
         OutcomeKind::RolledBack => format!("{} {release} failed and was undone; {serving} ({took})", paint(BAD, "rolled back:")),
         OutcomeKind::Refused => format!("{} nothing was changed; {serving} ({took})", paint(BAD, "refused:")),
-        OutcomeKind::Failed => format!("{} {release} was not deployed ({took})", paint(BAD, "failed:")),
+        OutcomeKind::Failed => format!("{} {release} was not deployed; {serving} ({took})", paint(BAD, "failed:")),
         OutcomeKind::Interrupted => format!("{} {serving} ({took})", paint(WARN, "interrupted:")),
     }
 }

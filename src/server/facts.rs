@@ -26,6 +26,8 @@ pub struct Container {
     pub id: String,
     /// The release it belongs to; empty for services of the stack.
     pub release: String,
+    /// `healthy`, `unhealthy` or `starting`, where it has a healthcheck.
+    pub health: Option<&'static str>,
 }
 
 /// What one look at a server told.
@@ -73,12 +75,17 @@ impl Facts {
                 ("current_env", [name, digest, ..]) => {
                     facts.environment.insert((*name).to_owned(), (*digest).to_owned());
                 }
-                ("container", [service, state, id, release]) => facts.containers.push(Container {
-                    service: (*service).to_owned(),
-                    state: (*state).to_owned(),
-                    id: (*id).to_owned(),
-                    release: (*release).to_owned(),
-                }),
+                ("container", [service, state, id, rest]) => {
+                    let (release, status) = rest.split_once(' ').unwrap_or((rest, ""));
+                    facts.containers.push(Container {
+                        service: (*service).to_owned(),
+                        state: (*state).to_owned(),
+                        id: (*id).to_owned(),
+                        release: release.to_owned(),
+                        // docker ps writes it in parentheses behind the time.
+                        health: ["unhealthy", "healthy", "starting"].into_iter().find(|health| status.contains(health)),
+                    });
+                }
                 ("edited", _) => facts.edited.push(value.to_owned()),
                 ("slot_image", [service, image, ..]) => {
                     facts.images.insert((*service).to_owned(), (*image).to_owned());
@@ -124,6 +131,11 @@ impl Facts {
         shlex::split(quoted)?.into_iter().next()
     }
 
+    /// The words of such a value.
+    pub fn current_words(&self, key: &str) -> Vec<String> {
+        self.current_setting(key).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+    }
+
     /// Free space under the root and for Docker, the lesser of both, in KiB.
     pub fn free_kb(&self) -> Option<u64> {
         let number = |key| self.get(key).and_then(|value| value.parse::<u64>().ok());
@@ -158,10 +170,11 @@ mod tests {
 
     #[test]
     fn noise_before_the_answer_is_passed_over_and_a_cut_answer_is_none() {
-        let text = "Welcome!\nestiba:facts\ncurrent=r1\nslot_green=r1\nrelease=r1 sha256:a present\ncontainer=web-green running 12 r1\ncontainer=db running 13 \ncurrent_file=ab  files/stack.yml\ncurrent_env=KEY 00\nestiba:end\n";
+        let text = "Welcome!\nestiba:facts\ncurrent=r1\nslot_green=r1\nrelease=r1 sha256:a present\ncontainer=web-green running 12 r1 Up 3 minutes (unhealthy)\ncontainer=db running 13  Up 3 minutes\ncurrent_file=ab  files/stack.yml\ncurrent_env=KEY 00\nestiba:end\n";
         let facts = Facts::parse(text).unwrap();
         assert_eq!((facts.current(), facts.slot(), facts.previous()), (Some("r1"), Some("green"), None));
         assert_eq!(facts.containers.len(), 2);
+        assert_eq!((facts.containers[0].health, facts.containers[1].health), (Some("unhealthy"), None));
         assert_eq!(facts.files["files/stack.yml"], "ab");
         assert!(facts.releases[0].present);
         assert!(Facts::parse(&text[..40]).is_err());

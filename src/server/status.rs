@@ -31,7 +31,7 @@ pub struct Status {
 
 impl Status {
     /// Reads it from the facts.
-    pub fn of(host: &str, facts: &Facts, app: &str, workers: &[String], proxy: &str) -> Self {
+    pub fn of(host: &str, facts: &Facts) -> Self {
         let text = |value: Option<&str>| value.map(str::to_owned);
         Self {
             host: host.to_owned(),
@@ -43,7 +43,7 @@ impl Status {
             since: text(facts.get("current_since")),
             by: text(facts.get("current_by")),
             running: running(facts),
-            drift: drift(facts, app, workers, proxy),
+            drift: drift(facts),
         }
     }
 }
@@ -59,15 +59,17 @@ fn running(facts: &Facts) -> Option<String> {
     }
 }
 
-fn drift(facts: &Facts, app: &str, workers: &[String], proxy: &str) -> Vec<String> {
+/// Held against the release that serves, not against the project as it stands here.
+fn drift(facts: &Facts) -> Vec<String> {
     let mut drift = Vec::new();
     let (Some(current), Some(slot)) = (facts.current(), facts.slot()) else { return drift };
     // While a deploy runs, both releases do.
     if facts.lock().is_some() {
         return drift;
     }
-    let slot_services = [app].into_iter().chain(workers.iter().map(String::as_str)).map(|name| format!("{name}-{slot}"));
-    for service in slot_services.chain([proxy.to_owned()]) {
+    let in_slot = [facts.current_words("APP_SERVICE"), facts.current_words("WORKERS")].concat();
+    let in_stack = [facts.current_words("STACK_SERVICES"), facts.current_words("PROXY_SERVICE")].concat();
+    for service in in_slot.iter().map(|name| format!("{name}-{slot}")).chain(in_stack) {
         match facts.containers.iter().find(|container| container.service == service) {
             None => drift.push(format!("there is no container of {service}")),
             Some(container) if container.state != "running" => {
@@ -75,6 +77,9 @@ fn drift(facts: &Facts, app: &str, workers: &[String], proxy: &str) -> Vec<Strin
             }
             Some(container) if !container.release.is_empty() && container.release != current => {
                 drift.push(format!("the container of {service} runs {}, not {current}", container.release));
+            }
+            Some(container) if container.health == Some("unhealthy") => {
+                drift.push(format!("the container of {service} is unhealthy"))
             }
             Some(_) => {}
         }

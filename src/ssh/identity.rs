@@ -23,7 +23,12 @@ impl Identity {
     ///
     /// A key that cannot be read is an input error that names the defect.
     pub fn choose(key: Option<&str>, path: Option<&str>, agent: Option<&str>, home: Option<&str>) -> Result<Self> {
-        if let Some(text) = key.filter(|text| !text.trim().is_empty()) {
+        if key.is_some_and(|text| text.trim().is_empty()) {
+            return Err(
+                Error::input("ESTIBA_SSH_KEY is set and empty").hint("is the secret defined, and may this workflow read it?")
+            );
+        }
+        if let Some(text) = key {
             return parse_key(text, "ESTIBA_SSH_KEY").map(|key| Self::Key(Arc::new(key)));
         }
         let expand = |path: &str| match (path.strip_prefix("~/"), home) {
@@ -45,7 +50,7 @@ impl Identity {
                 return parse_key(&text, path.as_str()).map(|key| Self::Key(Arc::new(key)));
             }
         }
-        Err(Error::input("there is no SSH key: ESTIBA_SSH_KEY is not set, the target names no `identity`, and no agent runs")
+        Err(Error::input("there is no SSH key: ESTIBA_SSH_KEY is not set, the target names no `identity`, no agent runs, and ~/.ssh holds none")
             .hint("in a workflow: env ESTIBA_SSH_KEY: ${{ secrets.SSH_KEY }}; on a laptop: identity = \"~/.ssh/id_ed25519\""))
     }
 
