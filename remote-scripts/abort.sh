@@ -1,12 +1,19 @@
 #!/bin/sh
-# abort.sh ROOT: tells the running driver to stop and undo; prints its run, or nothing.
+# abort.sh ROOT [RUN]: tells the run that is under way (or that one) to stop and undo; prints it, or nothing. It is
+# written down too, for a driver that has not begun yet.
 root=$1
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/lib/common.sh"
 . "$here/lib/lock.sh"
 
-lock_is_held || exit 0
+if [ $# -gt 1 ]; then
+	: >"$runs/$2/abort"
+else
+	lock_is_held || exit 0
+fi
 for run in "$runs"/*/; do
+	[ $# = 1 ] || [ "$(basename "$run")" = "$2" ] || continue
 	run_is_open "$run" || continue
+	: >"$run/abort"
 	kill -TERM "$(cat "$run/driver.pid")" && basename "$run"
 done

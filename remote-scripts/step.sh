@@ -16,6 +16,7 @@ run_dir=$runs/$RUN
 . "$releases/$RELEASE/settings.env"
 IMAGE_ID=$(cat "$releases/$RELEASE/image" 2>/dev/null)
 load_secrets "$releases/$RELEASE/secrets"
+old_settings
 . "$here/steps/$step.sh"
 
 rm -f "$run_dir/status.$step"

@@ -20,8 +20,8 @@ trap '' HUP
 
 lock_open
 if ! lock_take; then
-	printf '5\trefused\tlock\t%s\n' "$(lock_holder)" | write_file "$run_dir/outcome"
 	journal outcome lock "5 refused $(lock_holder)"
+	printf '5\trefused\tlock\t%s\n' "$(lock_holder)" | write_file "$run_dir/outcome"
 	# What was uploaded for this run alone goes again.
 	rm -rf "$run_dir/context"
 	[ -e "$releases/$RELEASE/committed" ] || rm -rf "${releases:?}/${RELEASE:?}"

@@ -44,8 +44,9 @@ abort() {
 	) 9>&- &
 }
 
+# committed: did this run rename `current`? Another run may have made the same release current.
 committed() {
-	[ "$(pointed "$root/current")" = "$RELEASE" ]
+	began commit && [ "$(pointed "$root/current")" = "$RELEASE" ]
 }
 
 # deadline_of STEP: the longest that step may take, in seconds.
@@ -55,6 +56,7 @@ deadline_of() {
 	check) echo $((HEALTH_TIMEOUT + 30)) ;;
 	confirm) echo $((CONFIRM_TIMEOUT + 30)) ;;
 	observe) echo $((OBSERVE + 60)) ;;
+	switch) echo $((DRAIN_TIMEOUT + 300)) ;;
 	drain) echo $((DRAIN_TIMEOUT + 120)) ;;
 	*) echo 300 ;;
 	esac
@@ -98,8 +100,17 @@ finished() {
 }
 
 forward() {
+	[ ! -e "$run_dir/abort" ] || committed || {
+		echo 'it was told to stop' >"$run_dir/reason"
+		journal failed "$1" "$(reason)"
+		return 1
+	}
 	journal began "$1" ''
-	echo "began $1" >>"$run_dir/steps"
+	# A step that cannot be written down could not be undone.
+	if ! echo "began $1" >>"$run_dir/steps"; then
+		journal failed "$1" "the run's own records cannot be written; is the disk full?"
+		return 1
+	fi
 	if perform "$1" 'do' && [ -z "$aborted" ]; then
 		echo "done $1" >>"$run_dir/steps"
 		journal 'done' "$1" ''
@@ -155,6 +166,8 @@ backward() {
 		else
 			journal undo-failed "$step" "$(reason)"
 			backward_failed="${backward_failed:-$step}"
+			# The proxy may still send people to the new release: what it stands on stays.
+			[ "$step" != switch ] || break
 		fi
 	done
 	[ ! -e "$run_dir/reason.first" ] || mv "$run_dir/reason.first" "$run_dir/reason"
@@ -171,8 +184,9 @@ finish() {
 	0 | 4) ;;
 	*) [ -e "$releases/$RELEASE/committed" ] || rm -rf "${releases:?}/${RELEASE:?}" ;;
 	esac
-	printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$finish_reason" | write_file "$run_dir/outcome"
+	# The journal first: who follows it stops at the file.
 	journal outcome "$3" "$1 $2 $finish_reason"
+	printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$finish_reason" | write_file "$run_dir/outcome"
 	exit "$1"
 }
 
@@ -192,6 +206,9 @@ undo_from() {
 # From the commit point on a failing step is noted and the rest goes on: the new release serves.
 forward_from_commit() {
 	rm -f "$state/reserve"
+	# Too late to stop: the new release serves.
+	aborted=
+	trap '' TERM INT
 	for step in $STEPS; do
 		finished "$step" && continue
 		wait_for_engine
@@ -204,7 +221,8 @@ forward_from_commit() {
 end_what_is_left() {
 	for left_file in watchdog.pid step.pid; do
 		left_group=$(cat "$run_dir/$left_file" 2>/dev/null) || continue
-		[ -z "$left_group" ] || kill -KILL "-$left_group" 2>/dev/null
+		# After a reboot the number may be somebody else's; ours names the run.
+		! grep -qF "$RUN" "/proc/$left_group/cmdline" 2>/dev/null || kill -KILL "-$left_group" 2>/dev/null
 		rm -f "$run_dir/$left_file"
 	done
 }

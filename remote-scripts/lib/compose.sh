@@ -27,11 +27,37 @@ containers() {
 		--filter "label=com.docker.compose.service=$1" --filter 'label=com.docker.compose.oneoff=False' 9>&-
 }
 
-# slot_services SLOT: the app and its workers in that slot; `legacy` is a stack that ran before estiba.
-slot_services() {
-	for slot_service in $APP_SERVICE $WORKERS; do
-		slot_service_name "$slot_service" "$1"
+# setting RELEASE NAME: a setting as that release has it, which may name its services otherwise than this one.
+setting() (
+	. "$releases/$1/settings.env" && eval "printf '%s\n' \"\$$2\""
+)
+
+# old_settings: what the release that serves calls its app, port and workers. A stack from before estiba has the
+# names of the Compose file.
+old_settings() {
+	OLD_APP_SERVICE=$APP_SERVICE
+	OLD_APP_PORT=$APP_PORT
+	OLD_WORKERS=$WORKERS
+	[ -e "$releases/${EXPECT_CURRENT:-none}/settings.env" ] || return 0
+	OLD_APP_SERVICE=$(setting "$EXPECT_CURRENT" APP_SERVICE)
+	OLD_APP_PORT=$(setting "$EXPECT_CURRENT" APP_PORT)
+	OLD_WORKERS=$(setting "$EXPECT_CURRENT" WORKERS)
+}
+
+# old_app: the service of the old release's app; old_workers: those of its workers; old_services: both.
+old_app() {
+	slot_service_name "$OLD_APP_SERVICE" "$(get old-slot)"
+}
+
+old_workers() {
+	for old_service in $OLD_WORKERS; do
+		slot_service_name "$old_service" "$(get old-slot)"
 	done
+}
+
+old_services() {
+	old_app
+	old_workers
 }
 
 slot_service_name() {

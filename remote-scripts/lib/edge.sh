@@ -13,9 +13,9 @@ proxy_container() {
 # edge_fill DIR RELEASE SLOT [BACKUP]: the release's proxy files and its upstream file, into DIR.
 # With BACKUP, that slot stands in when SLOT does not answer, and requests are logged for `observe`.
 edge_fill() {
-	fill_server=$(slot_service_name "$APP_SERVICE" "$3")
+	fill_server=$(slot_service_name "$(setting "$2" APP_SERVICE)" "$3")
 	fill_backup=
-	[ -z "${4:-}" ] || fill_backup="server $(slot_service_name "$APP_SERVICE" "$4"):$APP_PORT backup;"
+	[ -z "${4:-}" ] || fill_backup="server $(slot_service_name "$OLD_APP_SERVICE" "$4"):$OLD_APP_PORT backup;"
 	rm -rf "$1" && mkdir -p "$1" && cp -R "$releases/$2/edge/." "$1/" || return 1
 	sed -e "s|@SERVER@|$fill_server|g; s|@BACKUP@|$fill_backup|g; s|@RELEASE@|$2|g; s|@SLOT@|$3|g; s|@RUN@|$RUN|g" \
 		-e "$([ -n "${4:-}" ] && echo 's/^@OBSERVE@//' || echo '/^@OBSERVE@/d')" \

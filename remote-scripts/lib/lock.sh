@@ -7,8 +7,9 @@ lock_open() {
 	exec 9>>"$state/lock"
 }
 
+# Who only looks holds it for a moment: that is waited out.
 lock_take() {
-	flock -n 9
+	flock -w 2 9
 }
 
 # lock_is_held: does somebody else hold it? Asked on a descriptor of its own.

@@ -8,6 +8,7 @@ check_do() {
 	check_said=nothing
 	while :; do
 		check_good=1
+		[ -n "$(containers "$check_service" all)" ] || fail "there is no container of $check_service" || return 1
 		for check_id in $(containers "$check_service" all); do
 			check_alive "$check_id" || return 1
 			check_at=$(address "$check_id")

@@ -6,11 +6,9 @@ drain_do() {
 	[ -n "$drain_old" ] || return 0
 	edge_drain "$DRAIN_TIMEOUT" || tell "some connections to the old release were still open after $DRAIN_TIMEOUT s"
 	# shellcheck disable=SC2046 # service names, none with a space
-	if [ "$drain_old" = legacy ]; then
-		stop_services $(slot_services legacy) && remove_services $(slot_services legacy)
-	else
-		stop_services $(slot_services "$drain_old")
-	fi
+	stop_services $(old_services) || return 1
+	# shellcheck disable=SC2046 # service names, none with a space
+	[ "$drain_old" != legacy ] || remove_services $(old_services)
 }
 
 drain_undo() {

@@ -18,10 +18,10 @@ image_do() {
 image_build() {
 	set --
 	if [ -e "$run_dir/build.env" ]; then
-		while IFS='=' read -r build_name build_value; do
-			export "$build_name=$build_value"
+		. "$run_dir/build.env"
+		for build_name in $BUILD_ARGUMENTS; do
 			set -- "$@" --build-arg "$build_name"
-		done <"$run_dir/build.env"
+		done
 	fi
 	[ -z "$BUILD_TARGET" ] || set -- "$@" --target "$BUILD_TARGET"
 	docker build --force-rm "$@" --iidfile "$run_dir/state/image" -t "$IMAGE_NAME:$RELEASE" \

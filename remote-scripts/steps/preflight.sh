@@ -9,6 +9,7 @@ preflight_do() {
 	docker info --format '{{.ServerVersion}}' 9>&- >/dev/null || refuse 1 'the Docker Engine does not answer' || return 1
 	(cd "$releases/$RELEASE" && sha256sum -c manifest >/dev/null) ||
 		refuse 1 "the files of release $RELEASE are not what was uploaded" || return 1
+	preflight_owner || return 1
 	put slot "$(preflight_slot)"
 	put old-slot "$(preflight_old_slot)"
 	printf 'ESTIBA_RELEASE=%s\nESTIBA_IMAGE=%s\n' "$RELEASE" "${IMAGE:-sha256:unknown}" |
@@ -37,6 +38,16 @@ preflight_old_slot() {
 	[ -n "$EXPECT_CURRENT" ] || [ -z "$(containers "$APP_SERVICE")" ] || echo legacy
 }
 
+# Containers of this Compose project that another root made are another stack: it would be taken apart.
+preflight_owner() {
+	for preflight_release in $(docker ps -a --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" \
+		--filter 'label=estiba.slot' --filter 'label=com.docker.compose.oneoff=False' --format '{{.Label "estiba.release"}}' 9>&-); do
+		[ -e "$releases/$preflight_release/settings.env" ] ||
+			refuse 1 "the Compose project $COMPOSE_PROJECT on this server belongs to another root: it runs release $preflight_release, which is not under $root. Give this target a compose-project of its own" ||
+			return 1
+	done
+}
+
 preflight_space() {
 	preflight_free=$(df -Pk "$root" | awk 'NR == 2 {print $4}')
 	[ "$preflight_free" -ge "$NEED_KB" ] ||
@@ -48,18 +59,26 @@ preflight_stack() {
 	[ "$(get old-slot)" != legacy ] || put replace "$PROXY_SERVICE"
 	compose "$RELEASE" "$(get slot)" config --hash '*' >"$run_dir/state/hashes" || return 1
 	preflight_version=$(docker compose version --short 9>&-)
+	rm -f "$run_dir/state/stack"
+	preflight_networks || return 1
 	for preflight_service in $STACK_SERVICES $PROXY_SERVICE; do
 		preflight_hash=$(sed -n "s/^$preflight_service //p" "$run_dir/state/hashes")
-		printf '%s %s %s\n' "$preflight_service" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack"
 		preflight_known=$(grep "^$preflight_service $preflight_version " "$state/stack" 2>/dev/null)
 		case $preflight_known in
-		'' | *" $preflight_hash") continue ;;
+		'' | *" $preflight_hash")
+			printf '%s %s %s\n' "$preflight_service" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack"
+			continue
+			;;
 		esac
 		case " $ALLOW_REPLACE " in
-		*" $preflight_service "*) put replace "$(get replace) $preflight_service" ;;
+		*" $preflight_service "*)
+			put replace "$(get replace) $preflight_service"
+			printf '%s %s %s\n' "$preflight_service" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack"
+			;;
 		*)
 			[ "$KIND" != rollback ] || {
 				tell "the stack's $preflight_service stays as it is; the release that comes back had other settings for it"
+				printf '%s\n' "$preflight_known" >>"$run_dir/state/stack"
 				continue
 			}
 			refuse 1 "this release changes the stack's service $preflight_service: its container would be replaced. If that is meant, deploy with --allow-replace $preflight_service"
@@ -67,6 +86,26 @@ preflight_stack() {
 			;;
 		esac
 	done
+}
+
+# Networks and volumes are the whole stack's: for a changed one Compose would stop every container. New ones are fine.
+preflight_networks() {
+	compose "$RELEASE" "$(get slot)" config | awk '
+		/^[a-z]/ { on = /^(networks|volumes):/; section = $1; next }
+		on && /^  [^ ]/ { name = section $1 }
+		on { block[name] = block[name] $0 "|" }
+		END { for (name in block) print name, block[name] }' >"$run_dir/state/networks"
+	while read -r preflight_name preflight_block; do
+		preflight_hash=$(printf '%s' "$preflight_block" | sha256sum | cut -c 1-16)
+		preflight_known=$(grep -F ":$preflight_name $preflight_version " "$state/stack" 2>/dev/null)
+		case $preflight_known in
+		'' | *" $preflight_hash") printf ':%s %s %s\n' "$preflight_name" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack" ;;
+		*)
+			refuse 1 "this release changes ${preflight_name%:} of the Compose file, for which Compose would stop every container of the stack. Give it a new name, or take the stack down and up by hand"
+			return 1
+			;;
+		esac
+	done <"$run_dir/state/networks"
 }
 
 preflight_undo() {

@@ -11,6 +11,7 @@ prune_do() {
 			prune_kept=$((prune_kept + 1))
 			[ "$prune_kept" -gt "$((KEEP_RELEASES - 2))" ] || continue
 		fi
+		! prune_is_wanted "$prune_release" || continue
 		prune_release "$prune_release"
 	done
 	prune_kept=0
@@ -20,12 +21,26 @@ prune_do() {
 	done
 	for prune_content in "$root"/stack/*; do
 		[ -e "$prune_content" ] || continue
-		grep -qF "/stack/${prune_content##*/}/" "$releases"/*/files/stack.yml || rm -rf "$prune_content"
+		grep -qF "/stack/${prune_content##*/}/" "$releases"/*/files/stack.yml || prune_is_mounted "$prune_content" || rm -rf "$prune_content"
 	done
 	for prune_scripts in "$root"/bin/*; do
 		if [ -L "$prune_scripts" ] || [ "$prune_scripts" = "$here" ]; then continue; fi
 		[ -n "$(find "$prune_scripts" -prune -mtime -30)" ] || rm -rf "$prune_scripts"
 	done
+}
+
+# prune_is_wanted RELEASE: does a run that has not ended yet name it?
+prune_is_wanted() {
+	for prune_run in "$runs"/*/; do
+		[ "$prune_run" = "$run_dir/" ] || [ -e "$prune_run/outcome" ] || ! grep -q "^RELEASE=$1\$" "$prune_run/run.env" 2>/dev/null || return 0
+	done
+	return 1
+}
+
+# prune_is_mounted DIR: does a container mount something below it?
+prune_is_mounted() {
+	docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" 9>&- |
+		xargs -r docker inspect -f '{{range .Mounts}}{{println .Source}}{{end}}' 9>&- | grep -qF "$1/"
 }
 
 # Release and run ids begin with their UTC time.
@@ -36,11 +51,11 @@ prune_newest_first() {
 prune_release() {
 	for prune_slot in blue green; do
 		[ "$(pointed "$root/slots/$prune_slot")" != "$1" ] || {
-			# shellcheck disable=SC2046 # service names, none with a space
-			remove_services $(slot_services "$prune_slot")
 			rm -f "$root/slots/$prune_slot"
 		}
 	done
+	docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" --filter "label=estiba.release=$1" 9>&- |
+		xargs -r docker rm -f 9>&- >/dev/null
 	docker image rm "$IMAGE_NAME:$1" 9>&- >/dev/null 2>&1
 	rm -rf "${releases:?}/$1"
 	note "release $1 is gone"

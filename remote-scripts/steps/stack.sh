@@ -4,13 +4,15 @@
 
 stack_do() {
 	stack_missing=
+	stack_down=
 	for stack_service in $STACK_SERVICES; do
 		[ -n "$(containers "$stack_service" all)" ] || stack_missing="$stack_missing $stack_service"
+		[ -n "$(containers "$stack_service")" ] || stack_down="$stack_down $stack_service"
 	done
 	put created "$stack_missing"
 	stack_shared || return 1
 	# shellcheck disable=SC2086 # service names, none with a space
-	[ -z "$STACK_SERVICES" ] || compose "$RELEASE" "$(get slot)" up -d --no-recreate --no-deps --wait $STACK_SERVICES ||
+	[ -z "$stack_down" ] || compose "$RELEASE" "$(get slot)" up -d --no-recreate --no-deps --wait $stack_down ||
 		stack_failed || return 1
 	for stack_service in $(get replace); do
 		[ "$stack_service" != "$PROXY_SERVICE" ] || continue

@@ -15,16 +15,19 @@ start_do() {
 # For an app that cannot run twice, the old release stops first.
 start_instead() {
 	[ "$STRATEGY" = recreate ] && [ -n "$(get old-slot)" ] || return 0
-	for start_service in $(slot_services "$(get old-slot)"); do containers "$start_service"; done |
+	for start_service in $(old_services); do containers "$start_service"; done |
 		write_file "$run_dir/state/old-stopped"
 	# shellcheck disable=SC2046 # service names, none with a space
-	stop_services $(slot_services "$(get old-slot)")
+	stop_services $(old_services)
 }
 
 start_undo() {
-	start_stopped || return 1
 	start_slot=$(get slot)
 	[ -n "$start_slot" ] && has slot-before || return 0
 	remove_services "$APP_SERVICE-$start_slot" || return 1
-	point "$root/slots/$start_slot" "$(get slot-before | sed 's|^.|../releases/&|')"
+	point "$root/slots/$start_slot" "$(get slot-before | sed 's|^.|../releases/&|')" || return 1
+	start_stopped || return 1
+	# What `switch` leaves to this step for an app that cannot run twice.
+	[ "$STRATEGY" = recreate ] && has switching && ! has proxy-created && [ -n "$EXPECT_CURRENT" ] || return 0
+	edge_switch "$EXPECT_CURRENT" "$(get old-slot)"
 }

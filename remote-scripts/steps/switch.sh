@@ -6,7 +6,7 @@ switch_do() {
 	switch_old=$(get old-slot)
 	switch_backup=$switch_old
 	# A slot that does not run cannot stand in, and its name would stop the proxy.
-	[ -n "$switch_old" ] && [ -n "$(containers "$(slot_service_name "$APP_SERVICE" "$switch_old")")" ] || switch_backup=
+	[ -n "$switch_old" ] && [ -n "$(containers "$(old_app)")" ] || switch_backup=
 	[ "$OBSERVE" != 0 ] || switch_backup=
 	put switching 1
 	if [ -n "$(proxy_container)" ] && ! switch_replaces; then
@@ -30,7 +30,7 @@ switch_replaces() {
 # switch_proxy: a proxy container is made, where there is none yet or it is replaced on purpose.
 # Its configuration is tested in a container of the same service first.
 switch_proxy() {
-	if [ -z "$(proxy_container)" ]; then
+	if [ -z "$(containers "$PROXY_SERVICE" all)" ]; then
 		put proxy-created 1
 	else
 		put proxy-replaced "$(switch_origin)"
@@ -50,16 +50,19 @@ switch_proxy() {
 # Where a stack from before estiba came from: its folder and its Compose files, as Compose noted them.
 switch_origin() {
 	docker inspect -f '{{index .Config.Labels "com.docker.compose.project.working_dir"}}
-{{index .Config.Labels "com.docker.compose.project.config_files"}}' "$(proxy_container)" 9>&-
+{{index .Config.Labels "com.docker.compose.project.config_files"}}' "$(containers "$PROXY_SERVICE" all | head -n 1)" 9>&-
 }
 
 switch_undo() {
 	has switching || return 0
-	start_stopped || return 1
 	switch_old=$(get old-slot)
-	if has proxy-created || [ -z "$switch_old" ]; then
+	# An app that cannot run twice: `start` takes the new one away first, and then switches back itself.
+	[ "$STRATEGY" != recreate ] || [ -z "$switch_old" ] || return 0
+	if has proxy-created; then
 		remove_services "$PROXY_SERVICE"
 		rm -rf "$edge.next" && mkdir -p "$edge" && find "$edge" -mindepth 1 -delete
+	elif [ -z "$switch_old" ]; then
+		return 0
 	elif has proxy-replaced; then
 		! has proxy-touched || switch_proxy_back || return 1
 	else

@@ -3,14 +3,15 @@
 # stopped before the new ones start, so that two versions never work side by side.
 
 workers_do() {
-	[ -n "$WORKERS" ] || { note 'there are none' && return 0; }
+	[ -n "$WORKERS$OLD_WORKERS" ] || { note 'there are none' && return 0; }
 	workers_slot=$(get slot)
 	workers_old=$(get old-slot)
 	if [ "$OVERLAP" != 1 ] && [ -n "$workers_old" ]; then
-		put workers-stopped "$(workers_ids "$workers_old")"
+		put workers-stopped "$(for workers_service in $(old_workers); do containers "$workers_service"; done | tr '\n' ' ')"
 		# shellcheck disable=SC2046 # service names, none with a space
-		stop_services $(workers_services "$workers_old") || return 1
+		stop_services $(old_workers) || return 1
 	fi
+	[ -n "$WORKERS" ] || return 0
 	put workers-started 1
 	# shellcheck disable=SC2046 # service names, none with a space
 	compose "$RELEASE" "$workers_slot" up -d --no-deps $(workers_services "$workers_slot") ||
@@ -42,7 +43,11 @@ workers_ids() {
 
 workers_undo() {
 	# shellcheck disable=SC2046 # service names, none with a space
-	! has workers-started || remove_services $(workers_services "$(get slot)") || return 1
+	! has workers-started || {
+		stop_services $(workers_services "$(get slot)")
+		# shellcheck disable=SC2046 # service names, none with a space
+		remove_services $(workers_services "$(get slot)") || return 1
+	}
 	for workers_id in $(get workers-stopped); do
 		docker start "$workers_id" 9>&- >/dev/null || return 1
 	done

@@ -15,7 +15,7 @@ pub(super) async fn run(context: &Context, args: TargetArgs) -> Result<ExitCode>
     let resolved = resolve(&project, args.target.as_deref())?;
     let who = context.who(&project).await;
     let session = Session::open(&project, &resolved, &who).await?;
-    let aborted = session.server().abort().await?;
+    let aborted = session.server().abort(None).await?;
     context.reporter.note(match &aborted {
         Some(run) => format!("{run} was told to stop; the server undoes it by itself"),
         None => String::from("no deploy is running"),

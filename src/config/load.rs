@@ -203,6 +203,17 @@ fn check_values(source: Source<'_>, config: &Config) -> Result<()> {
                 .hint("https://example.com, as in a browser"));
         }
     }
+    for folder in config.stack.shared.iter().flatten() {
+        if folder.is_empty()
+            || folder.starts_with('/')
+            || folder.contains("..")
+            || !folder.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b))
+        {
+            return Err(source
+                .error_near(folder, format!("the shared folder `{folder}` is not a relative path of plain characters"))
+                .hint("letters, digits and ._-/ only, from the Compose file's folder"));
+        }
+    }
     let rollout = &config.rollout;
     if let Some(rate) = rollout.max_error_rate.filter(|rate| !(0.0..=1.0).contains(rate)) {
         return Err(source.error_near("max-error-rate", format!("max-error-rate is {rate}; it is a share from 0 to 1")));

@@ -11,7 +11,7 @@ mod source;
 mod words;
 
 pub use duration::Seconds;
-pub use env::{Environment, fill};
+pub use env::{Environment, fill, is_name};
 pub use load::{Loaded, load, parse};
 pub use nearest::nearest;
 pub use project::{Project, read_limited};

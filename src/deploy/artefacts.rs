@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{ImageSource, Seconds, shell_words};
+use crate::config::{ImageSource, Seconds, is_name, shell_words};
 use crate::render::Artefact;
 use crate::server::{Facts, Scripts};
 
@@ -74,6 +74,16 @@ pub(super) fn run(session: &Session<'_>, settings: &RunSettings, options: &Optio
         ("STARTED", &who.started()),
     ]);
     BTreeMap::from([(format!("runs/{}/run.env", settings.run), Artefact::secret(text))])
+}
+
+/// The arguments of a build on the server: named in a list, valued in its shell's environment, never on a command line.
+pub(super) fn build_arguments(arguments: &BTreeMap<String, String>, run: &str) -> BTreeMap<String, Artefact> {
+    let names: Vec<&str> = arguments.keys().map(String::as_str).filter(|name| is_name(name)).collect();
+    let mut text = assignments([("BUILD_ARGUMENTS", names.join(" ").as_str())]);
+    for (name, value) in arguments.iter().filter(|(name, _)| is_name(name)) {
+        text += &format!("export {}", assignments([(name.as_str(), value.as_str())]));
+    }
+    BTreeMap::from([(format!("runs/{run}/build.env"), Artefact::secret(text))])
 }
 
 /// Shell assignments, every value quoted.

@@ -134,7 +134,7 @@ impl Follower {
                                 break None;
                             }
                             now_aborted = true;
-                            abort(session, connection.as_ref()).await;
+                            abort(session, connection.as_ref(), run).await;
                         }
                     }
                 };
@@ -162,12 +162,12 @@ impl Follower {
                 let _ = server.recover().await;
                 continue;
             }
-            connection = self.dial(session, dials, signals).await?;
+            connection = self.dial(session, run, dials, signals).await?;
         }
     }
 
     /// Dials again, a little later each time. `None`: not yet.
-    async fn dial(&mut self, session: &Session<'_>, dials: u32, signals: &mut Signals) -> Result<Option<Connection>> {
+    async fn dial(&mut self, session: &Session<'_>, run: &str, dials: u32, signals: &mut Signals) -> Result<Option<Connection>> {
         let wait = Duration::from_millis(200 << dials.min(6)).min(Duration::from_secs(8));
         if dials == 1 {
             self.reporter.tell(Event::Warning("the connection was lost; the server works on by itself. Dialling again".into()));
@@ -178,7 +178,7 @@ impl Follower {
         }
         let Ok(connection) = Connection::open(&session.settings).await else { return Ok(None) };
         if self.aborted {
-            abort(session, Some(&connection)).await;
+            abort(session, Some(&connection), run).await;
         }
         Ok(Some(connection))
     }
@@ -239,14 +239,14 @@ async fn follow(server: &Server<'_>, run: &str, offset: u64, see: impl FnMut(Rec
 }
 
 /// Tells the server to stop and undo, within a second or over a new connection.
-async fn abort(session: &Session<'_>, connection: Option<&Connection>) {
+async fn abort(session: &Session<'_>, connection: Option<&Connection>, run: &str) {
     let root = &session.resolved.target.root.value;
     let server = Server::new(connection.unwrap_or(&session.connection), root);
-    if timeout(Duration::from_millis(800), server.abort()).await.is_ok_and(|told| told.is_ok()) {
+    if timeout(Duration::from_millis(800), server.abort(Some(run))).await.is_ok_and(|told| told.is_ok()) {
         return;
     }
     if let Ok(Ok(connection)) = timeout(Duration::from_secs(5), Connection::open(&session.settings)).await {
-        let _ = timeout(Duration::from_secs(2), Server::new(&connection, root).abort()).await;
+        let _ = timeout(Duration::from_secs(2), Server::new(&connection, root).abort(Some(run))).await;
     }
 }
 

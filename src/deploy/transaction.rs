@@ -140,6 +140,9 @@ async fn make_ready<'a>(
     let mut files = artefacts::scripts(&session.facts);
     files.extend(artefacts::release(prepared, release, who));
     files.extend(artefacts::run(&session, &settings, options, who));
+    if source == ImageSource::Server {
+        files.extend(artefacts::build_arguments(&prepared.context.arguments, &settings.run));
+    }
     timed(reporter, "upload", &mut steps, async {
         session.server().send(&settings.run, files).await?;
         if source == ImageSource::Server {

@@ -29,7 +29,7 @@ pub(super) fn render(resolved: &Resolved, files: &Files) -> Result<BTreeMap<Stri
             check(resolved, source)?;
             Artefact::text(template::render(source, &template_values(resolved))?)
         } else {
-            Artefact { mode: input.mode, bytes: input.bytes.clone(), secret: false }
+            Artefact { mode: input.mode, bytes: input.bytes.clone(), secret: input.is_secret() }
         };
         edge.insert(format!("edge/{below}"), artefact);
     }

@@ -16,6 +16,13 @@ pub struct InputFile {
     pub bytes: Vec<u8>,
 }
 
+impl InputFile {
+    /// Must its contents never be shown? So where only its owner may read it, and where it is a private key.
+    pub fn is_secret(&self) -> bool {
+        self.mode & 0o044 == 0 || self.bytes.windows(11).any(|window| window == b"PRIVATE KEY")
+    }
+}
+
 /// Files by their path from the Compose file's folder.
 #[derive(Debug, Clone, Default)]
 pub struct Files {
@@ -55,8 +62,14 @@ impl Files {
                     return Err(Error::input(format!("the mounted files are more than {} MiB in all ({full})", LIMIT >> 20))
                         .hint("list the folder under [stack] shared, or put it into an image or a volume"));
                 }
-                let executable = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o100 != 0;
-                let mode = if executable { 0o755 } else { 0o644 };
+                // What only its owner may read here, only its owner may read there.
+                let own = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
+                let mode = match (own & 0o044 != 0, own & 0o100 != 0) {
+                    (true, true) => 0o755,
+                    (true, false) => 0o644,
+                    (false, true) => 0o700,
+                    (false, false) => 0o600,
+                };
                 read.files.insert(path.into_string(), InputFile { mode, bytes: fs::read(&full).map_err(cannot)? });
             }
         }

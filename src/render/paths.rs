@@ -73,6 +73,11 @@ impl<'a> Layout<'a> {
         self.release.borrow().clone()
     }
 
+    /// Is this one of the services' own env files? Their values are never shown.
+    pub(super) fn is_env_file(&self, path: &str) -> bool {
+        self.resolved.compose.services().any(|service| env_files(service).any(|file| file == path))
+    }
+
     /// The files below `<root>/stack/`.
     pub(super) fn stack_files(&self) -> BTreeMap<String, Artefact> {
         self.stack.borrow().clone()
@@ -150,7 +155,9 @@ impl<'a> Layout<'a> {
         let name = path.rsplit('/').next().unwrap_or(path);
         for (below, input) in self.files.below(path) {
             let place = if below.is_empty() { format!("{digest}/{name}") } else { format!("{digest}/{name}/{below}") };
-            self.stack.borrow_mut().insert(place, Artefact { mode: input.mode, bytes: input.bytes.clone(), secret: false });
+            self.stack
+                .borrow_mut()
+                .insert(place, Artefact { mode: input.mode, bytes: input.bytes.clone(), secret: input.is_secret() });
         }
         format!("{}/stack/{digest}/{name}", self.resolved.target.root.value)
     }

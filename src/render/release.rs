@@ -79,7 +79,10 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
         for (below, input) in renderer.files.below(&path) {
             let place = Utf8PathBuf::from("files").join(&path);
             let place = if below.is_empty() { place } else { place.join(below) };
-            files.insert(place.into_string(), Artefact { mode: input.mode, bytes: input.bytes.clone(), secret: false });
+            files.insert(
+                place.into_string(),
+                Artefact { mode: input.mode, bytes: input.bytes.clone(), secret: input.is_secret() || layout.is_env_file(&path) },
+            );
         }
     }
     rendered.stack = layout.stack_files();

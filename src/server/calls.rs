@@ -172,8 +172,10 @@ impl<'a> Server<'a> {
     }
 
     /// Tells the running driver to stop and undo.
-    pub async fn abort(&self) -> Result<Option<String>> {
-        let output = self.connection.run(&self.script("abort.sh", &[]), Bytes::new()).await?;
+    /// With `run`, that one and no other, even when its driver has not begun yet.
+    pub async fn abort(&self, run: Option<&str>) -> Result<Option<String>> {
+        let arguments: Vec<&str> = run.into_iter().collect();
+        let output = self.connection.run(&self.script("abort.sh", &arguments), Bytes::new()).await?;
         Ok(output.text().lines().next().map(str::to_owned).filter(|line| !line.is_empty()))
     }
 }

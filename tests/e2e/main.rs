@@ -9,6 +9,7 @@ mod lock;
 #[path = "../matrix/proxy.rs"]
 mod proxy;
 mod rollback;
+mod stack;
 mod support;
 mod survival;
 mod takeover;

@@ -83,7 +83,8 @@ assert entry["exit"] == 3 and entry["reason"] == "line one line two" and entry["
 @test "the upstream file names the slot that serves, and another only while it is observed" {
 	mkdir -p "$ROOT/releases/r/edge"
 	printf 'server @SERVER@:8000;\n@BACKUP@\n@OBSERVE@log;\n@RELEASE@ @SLOT@ @RUN@\n' >"$ROOT/releases/r/edge/estiba-upstreams.conf"
-	script 'common compose edge' 'APP_SERVICE=web APP_PORT=8000
+	echo 'APP_SERVICE=web' >"$ROOT/releases/r/settings.env"
+	script 'common compose edge' 'OLD_APP_SERVICE=web OLD_APP_PORT=8000
 		edge_fill "$root/x" r green blue; cat "$root/x/estiba-upstreams.conf"
 		edge_fill "$root/x" r green; cat "$root/x/estiba-upstreams.conf"
 		edge_fill "$root/x" r blue legacy; cat "$root/x/estiba-upstreams.conf"'
@@ -107,7 +108,8 @@ r blue r1' ]
 	echo up >"$ROOT/releases/r/edge/estiba-upstreams.conf"
 	echo old >"$ROOT/edge/site.conf"
 	echo gone >"$ROOT/edge/gone.conf"
-	script 'common compose edge' 'APP_SERVICE=web APP_PORT=8000
+	echo 'APP_SERVICE=web' >"$ROOT/releases/r/settings.env"
+	script 'common compose edge' 'OLD_APP_SERVICE=web OLD_APP_PORT=8000
 		edge_fill "$edge.next" r blue && edge_install "$edge.next" r && cd "$edge" && find . -type f | sort && cat site.conf'
 	[ "$status" = 0 ]
 	[ "$output" = './estiba-upstreams.conf
