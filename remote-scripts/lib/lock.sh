@@ -9,7 +9,11 @@ lock_open() {
 
 # Who only looks holds it for a moment: that is waited out.
 lock_take() {
-	flock -w 2 9
+	for lock_try in 1 2 3 4 5 6 7 8 9 10; do
+		flock -n 9 && return 0
+		nap 0.1
+	done
+	return 1
 }
 
 # lock_is_held: does somebody else hold it? Asked on a descriptor of its own.

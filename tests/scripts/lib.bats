@@ -59,6 +59,8 @@ b' ]
 		( exec 9>&-; flock -n "$state/lock" true || echo "others wait" )
 		sleep 30 9>&- & child=$!
 		exec 9>&-
+		deadline_in 1
+		while lock_is_held && ! past_deadline; do nap 0.05; done
 		lock_is_held || echo "free, though a child lives"
 		kill "$child"'
 	[ "$output" = 'taken
