@@ -5,8 +5,9 @@ ESTIBA = target/release/estiba
 .PHONY: demo test build check bench clean
 
 # Deploys the example to this machine: a release, one under load, a broken one.
-demo: build
-	scripts/setup demo
+# What is missing is set up while the binary is built: on a fresh machine each takes some minutes.
+demo:
+	@scripts/setup demo & setup=$$!; cargo build --release --locked && wait $$setup
 	$(ESTIBA) demo
 
 # All tests. The heavy ones run one after another.

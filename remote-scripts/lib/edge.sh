@@ -84,20 +84,33 @@ edge_switch() {
 }
 
 # edge_drain SECONDS: waits until no worker of an earlier configuration is left, so that no request
-# is in flight to a slot that no longer serves.
+# is in flight to a slot that no longer serves. nginx tells its old workers a tenth of a second after the new
+# ones serve, so one look that finds none is not enough.
 edge_drain() {
 	deadline_in "$1"
 	drain_proxy=$(proxy_container)
 	[ -n "$drain_proxy" ] || return 0
-	# shellcheck disable=SC2016 # for the shell in the container
-	while docker exec "$drain_proxy" sh -c '
+	drain_none=0
+	while [ "$drain_none" -lt 2 ]; do
+		edge_has_old_workers
+		case $? in
+		1) drain_none=$((drain_none + 1)) ;;
+		*) drain_none=0 ;;
+		esac
+		[ "$drain_none" -lt 2 ] || break
+		past_deadline && return 1
+		nap 0.15
+	done
+	return 0
+}
+
+# edge_has_old_workers: 0 where a worker is shutting down, 1 where none is, else the look failed.
+# shellcheck disable=SC2016 # for the shell in the container
+edge_has_old_workers() {
+	docker exec "$drain_proxy" sh -c '
 		for file in /proc/[0-9]*/cmdline; do
 			read -r line <"$file" || [ -n "$line" ] || continue
 			case $line in *"worker process is shutting down"*) exit 0 ;; esac
 		done 2>/dev/null
-		exit 1' 9>&- 2>/dev/null; do
-		past_deadline && return 1
-		nap
-	done
-	return 0
+		exit 1' 9>&- 2>/dev/null
 }

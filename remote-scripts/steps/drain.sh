@@ -4,6 +4,8 @@
 drain_do() {
 	drain_old=$(get old-slot)
 	[ -n "$drain_old" ] || return 0
+	# An upstream that names a slot that is stopped would keep the proxy from starting.
+	! grep -q ' backup;' "$edge/estiba-upstreams.conf" || edge_switch "$RELEASE" "$(get slot)" || return 1
 	edge_drain "$DRAIN_TIMEOUT" || tell "some connections to the old release were still open after $DRAIN_TIMEOUT s"
 	# shellcheck disable=SC2046 # service names, none with a space
 	stop_services $(old_services) || return 1
