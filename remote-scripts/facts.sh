@@ -1,12 +1,11 @@
 #!/bin/sh
-# facts.sh ROOT IMAGE-NAME SALT COMPOSE-PROJECT APP-SERVICE SCRIPTS-DIGEST: all the client must know of
+# facts.sh ROOT IMAGE-NAME SALT COMPOSE-PROJECT SCRIPTS-DIGEST: all the client must know of
 # the server, in one answer: lines of `key=value` between two markers. Changes nothing.
 root=$1
 image_name=$2
 salt=$3
 compose_project=$4
-app_service=$5
-scripts=$6
+scripts=$5
 
 pointed() {
 	[ ! -L "$1" ] || readlink "$1" | sed 's|.*/||'
@@ -83,7 +82,4 @@ for kind in current previous; do
 done
 docker ps -a --filter "label=com.docker.compose.project=$compose_project" --filter 'label=com.docker.compose.oneoff=False' \
 	--format 'container={{.Label "com.docker.compose.service"}} {{.State}} {{.ID}} {{.Label "estiba.release"}} {{.Status}}' 2>/dev/null
-legacy=$(docker ps -q --filter "label=com.docker.compose.project=$compose_project" --filter "label=com.docker.compose.service=$app_service" 2>/dev/null | head -n 1)
-[ -z "$legacy" ] || echo "legacy=$legacy"
-sed 's/^/stack=/' "$root/state/stack" 2>/dev/null
 echo 'estiba:end'

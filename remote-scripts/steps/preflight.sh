@@ -43,7 +43,7 @@ preflight_owner() {
 	for preflight_release in $(docker ps -a --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" \
 		--filter 'label=estiba.slot' --filter 'label=com.docker.compose.oneoff=False' --format '{{.Label "estiba.release"}}' 9>&-); do
 		[ -e "$releases/$preflight_release/settings.env" ] ||
-			refuse 1 "the Compose project $COMPOSE_PROJECT on this server belongs to another root: it runs release $preflight_release, which is not under $root. Give this target a compose-project of its own" ||
+			refuse 1 "the Compose project $COMPOSE_PROJECT on this server belongs to another root: it runs release $preflight_release, which is not under $root. Nothing was changed. A second stack on one server needs a root and a project name of its own" ||
 			return 1
 	done
 }

@@ -3,8 +3,9 @@
 
 start_do() {
 	start_slot=$(get slot)
+	# First: by it the undo knows that there is something to undo.
+	put slot-before "$(pointed "$root/slots/$start_slot")" || return 1
 	start_instead || return 1
-	put slot-before "$(pointed "$root/slots/$start_slot")"
 	point "$root/slots/$start_slot" "../releases/$RELEASE" || return 1
 	compose "$RELEASE" "$start_slot" up -d --no-deps "$APP_SERVICE-$start_slot" || fail "the app does not start" || return 1
 	for start_id in $(containers "$APP_SERVICE-$start_slot" all); do

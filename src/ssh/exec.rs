@@ -8,7 +8,7 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 use super::{Connection, failure};
 
@@ -157,10 +157,5 @@ impl Running {
                 _ => {}
             }
         }
-    }
-
-    /// Ends the command's input.
-    pub async fn end_input(&self) -> Result<()> {
-        self.write.eof().await.map_err(|error| Error::failed(error.to_string()))
     }
 }
