@@ -5,10 +5,10 @@ ESTIBA = target/release/estiba
 .PHONY: demo test build check bench clean
 
 # Deploys the example to this machine: a release, one under load, a broken one.
-# What is missing is set up while the binary is built: on a fresh machine each takes some minutes.
+# What is missing is set up while the binary is built: on a fresh machine each takes some minutes. A release build
+# that is there already is brought up to date; else the quickest build will do.
 demo:
-	@scripts/setup demo & setup=$$!; cargo build --release --locked && wait $$setup
-	$(ESTIBA) demo
+	scripts/demo
 
 # All tests. The heavy ones run one after another.
 test: build
