@@ -16,8 +16,10 @@ prune_do() {
 	done
 	prune_kept=0
 	for prune_run in $(prune_newest_first "$runs"); do
+		# Its own among them: after a clock that was set back it is not the newest by its name.
+		[ "$prune_run" != "$RUN" ] || continue
 		prune_kept=$((prune_kept + 1))
-		[ "$prune_kept" -le 30 ] || rm -rf "${runs:?}/$prune_run"
+		[ "$prune_kept" -lt 30 ] || rm -rf "${runs:?}/$prune_run"
 	done
 	for prune_content in "$root"/stack/*; do
 		[ -e "$prune_content" ] || continue

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests set up their own world, and stop where it is not so")]
 
 mod bad_releases;
+mod clock;
 mod first_deploy;
 mod lock;
 #[path = "../matrix/proxy.rs"]

@@ -10,4 +10,4 @@ pub use docker::docker;
 pub use load::{Mixed, wait_for};
 pub use run::Run;
 pub use site::Site;
-pub use sshd::sshd;
+pub use sshd::{Sshd, sshd, sshd_with};

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::{Run, docker, sshd};
+use super::{Run, Sshd, docker, sshd};
 
 /// A secret with everything that quoting gets wrong.
 pub const PASSWORD: &str = "p'a$$w\"o\\rd ${X} `y` #z";
@@ -39,7 +39,11 @@ impl Site {
     }
 
     pub fn deploy_toml(&self, more: &str) {
-        let server = sshd();
+        self.deploy_toml_for(sshd(), more);
+    }
+
+    /// The shortest deploy.toml for that server.
+    pub fn deploy_toml_for(&self, server: &Sshd, more: &str) {
         let user = std::env::var("USER").unwrap_or_else(|_| "root".into());
         let text = format!(
             "[project]\nname = \"{}\"\n\n[target.production]\nhosts = [\"{user}@127.0.0.1:{}\"]\nhost-keys = [\"{}\"]\nroot = \"{}\"\n{more}",

@@ -16,11 +16,16 @@ static SSHD: OnceLock<Sshd> = OnceLock::new();
 
 /// The server. It ends with the test process, whose death it is told of by the kernel.
 pub fn sshd() -> &'static Sshd {
-    SSHD.get_or_init(start)
+    SSHD.get_or_init(|| start("sshd", ""))
 }
 
-fn start() -> Sshd {
-    let folder = std::env::temp_dir().join(format!("estiba-sshd-{}", std::process::id()));
+/// Another one, whose sessions have these variables: `NAME=value NAME=value`.
+pub fn sshd_with(name: &str, variables: &str) -> Sshd {
+    start(name, &format!("SetEnv {variables}\n"))
+}
+
+fn start(name: &str, more: &str) -> Sshd {
+    let folder = std::env::temp_dir().join(format!("estiba-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::create_dir_all("/run/sshd").ok();
     for (name, kind) in [("host", "ed25519"), ("id_ed25519", "ed25519"), ("id_ecdsa", "ecdsa"), ("id_rsa", "rsa")] {
@@ -36,7 +41,7 @@ fn start() -> Sshd {
     let at = folder.display();
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\nAuthorizedKeysFile {at}/authorized\nPidFile none\n\
-         StrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nMaxStartups 100\n"
+         StrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nMaxStartups 100\n{more}"
     );
     std::fs::write(folder.join("config"), config).unwrap();
     let mut command = Command::new("setpriv");
