@@ -7,7 +7,7 @@ RUN=$2
 step=$3
 verb=$4
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-for part in common journal compose http edge; do
+for part in common journal history compose http edge database; do
 	. "$here/lib/$part.sh"
 done
 
@@ -18,6 +18,11 @@ IMAGE_ID=$(cat "$releases/$RELEASE/image" 2>/dev/null)
 load_secrets "$releases/$RELEASE/secrets"
 old_settings
 . "$here/steps/$step.sh"
+# What one step does for another.
+case $step in
+fence | backup | migrate) . "$here/steps/pending.sh" ;;
+verify | load | prune) . "$here/steps/backup.sh" ;;
+esac
 
 rm -f "$run_dir/status.$step"
 {

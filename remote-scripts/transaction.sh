@@ -52,7 +52,10 @@ committed() {
 # deadline_of STEP: the longest that step may take, in seconds.
 deadline_of() {
 	case $1 in
-	image | migrate) echo 1800 ;;
+	image) echo 1800 ;;
+	migrate) echo "${MIGRATE_TIMEOUT:-1800}" ;;
+	backup | verify | load) echo 21600 ;;
+	fence) echo $((DRAIN_TIMEOUT + 60)) ;;
 	check) echo $((HEALTH_TIMEOUT + 30)) ;;
 	confirm) echo $((CONFIRM_TIMEOUT + 30)) ;;
 	observe) echo $((OBSERVE + 60)) ;;
@@ -196,7 +199,7 @@ undo_from() {
 		finish 4 failed "$1"
 	elif [ -e "$run_dir/refused" ]; then
 		finish "$(cat "$run_dir/refused")" refused "$1"
-	elif began stack || began migrate || began start; then
+	elif began stack || began fence || began migrate || began start; then
 		finish 3 rolled-back "$1"
 	else
 		finish 1 failed "$1"
@@ -247,4 +250,7 @@ for step in $STEPS; do
 	fi
 	[ "$step" != commit ] || forward_from_commit
 done
-finish 0 deployed ''
+case $KIND in
+deploy | rollback) finish 0 deployed '' ;;
+*) finish 0 "done" '' ;;
+esac

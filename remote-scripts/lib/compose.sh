@@ -108,10 +108,17 @@ last_lines() {
 	docker logs --tail 20 "$1" 9>&- 2>&1 | sed 's/^/| /'
 }
 
-# one_off NAME WORDS: runs the command (shell-quoted words) in a container of its own from the new image.
+# one_off NAME WORDS [STATE]: runs the command (shell-quoted words) in a container of its own from the new image, with
+# the NAME=VALUE lines of that state in its environment.
 one_off() {
 	one_off_name=$1
+	one_off_lines=
+	[ -z "${3:-}" ] || one_off_lines=$(get "$3" | sed "s/'/'\\\\''/g; s/.*/-e '&'/")
 	eval "set -- $2"
+	eval "one_off_run $(printf '%s' "$one_off_lines" | tr '\n' ' ') \"$APP_SERVICE-$(get slot)\" \"\$@\""
+}
+
+one_off_run() {
 	compose "$RELEASE" "$(get slot)" run --rm --no-deps -T --name "$COMPOSE_PROJECT-$one_off_name-$RUN" \
-		--label "estiba.run=$RUN" "$APP_SERVICE-$(get slot)" "$@"
+		--label "estiba.run=$RUN" "$@"
 }

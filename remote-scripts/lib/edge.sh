@@ -10,8 +10,9 @@ proxy_container() {
 	containers "$PROXY_SERVICE" | head -n 1
 }
 
-# edge_fill DIR RELEASE SLOT [BACKUP]: the release's proxy files and its upstream file, into DIR.
-# With BACKUP, that slot stands in when SLOT does not answer, and requests are logged for `observe`.
+# edge_fill DIR RELEASE SLOT [BACKUP] [FENCE]: the release's proxy files and its upstream file, into DIR.
+# With BACKUP, that slot stands in when SLOT does not answer, and requests are logged for `observe`. With FENCE
+# (read-only or maintenance), requests that write, or all of them, are answered 503.
 edge_fill() {
 	fill_server=$(slot_service_name "$(setting "$2" APP_SERVICE)" "$3")
 	fill_backup=
@@ -19,6 +20,8 @@ edge_fill() {
 	rm -rf "$1" && mkdir -p "$1" && cp -R "$releases/$2/edge/." "$1/" || return 1
 	sed -e "s|@SERVER@|$fill_server|g; s|@BACKUP@|$fill_backup|g; s|@RELEASE@|$2|g; s|@SLOT@|$3|g; s|@RUN@|$RUN|g" \
 		-e "$([ -n "${4:-}" ] && echo 's/^@OBSERVE@//' || echo '/^@OBSERVE@/d')" \
+		-e "$([ -n "${5:-}" ] && echo 's/^@FENCED@//; /^@OPEN@/d' || echo 's/^@OPEN@//; /^@FENCED@/d')" \
+		-e "$([ "${5:-}" = maintenance ] && echo 's/@METHODS@/./' || echo 's/@METHODS@/^(?!(GET|HEAD|OPTIONS)$)/')" \
 		"$releases/$2/edge/estiba-upstreams.conf" >"$1/estiba-upstreams.conf"
 }
 
@@ -68,7 +71,12 @@ edge_health() {
 	http_status "http://$(address "$(proxy_container)"):$edge_port$HEALTH_PATH" "$HEALTH_HOST" 5
 }
 
-# edge_switch RELEASE SLOT [BACKUP]: the running proxy serves that slot with that release's files.
+# edge_is_fenced: does the proxy's configuration answer 503 for a migration's sake?
+edge_is_fenced() {
+	grep -q estiba_fence "$edge/estiba-upstreams.conf" 2>/dev/null
+}
+
+# edge_switch RELEASE SLOT [BACKUP] [FENCE]: the running proxy serves that slot with that release's files.
 # Nothing is changed when the files are invalid.
 edge_switch() {
 	edge_fill "$edge.next" "$@" || return 1

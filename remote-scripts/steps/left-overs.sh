@@ -6,4 +6,9 @@ left_overs_do() {
 	left_ids=$(docker ps -aq --filter "label=estiba.run=$RUN" 9>&-)
 	# shellcheck disable=SC2086 # ids
 	[ -z "$left_ids" ] || docker rm -f $left_ids 9>&- >/dev/null
+	# What was started in the database's container outlives the client that started it.
+	if has migrating || has backing-up || has standby; then
+		! database_known || { database_open && engine_end_ours; } || note 'what this run left working in the database could not be ended'
+	fi
+	return 0
 }

@@ -1,18 +1,132 @@
 # shellcheck shell=sh
-# migrate: the database's schema moves forward, by the new image in a container of its own.
+# migrate: the database's schema moves forward, by the new image in a container of its own, which gives up a lock that
+# it does not get within lock-timeout, so that it does not stand in the way of the site's own requests.
 
 migrate_do() {
 	[ -n "$MIGRATE" ] || { note 'no migrate command is set' && return 0; }
-	one_off migrate "$MIGRATE" || fail 'the migration failed' || return 1
+	if has pending && ! migrations_are_pending && [ "$MIGRATE_ALWAYS" != 1 ]; then
+		note 'no migration is pending'
+		return 0
+	fi
+	if database_known; then
+		database_open || return 1
+		put migrate-environment "$(engine_migrate_environment)"
+		put migrate-snapshot "$(engine_snapshot)" || return 1
+		engine_columns "$DATABASE_NAME" | sort >"$run_dir/state/columns" && migrate_applied >"$run_dir/state/applied" || return 1
+	fi
+	put migrating 1 || return 1
+	one_off migrate "$MIGRATE" migrate-environment || fail "the migration failed$(migrate_why)" || return 1
 }
 
-# The schema stays forward: DDL that failed has undone itself, and the old release runs on what was
-# applied before it. What a release may do to the schema is said in docs/deploying.md.
+# The line that tells why, where the migration's own words hold one.
+migrate_why() {
+	migrate_said=$(grep -a "	out	migrate	" "$run_dir/journal" | tail -n 20 | grep -ai 'lock timeout\|error' | tail -n 1 | cut -f 4)
+	[ -z "$migrate_said" ] || printf ': %s' "$migrate_said"
+}
+
+# The applied migrations as Django writes them down, one a line: app and name. Nothing where it is another framework.
+migrate_applied() {
+	[ "$(engine_columns "$DATABASE_NAME" | grep -c 'django_migrations app$')" = 1 ] || return 0
+	echo "SELECT concat(app, ' ', name) FROM django_migrations ORDER BY id" | engine_sql "$DATABASE_NAME"
+}
+
+# What happens to the data, in this order: nothing, where the migration wrote nothing. Under the fence nobody else has
+# written either, so the copy that stands by takes the database's place. Without it: nothing, where the old release is
+# healthy on the schema as it is now; reverse migrations, where each has one that loses nothing; the copy, only where
+# the settings accept that what was written since is lost. Else a person chooses.
 migrate_undo() {
-	! finished_migration || tell 'the schema stays as the migration left it; the old release goes on with it'
-	return 0
+	has migrating || return 0
+	if [ -z "$(get old-slot)" ] || ! database_known; then
+		tell 'the schema stays as the migration left it'
+		return 0
+	fi
+	database_open || return 1
+	! has put-back || return 0
+	migrate_wrote=$(engine_written "$(get migrate-snapshot)") || fail 'the database cannot tell whether the migration wrote anything' || return 1
+	[ "$migrate_wrote" != 0 ] || { note 'the migration wrote nothing' && return 0; }
+	if has fenced && ! has lifted && has standby; then
+		migrate_put_back 'nobody wrote since the backup'
+		return
+	fi
+	if migrate_old_is_healthy; then
+		tell 'the schema stays as the migration left it: the old release is healthy on it'
+	elif migrate_reverse && migrate_old_is_healthy; then
+		tell 'the migrations were reversed, and the old release is healthy again'
+	elif has standby && [ "$RESTORE" = on-critical-failure ]; then
+		migrate_put_back "restore is on-critical-failure. $(migrate_since)"
+	else
+		migrate_person
+	fi
 }
 
-finished_migration() {
-	grep -qx 'done migrate' "$run_dir/steps" && [ -n "$MIGRATE" ]
+migrate_put_back() {
+	put away "$(has away && get away || replaced_name)" || return 1
+	engine_replace "$(standby)" "$(get away)" || fail "the backup's copy $(standby) could not take the place of $DATABASE_NAME" || return 1
+	put put-back 1
+	rm -f "$run_dir/state/standby"
+	tell "the database is as it was before the migration: $1. The replaced one is kept as $(get away)"
+}
+
+migrate_since() {
+	printf 'Transactions written since the backup, the migration and its backup counted in: %s' "$(engine_written "$(get snapshot)")"
+}
+
+# Three good answers in a row from each container of the old release, within 15 s.
+migrate_old_is_healthy() {
+	healthy_path=$(setting "$EXPECT_CURRENT" HEALTH_PATH 2>/dev/null) || healthy_path=$HEALTH_PATH
+	deadline_in 15
+	healthy_count=0
+	while [ "$healthy_count" -lt 3 ]; do
+		! past_deadline || return 1
+		healthy_count=$((healthy_count + 1))
+		for healthy_id in $(containers "$(old_app)"); do
+			[ "$(http_status "http://$(address "$healthy_id"):$OLD_APP_PORT$healthy_path" "$HEALTH_HOST" "$HEALTH_REQUEST_TIMEOUT")" = "$HEALTH_STATUS" ] ||
+				healthy_count=0
+		done
+		[ -n "$(containers "$(old_app)")" ] || healthy_count=0
+		nap 0.5
+	done
+}
+
+# migrate_reverse: back to the set of migrations that was applied before, by the new image, which knows the way. Only
+# where no column or table is gone: a reverse migration would make it again, empty.
+migrate_reverse() {
+	[ -n "$REVERSE_MIGRATION" ] && [ -s "$run_dir/state/applied" ] && ! has reversing || return 1
+	put reversing 1
+	migrate_gone=$(engine_columns "$DATABASE_NAME" | sort | comm -13 - "$run_dir/state/columns")
+	migrate_applied >"$run_dir/state/applied.now" || return 1
+	migrate_apps=$(grep -vxF -f "$run_dir/state/applied" "$run_dir/state/applied.now" | cut -d ' ' -f 1 | sort -u)
+	[ -n "$migrate_apps" ] || return 1
+	for migrate_app in $migrate_apps; do
+		migrate_to=$(sed -n "s/^$migrate_app //p" "$run_dir/state/applied" | tail -n 1)
+		migrate_command=$(printf '%s' "$REVERSE_MIGRATION" | sed "s/{app}/$migrate_app/; s/{migration}/${migrate_to:-zero}/")
+		migrate_plan=$(one_off "plan-$migrate_app" "$migrate_command '--plan'" migrate-environment 2>&1) || return 1
+		printf '%s\n' "$migrate_plan"
+		case $migrate_plan in
+		*IRREVERSIBLE*) tell "the migrations of $migrate_app have no reverse" && return 1 ;;
+		*'Undo Remove field'* | *'Undo Delete model'*) tell "the migrations of $migrate_app took data away, which their reverse does not bring back" && return 1 ;;
+		*'Raw SQL'* | *'Raw Python'* | *'Custom '*)
+			[ -z "$migrate_gone" ] || { tell "the migrations of $migrate_app took data away, which their reverse does not bring back" && return 1; } || return 1
+			;;
+		esac
+	done
+	for migrate_app in $migrate_apps; do
+		migrate_to=$(sed -n "s/^$migrate_app //p" "$run_dir/state/applied" | tail -n 1)
+		migrate_command=$(printf '%s' "$REVERSE_MIGRATION" | sed "s/{app}/$migrate_app/; s/{migration}/${migrate_to:-zero}/")
+		one_off "reverse-$migrate_app" "$migrate_command" migrate-environment || return 1
+	done
+	migrate_applied | cmp -s - "$run_dir/state/applied"
+}
+
+# Nothing that is left to do is without loss: a person says which.
+migrate_person() {
+	tell "the old release is not healthy on the schema that the migration left, and nothing brings it back without a loss"
+	if has backup; then
+		tell "$(migrate_since)"
+		tell "either: estiba backup restore $(get backup)    puts the data back as it was; what was written since is kept beside it only"
+	else
+		tell 'either: estiba backup restore BACKUP    puts the data back as it was then; estiba backup list has them'
+	fi
+	tell 'or:     estiba deploy    with a release that works on the schema as it is now'
+	fail 'the old release is not healthy on the migrated schema, and no way back is without loss: a person must choose'
 }

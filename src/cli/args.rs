@@ -63,6 +63,9 @@ pub enum Command {
     Abort(TargetArgs),
     /// End a run that was interrupted: undo it, or finish it where it had committed.
     Recover(TargetArgs),
+    /// The database's backups.
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// The dry run: what a deploy would change.
     Plan(PlanArgs),
     /// Look at the configuration.
@@ -153,6 +156,64 @@ pub enum Format {
     Markdown,
     /// For a program.
     Json,
+}
+
+/// `backup`
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Back the database up now: dumped, restored once, compared, and only then given its name.
+    Create(TargetArgs),
+    /// The backups on the server, oldest first.
+    List(TargetArgs),
+    /// Check a backup: its SHA-256, its table of contents, a restore into a database of its own, its row counts.
+    Verify(VerifyArgs),
+    /// Put a backup's data back. It is restored beside the database and takes its place by its name; the replaced one
+    /// is kept.
+    Restore(RestoreArgs),
+    /// Bring a backup here, and check it.
+    Pull(PullArgs),
+}
+
+/// `backup verify`
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// The target; a lone one needs no name.
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// The backup's id.
+    pub backup: Option<String>,
+}
+
+/// `backup restore`
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// The target whose database is replaced; a lone one needs no name.
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// The backup's id, or the path of a `.dump` that was pulled.
+    pub backup: Option<String>,
+    /// The target that the backup is on, where it is another: staging from production's backup, say.
+    #[arg(long, value_name = "TARGET")]
+    pub from: Option<String>,
+    /// SQL that is applied, in one transaction, before the app sees the data: to mask it.
+    #[arg(long, value_name = "FILE")]
+    pub mask: Option<Utf8PathBuf>,
+    /// Do not ask for the target's name.
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `backup pull`
+#[derive(Debug, Clone, Args)]
+pub struct PullArgs {
+    /// The target; a lone one needs no name.
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// The backup's id.
+    pub backup: Option<String>,
+    /// The folder to put it into. Default: this one.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<Utf8PathBuf>,
 }
 
 /// `config`

@@ -124,6 +124,9 @@ fn lines(resolved: &Resolved) -> Vec<Line> {
     add(&mut lines, &at, "workers", &app.workers);
     add(&mut lines, &at, "overlap", &app.overlap);
     add(&mut lines, &at, "migrate", &app.migrate);
+    add(&mut lines, &at, "pending-migrations", &app.pending_migrations);
+    add(&mut lines, &at, "reverse-migration", &app.reverse_migration);
+    add(&mut lines, &at, "migrate-timeout", &app.migrate_timeout);
     add(&mut lines, &at, "collect-static", &app.collect_static);
     let image = &resolved.image;
     let at = begin(&mut lines, "image");
@@ -157,6 +160,18 @@ fn lines(resolved: &Resolved) -> Vec<Line> {
         add(&mut lines, &at, "name", &database.name);
         add(&mut lines, &at, "user", &database.user);
         add(&mut lines, &at, "backup", &database.backup);
+        add(&mut lines, &at, "during-migrations", &database.during_migrations);
+        add(&mut lines, &at, "restore", &database.restore);
+        add(&mut lines, &at, "lock-timeout", &database.lock_timeout);
+        add(&mut lines, &at, "keep-backups", &database.keep_backups);
+        add(&mut lines, &at, "keep-daily", &database.keep_daily);
+        add(&mut lines, &at, "keep-weekly", &database.keep_weekly);
+        add(&mut lines, &at, "keep-monthly", &database.keep_monthly);
+    }
+    if let Some(cache) = &resolved.cache {
+        let at = begin(&mut lines, "cache");
+        add(&mut lines, &at, "service", &cache.service);
+        add(&mut lines, &at, "persist", &cache.persist);
     }
     lines
 }

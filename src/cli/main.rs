@@ -10,7 +10,7 @@ use crate::report::{Choice, Event, Reporter};
 
 use super::args::{Color, Command};
 use super::context::Context;
-use super::{Cli, abort, completions, config, demo, deploy, history, plan, recover, reference, rollback, status};
+use super::{Cli, abort, backup, completions, config, demo, deploy, history, plan, recover, reference, rollback, status};
 
 /// Runs the process's command line. The exit codes are those of docs/reference.md.
 pub fn main() -> ExitCode {
@@ -55,6 +55,7 @@ async fn run(cli: Cli, reporter: &Reporter) -> Result<ExitCode> {
         Command::History(args) => history::run(&context, args).await,
         Command::Abort(args) => abort::run(&context, args).await,
         Command::Recover(args) => recover::run(&context, args).await,
+        Command::Backup(command) => Ok(backup::run(&context, command).await),
         Command::Plan(args) => plan::run(&context, args).await,
         Command::Config(command) => config::run(&context, command),
         Command::Demo(args) => demo::run(&context, args).await,

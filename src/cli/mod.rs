@@ -2,6 +2,7 @@
 
 mod abort;
 mod args;
+mod backup;
 mod completions;
 mod config;
 mod context;

@@ -6,8 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::compose::{ComposeFile, Service};
 use crate::error::{Error, Result};
 
-use super::resolved::{App, Database, GUESSED_PORT, Health, Image, Origin, Proxy, Resolved, Rollout, Setting, Target};
-use super::shape::{Backup, ImageSource, Strategy, TargetSection};
+use super::resolved::{App, Cache, Database, GUESSED_PORT, Health, Image, Origin, Proxy, Resolved, Rollout, Setting, Target};
+use super::shape::{Backup, DuringMigrations, ImageSource, Restore, Strategy, TargetSection};
 use super::{Project, Seconds, nearest};
 
 /// Resolves deploy.toml for the target of that name, or for the only one.
@@ -40,6 +40,7 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
         shared,
         health: resolve_health(project, service, &target)?,
         database: resolve_database(project, &compose)?,
+        cache: resolve_cache(project, &compose)?,
         rollout: resolve_rollout(project),
         app,
         image,
@@ -311,12 +312,24 @@ fn resolve_app(
         workers,
         overlap: Setting::or_default(section.overlap, false),
         migrate: Setting::or_found(section.migrate.clone(), || Ok(convention("python manage.py migrate --noinput", django)))?,
+        pending_migrations: Setting::or_found(section.pending_migrations.clone(), || {
+            Ok(convention("python manage.py showmigrations --plan", django))
+        })?,
+        reverse_migration: Setting::or_found(section.reverse_migration.clone(), || {
+            Ok(convention("python manage.py migrate {app} {migration} --noinput", django))
+        })?,
+        migrate_timeout: Setting::or_default(section.migrate_timeout, Seconds(1800)),
         collect_static: Setting::or_found(section.collect_static.clone(), || {
             Ok(convention("python manage.py collectstatic --noinput", django && has_static))
         })?,
         service,
     };
-    for (key, command) in [("migrate", &app.migrate.value), ("collect-static", &app.collect_static.value)] {
+    for (key, command) in [
+        ("migrate", &app.migrate.value),
+        ("pending-migrations", &app.pending_migrations.value),
+        ("reverse-migration", &app.reverse_migration.value),
+        ("collect-static", &app.collect_static.value),
+    ] {
         if super::command_words(command).is_none() {
             return Err(project
                 .loaded
@@ -395,6 +408,33 @@ fn resolve_database(project: &Project, compose: &ComposeFile) -> Result<Option<D
         user: from("POSTGRES_USER", &section.user, "postgres")?,
         name: from("POSTGRES_DB", &section.name, "postgres")?,
         backup: Setting::or_default(section.backup, Backup::default()),
+        during_migrations: Setting::or_default(section.during_migrations, DuringMigrations::default()),
+        restore: Setting::or_default(section.restore, Restore::default()),
+        lock_timeout: Setting::or_default(section.lock_timeout, Seconds(1)),
+        keep_backups: Setting::or_default(section.keep_backups, 14),
+        keep_daily: Setting::or_default(section.keep_daily, 0),
+        keep_weekly: Setting::or_default(section.keep_weekly, 0),
+        keep_monthly: Setting::or_default(section.keep_monthly, 0),
         service,
     }))
+}
+
+fn resolve_cache(project: &Project, compose: &ComposeFile) -> Result<Option<Cache>> {
+    let section = &project.loaded.config.cache;
+    let candidates: Vec<_> =
+        compose.services().filter(|service| service.runs_image("redis") && service.starts_by_default()).collect();
+    let persist = Setting::or_default(section.persist, false);
+    if section.service.is_none() && (candidates.is_empty() || !persist.value) {
+        let service = candidates.first().map(|service| service.name.to_owned());
+        return Ok(service.map(|name| Cache {
+            service: Setting { value: name, origin: Origin::Found("the service with a redis image".into()) },
+            persist,
+        }));
+    }
+    let service = Setting::or_found(section.service.clone(), || {
+        let found = only("the cache", "[cache] service", compose, &candidates, "no service has a redis image")?;
+        Ok((found.name.to_owned(), "the service with a redis image".into()))
+    })?;
+    named(project, compose, &service.value, "[cache] service")?;
+    Ok(Some(Cache { service, persist }))
 }

@@ -8,7 +8,7 @@ use crate::compose::ComposeFile;
 use crate::error::Result;
 
 use super::Seconds;
-use super::shape::{Backup, ImageSource, Strategy};
+use super::shape::{Backup, DuringMigrations, ImageSource, Restore, Strategy};
 
 /// How a port is called that nothing tells.
 pub const GUESSED_PORT: &str = "gunicorn's own default";
@@ -89,6 +89,8 @@ pub struct Resolved {
     pub rollout: Rollout,
     /// The database, where the stack has one.
     pub database: Option<Database>,
+    /// The cache, where the stack has one.
+    pub cache: Option<Cache>,
 }
 
 /// `[target.NAME]`, resolved.
@@ -125,6 +127,12 @@ pub struct App {
     pub overlap: Setting<bool>,
     /// The migrate command; empty for none.
     pub migrate: Setting<String>,
+    /// The command that lists pending migrations; empty for none.
+    pub pending_migrations: Setting<String>,
+    /// The command that reverses migrations; empty for none.
+    pub reverse_migration: Setting<String>,
+    /// The longest that a migration may take.
+    pub migrate_timeout: Setting<Seconds>,
     /// The command that collects static files; empty for none.
     pub collect_static: Setting<String>,
 }
@@ -198,4 +206,27 @@ pub struct Database {
     pub user: Setting<String>,
     /// When it is backed up.
     pub backup: Setting<Backup>,
+    /// What the site does while migrations run.
+    pub during_migrations: Setting<DuringMigrations>,
+    /// Whether a failed deploy may put the backup's data back.
+    pub restore: Setting<Restore>,
+    /// How long a migration waits for a lock.
+    pub lock_timeout: Setting<Seconds>,
+    /// Backups kept: the newest.
+    pub keep_backups: Setting<u32>,
+    /// Backups kept: one a day.
+    pub keep_daily: Setting<u32>,
+    /// Backups kept: one a week.
+    pub keep_weekly: Setting<u32>,
+    /// Backups kept: one a month.
+    pub keep_monthly: Setting<u32>,
+}
+
+/// `[cache]`, resolved.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// Its service.
+    pub service: Setting<String>,
+    /// Is its file copied with every backup?
+    pub persist: Setting<bool>,
 }

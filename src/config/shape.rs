@@ -38,6 +38,9 @@ pub struct Config {
     /// The database behind the application.
     #[serde(default)]
     pub database: DatabaseSection,
+    /// The cache behind the application.
+    #[serde(default)]
+    pub cache: CacheSection,
 }
 
 /// `[project]`
@@ -116,6 +119,17 @@ pub struct AppSection {
     /// where manage.py lies beside the Dockerfile. Empty: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migrate: Option<String>,
+    /// Command that lists the migrations that are pending, run in the new image: lines that begin with `[X]` are
+    /// applied, every other line is one that is not. Default: Django's, where manage.py lies beside the Dockerfile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending_migrations: Option<String>,
+    /// Command that takes an app's migrations back to a named one, with `{app}` and `{migration}` in it; with `--plan`
+    /// behind it, it says what it would do. Default: Django's, where manage.py lies beside the Dockerfile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reverse_migration: Option<String>,
+    /// A migration that takes longer has failed. Default: 30m.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub migrate_timeout: Option<Seconds>,
     /// Command that collects static files. Default: Django's, where manage.py lies beside the
     /// Dockerfile and a shared folder is called static or staticfiles. Empty: none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -227,8 +241,39 @@ pub struct RolloutSection {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backup {
-    /// Not at all.
+    /// Before migrations that are pending.
     #[default]
+    BeforeMigrations,
+    /// In every deploy.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// What the site does while migrations run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DuringMigrations {
+    /// It goes on, writes and all.
+    #[default]
+    Online,
+    /// It shows everything and takes no writes: those are answered 503, and the database refuses them.
+    ReadOnly,
+    /// It shows the team's own page, `maintenance.html` in the proxy's folder.
+    Maintenance,
+}
+
+/// Whether a failed deploy may put the backup's data back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restore {
+    /// Only where nothing is lost: nobody could write since the backup.
+    #[default]
+    WhenLossless,
+    /// Also where the old release is not healthy on the migrated schema and no other way back is left. What was
+    /// written since the backup is kept in the database that is replaced.
+    OnCriticalFailure,
+    /// Not at all.
     Never,
 }
 
@@ -248,9 +293,44 @@ pub struct DatabaseSection {
     /// The database's user. Default: `POSTGRES_USER` of its service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// When a backup is taken: `never`, the only value this version knows.
+    /// When a deploy backs it up: `before-migrations` (default), `always` or `never`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
+    /// What the site does while migrations run: `online` (default), `read-only` or `maintenance`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub during_migrations: Option<DuringMigrations>,
+    /// Whether a failed deploy may put the backup's data back: `when-lossless` (default), `on-critical-failure` or
+    /// `never`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restore>,
+    /// How long a statement of a migration waits for a lock before it gives up; what it waits for, the site's own
+    /// requests wait for behind it. Default: 1s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_timeout: Option<Seconds>,
+    /// The newest backups that are kept. Default: 14.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_backups: Option<u32>,
+    /// Beside them, one backup for each of this many days. Default: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_daily: Option<u32>,
+    /// Beside them, one backup for each of this many weeks. Default: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_weekly: Option<u32>,
+    /// Beside them, one backup for each of this many months. Default: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_monthly: Option<u32>,
+}
+
+/// `[cache]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CacheSection {
+    /// The cache's service. Default: the one with a redis image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Does it hold what must not be lost? Then it is saved, and its file copied, with every backup. Default: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persist: Option<bool>,
 }
 
 /// The JSON Schema of deploy.toml.

@@ -21,6 +21,7 @@ pub(super) struct RunSettings {
     pub(super) steps: Vec<&'static str>,
     pub(super) need_kb: u64,
     pub(super) nonce: String,
+    pub(super) backup: String,
 }
 
 /// The scripts, where the server does not have this version's.
@@ -67,6 +68,7 @@ pub(super) fn run(session: &Session<'_>, settings: &RunSettings, options: &Optio
         ("DOCKERFILE", &image.dockerfile.value),
         ("BUILD_TARGET", image.build_target.as_deref().unwrap_or("")),
         ("NONCE", &settings.nonce),
+        ("BACKUP_ID", &settings.backup),
         ("CONFIRM_TIMEOUT", &rollout.confirm_timeout.value.0.to_string()),
         ("NEED_KB", &settings.need_kb.to_string()),
         ("BY", &who.by),

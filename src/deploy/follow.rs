@@ -208,6 +208,7 @@ impl Follower {
         let outcome = match word.as_str() {
             "deployed" => OutcomeKind::Deployed,
             "rolled-back" | "rolled-back-to" => OutcomeKind::RolledBack,
+            "done" => OutcomeKind::Done,
             "refused" => OutcomeKind::Refused,
             _ => OutcomeKind::Failed,
         };

@@ -1,6 +1,7 @@
 //! The client's side of a transaction: look, prepare, upload, start, follow, tell.
 
 mod artefacts;
+mod backup;
 mod follow;
 mod options;
 mod outside;
@@ -9,6 +10,7 @@ mod signals;
 mod transaction;
 mod who;
 
+pub use backup::{BackupRun, backup};
 pub use options::Options;
 pub use session::{Prepared, Session, check_host_keys, prepare};
 pub use transaction::{deploy, rollback};

@@ -136,6 +136,7 @@ async fn make_ready<'a>(
         need_kb: SPARE_KB,
         nonce: if resolved.target.url.is_some() { who.nonce() } else { String::new() },
         image,
+        backup: String::new(),
     };
     let mut files = artefacts::scripts(&session.facts);
     files.extend(artefacts::release(prepared, release, who));
@@ -167,7 +168,7 @@ fn same_project(session: &Session<'_>) -> Result<()> {
     }
 }
 
-fn blank(resolved: &Resolved, release: &str) -> Outcome {
+pub(super) fn blank(resolved: &Resolved, release: &str) -> Outcome {
     Outcome {
         event: "outcome",
         outcome: OutcomeKind::Failed,
@@ -224,6 +225,7 @@ pub async fn rollback(
         steps: ROLLBACK.to_vec(),
         need_kb: 0,
         nonce: String::new(),
+        backup: String::new(),
     };
     let mut files = artefacts::scripts(&session.facts);
     files.extend(artefacts::run(&session, &settings, options, who));
@@ -235,11 +237,11 @@ pub async fn rollback(
     Ok((outcome, exit_kind(ended.code)))
 }
 
-fn exit_kind(code: u8) -> Option<Kind> {
+pub(super) fn exit_kind(code: u8) -> Option<Kind> {
     (code != 0).then(|| Kind::from_code(code))
 }
 
-fn elapsed(started: Instant) -> u64 {
+pub(super) fn elapsed(started: Instant) -> u64 {
     u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -281,7 +283,7 @@ fn is_unchanged(session: &Session<'_>, prepared: &Prepared<'_>) -> bool {
 }
 
 /// Waits for another run's end, as long as the options say.
-async fn wait_for_lock(session: &mut Session<'_>, options: &Options, reporter: &Reporter) -> Result<()> {
+pub(super) async fn wait_for_lock(session: &mut Session<'_>, options: &Options, reporter: &Reporter) -> Result<()> {
     let started = Instant::now();
     let mut told = false;
     while let Some(holder) = session.facts.lock().map(str::to_owned) {

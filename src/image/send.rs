@@ -91,7 +91,11 @@ pub(crate) struct ChannelWriter {
 impl ChannelWriter {
     pub(crate) fn new() -> (Self, mpsc::Receiver<Bytes>) {
         let (sender, receiver) = mpsc::channel(8);
-        (Self { sender, buffer: Vec::with_capacity(PIECE) }, receiver)
+        (Self::of(sender), receiver)
+    }
+
+    pub(crate) fn of(sender: mpsc::Sender<Bytes>) -> Self {
+        Self { sender, buffer: Vec::with_capacity(PIECE) }
     }
 }
 

@@ -1,14 +1,18 @@
 //! The steps of a run, in their order. Each is a file of remote-scripts/steps/.
 
 /// What a deploy is.
-pub const DEPLOY: [&str; 14] = [
+pub const DEPLOY: [&str; 18] = [
     "preflight",
     "image",
     "stack",
+    "pending",
+    "fence",
+    "backup",
     "migrate",
     "static",
     "start",
     "check",
+    "lift",
     "switch",
     "workers",
     "observe",

@@ -10,6 +10,8 @@ use super::{Artefact, Files, template};
 
 /// The port of the edge's own server, inside the stack's network only.
 const EDGE_PORT: u16 = 8099;
+/// The port of the fence's own server, inside the proxy's container only.
+const FENCE_PORT: u16 = 8098;
 const UPSTREAMS: &str = "estiba-upstreams.conf";
 
 /// The files of `releases/<id>/edge/`.
@@ -37,7 +39,7 @@ pub(super) fn render(resolved: &Resolved, files: &Files) -> Result<BTreeMap<Stri
         return Err(Error::input(format!("the proxy's folder {folder} has no *.conf file"))
             .hint(format!("a server block with `proxy_pass http://{app};` is the least it needs")));
     }
-    let values = minijinja::context!(app => app, port => resolved.app.port.value, edge_port => EDGE_PORT);
+    let values = minijinja::context!(app => app, port => resolved.app.port.value, edge_port => EDGE_PORT, fence_port => FENCE_PORT);
     let source = Source { name: UPSTREAMS, text: include_str!("templates/estiba-upstreams.conf") };
     edge.insert(format!("edge/{UPSTREAMS}"), Artefact::text(template::render(source, &values)?));
     Ok(edge)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 use minijinja::context;
 
-use crate::config::{Project, Resolved, Source, Strategy, command_words, read_limited, shell_words};
+use crate::config::{Backup, DuringMigrations, Origin, Project, Resolved, Restore, Setting, Source, Strategy, command_words, read_limited, shell_words};
 use crate::error::{Error, Result};
 
 use super::{Artefact, EnvFile, Files, Rendered, edge, manifest, paths, slot, stack, variables};
@@ -114,6 +114,11 @@ fn settings(resolved: &Resolved, env: &EnvFile) -> Result<String> {
         ("WORKERS", resolved.app.workers.value.join(" ")),
         ("OVERLAP", u8::from(resolved.app.overlap.value).to_string()),
         ("MIGRATE", words(&resolved.app.migrate.value)?),
+        ("PENDING_MIGRATIONS", words(&resolved.app.pending_migrations.value)?),
+        ("REVERSE_MIGRATION", words(&resolved.app.reverse_migration.value)?),
+        ("MIGRATE_TIMEOUT", resolved.app.migrate_timeout.value.0.to_string()),
+        // A command of the team's own may do more than migrate.
+        ("MIGRATE_ALWAYS", u8::from(resolved.app.migrate.origin == Origin::File).to_string()),
         ("COLLECT_STATIC", words(&resolved.app.collect_static.value)?),
         ("STACK_SERVICES", stack_services.join(" ")),
         ("SHARED", resolved.shared.value.join(" ")),
@@ -135,6 +140,52 @@ fn settings(resolved: &Resolved, env: &EnvFile) -> Result<String> {
         ),
         ("IMAGE_NAME", resolved.image.name.value.clone()),
     ];
+    let settings = settings.into_iter().chain(database_settings(resolved)).collect::<Vec<_>>();
     let line = |(key, value): &(&str, String)| format!("{key}={}\n", shell_words([value.as_str()]));
     Ok(settings.iter().map(line).collect())
+}
+
+/// The settings of the database and the cache. A name that deploy.toml does not tell is asked of the database's own
+/// container, which knows what Compose filled in.
+fn database_settings(resolved: &Resolved) -> Vec<(&'static str, String)> {
+    let told = |setting: &Setting<String>| {
+        if setting.origin == Origin::File { setting.value.clone() } else { String::new() }
+    };
+    let mut settings = Vec::new();
+    if let Some(database) = &resolved.database {
+        let backup = match database.backup.value {
+            Backup::BeforeMigrations => "before-migrations",
+            Backup::Always => "always",
+            Backup::Never => "never",
+        };
+        let during_migrations = match database.during_migrations.value {
+            DuringMigrations::Online => "online",
+            DuringMigrations::ReadOnly => "read-only",
+            DuringMigrations::Maintenance => "maintenance",
+        };
+        let restore = match database.restore.value {
+            Restore::WhenLossless => "when-lossless",
+            Restore::OnCriticalFailure => "on-critical-failure",
+            Restore::Never => "never",
+        };
+        settings.extend([
+            ("DATABASE_SERVICE", database.service.value.clone()),
+            ("DATABASE_ENGINE", "postgres".to_owned()),
+            ("DATABASE_NAME", told(&database.name)),
+            ("DATABASE_USER", told(&database.user)),
+            ("BACKUP", backup.to_owned()),
+            ("DURING_MIGRATIONS", during_migrations.to_owned()),
+            ("RESTORE", restore.to_owned()),
+            ("LOCK_TIMEOUT", database.lock_timeout.value.0.to_string()),
+            ("KEEP_BACKUPS", database.keep_backups.value.to_string()),
+            ("KEEP_DAILY", database.keep_daily.value.to_string()),
+            ("KEEP_WEEKLY", database.keep_weekly.value.to_string()),
+            ("KEEP_MONTHLY", database.keep_monthly.value.to_string()),
+        ]);
+    }
+    if let Some(cache) = &resolved.cache {
+        settings.push(("CACHE_SERVICE", cache.service.value.clone()));
+        settings.push(("CACHE_PERSIST", u8::from(cache.persist.value).to_string()));
+    }
+    settings
 }

@@ -79,6 +79,8 @@ pub enum Event {
 pub enum OutcomeKind {
     /// The new release serves.
     Deployed,
+    /// What was asked for, no deploy, was done: a backup, say.
+    Done,
     /// There was nothing to do.
     Unchanged,
     /// The new release failed and was undone, or an earlier one was asked for and serves.

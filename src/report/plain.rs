@@ -88,6 +88,7 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
     };
     match outcome.outcome {
         OutcomeKind::Deployed => format!("{} {target} serves {release} ({took})", paint(GOOD, "deployed:")),
+        OutcomeKind::Done => format!("{} {target} ({took})", paint(GOOD, "done:")),
         OutcomeKind::Unchanged => format!("{} {target} serves {release} already ({took})", paint(GOOD, "unchanged:")),
         OutcomeKind::RolledBack if outcome.failed_step.is_none() => {
             format!("{} {target} serves {release} again ({took})", paint(GOOD, "rolled back:"))

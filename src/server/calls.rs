@@ -32,8 +32,16 @@ impl<'a> Server<'a> {
         Self { connection, root }
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        self.connection
+    }
+
+    pub(super) fn root(&self) -> &str {
+        self.root
+    }
+
     /// A command that runs an embedded script's text: for the first questions, before any script is there.
-    fn inline(name: &str, arguments: &[&str]) -> String {
+    pub(super) fn inline(name: &str, arguments: &[&str]) -> String {
         let words = ["exec", "/bin/sh", "-c"].into_iter().map(str::to_owned);
         let text = shell_words([Scripts::text(name), "estiba"]);
         format!("{} {text} {}", words.collect::<Vec<_>>().join(" "), shell_words(arguments.iter().copied()))

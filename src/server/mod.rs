@@ -1,5 +1,6 @@
 //! The server's half as typed calls: the embedded scripts, the facts, the upload, a run and its journal.
 
+mod backups;
 mod calls;
 mod facts;
 mod journal;

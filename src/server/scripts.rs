@@ -12,6 +12,8 @@ macro_rules! scripts {
 
 const FILES: &[(&str, &str)] = scripts![
     "abort.sh",
+    "backup-take.sh",
+    "backups.sh",
     "boot.sh",
     "cat.sh",
     "confirm.sh",
@@ -26,6 +28,8 @@ const FILES: &[(&str, &str)] = scripts![
     "transaction.sh",
     "lib/common.sh",
     "lib/compose.sh",
+    "lib/database.sh",
+    "lib/database/postgres.sh",
     "lib/edge.sh",
     "lib/history.sh",
     "lib/http.sh",
@@ -33,20 +37,27 @@ const FILES: &[(&str, &str)] = scripts![
     "lib/lock.sh",
     "lib/recovery.sh",
     "lib/watchdog.sh",
+    "steps/backup.sh",
     "steps/check.sh",
     "steps/commit.sh",
     "steps/confirm.sh",
     "steps/drain.sh",
+    "steps/fence.sh",
     "steps/image.sh",
     "steps/left-overs.sh",
+    "steps/lift.sh",
+    "steps/load.sh",
     "steps/migrate.sh",
     "steps/observe.sh",
+    "steps/pending.sh",
     "steps/preflight.sh",
     "steps/prune.sh",
     "steps/stack.sh",
     "steps/start.sh",
     "steps/static.sh",
+    "steps/swap.sh",
     "steps/switch.sh",
+    "steps/verify.sh",
     "steps/workers.sh",
 ];
 
@@ -83,7 +94,7 @@ mod tests {
     #[test]
     fn every_script_of_the_folder_is_embedded() {
         let mut found = Vec::new();
-        for folder in ["", "lib/", "steps/"] {
+        for folder in ["", "lib/", "lib/database/", "steps/"] {
             let path = format!("{}/remote-scripts/{folder}", env!("CARGO_MANIFEST_DIR"));
             for entry in std::fs::read_dir(path).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();

@@ -5,6 +5,7 @@
 
 mod bad_releases;
 mod clock;
+mod database;
 mod first_deploy;
 mod lock;
 #[path = "../matrix/proxy.rs"]

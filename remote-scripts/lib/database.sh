@@ -1,0 +1,109 @@
+# shellcheck shell=sh
+# The database behind the app, whatever its engine. What is particular to an engine stands in one file of
+# lib/database/, which defines:
+#
+#   engine_open                     settles name and user; fails where the server does not answer
+#   engine_sql DB                   runs SQL from standard input, prints rows bare
+#   engine_dump FILE SNAPSHOT COUNTS   dumps the database, with the row counts and the mark of that very moment
+#   engine_list FILE                is FILE a whole dump, by its own table of contents?
+#   engine_load DB <DUMP            restores a dump into the empty database DB, all of it or nothing
+#   engine_counts DB                prints `table|rows` for every table
+#   engine_columns DB               prints `table column` for every column
+#   engine_bytes DB                 the database's size
+#   engine_create DB                makes an empty database like the app's, with the app's owner and settings
+#   engine_drop DB                  takes a database away, connections and all; it need not be there
+#   engine_exists DB
+#   engine_replace DB AWAY          DB takes the place of the app's database, which becomes AWAY, in one step
+#   engine_fence, engine_unfence    the app's database takes no writes, takes them again
+#   engine_written SNAPSHOT         how many transactions were committed since
+#   engine_snapshot                 the mark of this moment, for engine_written
+#   engine_script DB                runs a team's own SQL file from standard input, all of it or nothing
+#   engine_end_ours                 ends what an interrupted run left working in the database
+#   engine_migrate_environment      NAME=VALUE lines for the container that migrates: time-out for locks, past the fence
+# shellcheck disable=SC2154,SC2034 # the settings come from release.env and lib/common.sh
+
+backups=$root/backups
+
+# A release that an older version made has none of these settings.
+: "${DATABASE_SERVICE:=}" "${BACKUP:=never}" "${DURING_MIGRATIONS:=online}" "${RESTORE:=never}" "${CACHE_PERSIST:=0}"
+: "${PENDING_MIGRATIONS:=}" "${REVERSE_MIGRATION:=}" "${MIGRATE_ALWAYS:=1}" "${KEEP_BACKUPS:=14}"
+: "${KEEP_DAILY:=0}" "${KEEP_WEEKLY:=0}" "${KEEP_MONTHLY:=0}" "${BACKUP_ID:=}"
+
+# database_open: to be called before anything else here. Fails where there is none, with the reason.
+database_open() {
+	[ -n "$DATABASE_SERVICE" ] || { fail 'no database is known: [database] service names it' && return 1; } || return 1
+	database_container=$(containers "$DATABASE_SERVICE" | head -n 1)
+	[ -n "$database_container" ] || fail "the database's service $DATABASE_SERVICE has no running container" || return 1
+	. "$here/lib/database/$DATABASE_ENGINE.sh"
+	engine_open
+}
+
+# database_known: is there a database to be opened, in this release and on this server?
+database_known() {
+	[ -n "$DATABASE_SERVICE" ] && [ -n "$(containers "$DATABASE_SERVICE")" ]
+}
+
+# standby: the name of this run's own database.
+standby() {
+	printf 'estiba_%s\n' "$RUN" | tr 'A-Z-' 'a-z_' | cut -c 1-60
+}
+
+# replaced_name: a dated name for the database that another takes the place of.
+replaced_name() {
+	printf '%s_replaced_%s\n' "$(printf '%s' "$DATABASE_NAME" | cut -c 1-36)" "$(date -u +%Y%m%dt%H%M%Sz)"
+}
+
+# database_load FILE DB: restores FILE into DB with progress in the journal, and compares it with the counts of its dump.
+database_load() {
+	load_size=$(wc -c <"$1" | tr -d ' ')
+	engine_load "$2" <"$1" 2>"$run_dir/state/load.err" &
+	load_pid=$!
+	load_told=0
+	while kill -0 "$load_pid" 2>/dev/null; do
+		nap 0.5
+		# How far the reader has come in the file.
+		load_at=$(sed -n 's/^pos:[^0-9]*//p' "/proc/$load_pid/fdinfo/0" 2>/dev/null)
+		load_percent=$((${load_at:-0} * 100 / (load_size + 1)))
+		[ "$load_percent" -lt $((load_told + 10)) ] || {
+			load_told=$load_percent
+			note "restored $load_percent % of $((load_size / 1048576)) MB"
+		}
+	done
+	wait "$load_pid" || {
+		sed 's/^/| /' "$run_dir/state/load.err"
+		fail "the dump ${1##*/} cannot be restored: $(grep -m 1 -i error "$run_dir/state/load.err" || tail -n 1 "$run_dir/state/load.err")"
+		return 1
+	}
+}
+
+# database_compare FILE DB: has DB the tables and rows that FILE's counts say?
+database_compare() {
+	engine_counts "$2" >"$run_dir/state/counts.restored" || fail 'the restored copy cannot be counted' || return 1
+	cmp -s "$1" "$run_dir/state/counts.restored" && return 0
+	compare_first=$(diff "$1" "$run_dir/state/counts.restored" | sed -n 's/^[<>] //p' | head -n 1)
+	fail "the restored copy is not what was dumped; the first table that differs: ${compare_first%%|*}"
+}
+
+# database_room BYTES: is there room for a dump under the root and for a copy beside the database?
+database_room() {
+	room_need=$(($1 / 1024 + 65536))
+	room_free=$(df -Pk "$backups" | awk 'NR == 2 {print $4}')
+	[ "$room_free" -ge "$room_need" ] ||
+		fail "the disk under $backups is too full for a backup: $((room_free / 1024)) MB are free, $((room_need / 1024)) MB are needed" || return 1
+	room_docker=$(docker info --format '{{.DockerRootDir}}' 9>&-)
+	[ -d "$room_docker" ] || return 0
+	room_free=$(df -Pk "$room_docker" | awk 'NR == 2 {print $4}')
+	[ "$(df -Pk "$backups" "$room_docker" | awk 'NR > 1 {print $1}' | sort -u | wc -l)" -gt 1 ] || room_need=$((room_need * 2))
+	[ "$room_free" -ge "$room_need" ] ||
+		fail "the disk under $room_docker is too full for a copy of the database: $((room_free / 1024)) MB are free, $((room_need / 1024)) MB are needed"
+}
+
+# backup_whole ID: is that backup complete, and what was written?
+backup_whole() {
+	[ -e "$backups/$1.dump" ] || fail "there is no backup $1" || return 1
+	[ -e "$backups/$1.dump.sha256" ] || fail "the backup $1 has no checksum" || return 1
+	[ -e "$backups/$1.counts" ] || fail "the backup $1 has no row counts" || return 1
+	(cd "$backups" && sha256sum -c "$1.dump.sha256" >/dev/null 2>&1) ||
+		fail "the backup $1 is not what was written: its SHA-256 differs" || return 1
+	engine_list "$backups/$1.dump" || fail "the backup $1 is not a whole dump"
+}

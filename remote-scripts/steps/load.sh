@@ -1,0 +1,20 @@
+# shellcheck shell=sh
+# load: a backup is restored into a new database, compared, and masked where a masking file was sent. The site goes on
+# with its own database meanwhile. Not a step of a deploy.
+
+load_do() {
+	database_open && backup_whole "$BACKUP_ID" || return 1
+	database_room "$(($(wc -c <"$backups/$BACKUP_ID.dump") * 3))" || return 1
+	put standby "$(standby)" || return 1
+	engine_drop "$(standby)" && engine_create "$(standby)" || fail 'no new database can be made' || return 1
+	database_load "$backups/$BACKUP_ID.dump" "$(standby)" && database_compare "$backups/$BACKUP_ID.counts" "$(standby)" || return 1
+	tell "backup $BACKUP_ID is restored beside the database and compared"
+	[ -e "$run_dir/mask.sql" ] || return 0
+	engine_script "$(standby)" <"$run_dir/mask.sql" || fail 'the masking file failed; its error is above' || return 1
+	tell 'the masking file was applied'
+}
+
+load_undo() {
+	has standby || return 0
+	database_open && backup_standby_goes
+}

@@ -1,0 +1,101 @@
+//! Backups by hand: made, verified and restored as runs on the server, with its lock, its journal and its undo.
+
+use std::time::Instant;
+
+use crate::config::{Project, Resolved, Seconds};
+use crate::error::{Error, Result};
+use crate::render::Artefact;
+use crate::report::{Outcome, Reporter};
+
+use super::artefacts::{self, RunSettings};
+use super::follow::{Confirm, Follower};
+use super::signals::Signals;
+use super::transaction::{Ending, blank, elapsed, exit_kind, wait_for_lock};
+use super::{Options, Session, Who};
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub enum BackupRun {
+    /// Dump, restore once, compare, keep.
+    Create,
+    /// Check a backup by restoring it into a database of its own.
+    Verify(String),
+    /// Restore a backup, and let it take the database's place.
+    Restore {
+        /// The backup.
+        id: String,
+        /// SQL that is applied before the app sees the data.
+        mask: Option<Vec<u8>>,
+    },
+}
+
+impl BackupRun {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Create => "backup",
+            Self::Verify(_) => "verify",
+            Self::Restore { .. } => "restore",
+        }
+    }
+
+    fn steps(&self) -> Vec<&'static str> {
+        match self {
+            Self::Create => vec!["backup"],
+            Self::Verify(_) => vec!["verify"],
+            Self::Restore { .. } => vec!["load", "swap"],
+        }
+    }
+}
+
+/// Runs it on the target's server and follows it to its end.
+pub async fn backup(
+    project: &Project,
+    resolved: &Resolved,
+    run: BackupRun,
+    options: &Options,
+    who: &Who,
+    reporter: &Reporter,
+) -> Result<Ending> {
+    let started = Instant::now();
+    let mut signals = Signals::listen()?;
+    let mut session = Session::open(project, resolved, who).await?;
+    session.facts.check()?;
+    wait_for_lock(&mut session, options, reporter).await?;
+    let Some(current) = session.facts.current().map(str::to_owned) else {
+        return Err(Error::failed(format!("{} serves nothing yet: there is no database to back up", resolved.target.name))
+            .hint("deploy first"));
+    };
+    let outcome = Outcome {
+        previous: session.facts.previous().map(str::to_owned),
+        image: session.facts.get("current_image").map(str::to_owned),
+        ..blank(resolved, &current)
+    };
+    let (backup, mask) = match &run {
+        BackupRun::Create => (String::new(), None),
+        BackupRun::Verify(id) => (id.clone(), None),
+        BackupRun::Restore { id, mask } => (id.clone(), mask.clone()),
+    };
+    let settings = RunSettings {
+        run: who.run_id(run.kind()),
+        kind: run.kind(),
+        release: current.clone(),
+        image: outcome.image.clone().unwrap_or_default(),
+        source: None,
+        observe: Seconds(0),
+        steps: run.steps(),
+        need_kb: 0,
+        nonce: String::new(),
+        backup,
+    };
+    let mut files = artefacts::scripts(&session.facts);
+    files.extend(artefacts::run(&session, &settings, options, who));
+    if let Some(mask) = mask {
+        files.insert(format!("runs/{}/mask.sql", settings.run), Artefact { mode: 0o600, bytes: mask, secret: true });
+    }
+    session.server().send(&settings.run, files).await?;
+    let mut follower = Follower::new(reporter, Vec::new());
+    let confirm = Confirm { outside: None, release: &current, nonce: "" };
+    let ended = follower.run(&session, &settings.run, confirm, &mut signals).await?;
+    let outcome = Outcome { duration_ms: elapsed(started), ..follower.outcome(outcome, &ended) };
+    Ok((outcome, exit_kind(ended.code)))
+}

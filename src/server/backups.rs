@@ -1,0 +1,178 @@
+//! The server's backups: listed, brought here, taken there.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+use sha2::Digest;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+use crate::ssh::Piece;
+
+use super::Server;
+
+/// The files of a backup, by what comes behind its id. The dump is the last.
+const PARTS: [&str; 5] = ["json", "counts", "dump.sha256", "rdb", "dump"];
+
+impl Server<'_> {
+    /// What is told of each backup, oldest first.
+    pub async fn backups(&self) -> Result<Vec<Value>> {
+        let output = self.connection().run(&Self::inline("backups.sh", &[self.root()]), Bytes::new()).await?;
+        Ok(output.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// Brings a backup's files into `folder`, each under a temporary name until it is whole. Returns the dump's path.
+    /// `progress` is told bytes done and in all.
+    ///
+    /// The bytes go straight to the disk: a backup of any size takes no more memory than one piece of it.
+    pub async fn pull_backup(&self, id: &str, folder: &Utf8Path, mut progress: impl FnMut(u64, u64)) -> Result<Utf8PathBuf> {
+        let names: Vec<String> = PARTS.iter().map(|part| format!("{id}.{part}")).collect();
+        let from = format!("{}/backups", self.root());
+        let arguments: Vec<&str> = [from.as_str()].into_iter().chain(names.iter().map(String::as_str)).collect();
+        let mut running = self.connection().start(&Self::inline("cat.sh", &arguments)).await?;
+        let mut files = Incoming { folder: folder.to_owned(), open: None, header: Vec::new(), over: false };
+        while let Some(piece) = running.next().await {
+            if let Piece::Out(bytes) = piece {
+                files.take(&bytes, &mut progress).await?;
+            }
+        }
+        if !files.over {
+            return Err(Error::failed(format!("the backup {id} was cut short on its way; what came is kept as *.part")));
+        }
+        let dump = folder.join(format!("{id}.dump"));
+        let part = format!("{dump}.part");
+        if !Utf8Path::new(&part).exists() {
+            return Err(Error::failed(format!("the server has no backup {id}")).hint("`estiba backup list` has them"));
+        }
+        let told = std::fs::read_to_string(format!("{dump}.sha256")).unwrap_or_default();
+        let sum = tokio::task::spawn_blocking(move || sha256(Utf8Path::new(&part))).await;
+        let sum = sum.map_err(|error| Error::failed(error.to_string()))?.map_err(|error| cannot(folder, &error))?;
+        if told.split(' ').next() != Some(sum.as_str()) {
+            return Err(Error::failed(format!("the backup {id} is not what was written: its SHA-256 is {sum}, not {told}"))
+                .hint("it is kept as *.part; `estiba backup verify` looks at the server's own"));
+        }
+        std::fs::rename(format!("{dump}.part"), &dump).map_err(|error| cannot(folder, &error))?;
+        Ok(dump)
+    }
+
+    /// Gives the server a backup that lies here. The server checks it before it takes its name.
+    pub async fn take_backup(&self, dump: &Utf8Path, id: &str, progress: impl FnMut(u64) + Send) -> Result<()> {
+        let folder = dump.parent().unwrap_or(Utf8Path::new("")).to_owned();
+        let (sender, receiver) = mpsc::channel(4);
+        let names: Vec<String> = PARTS.iter().map(|part| format!("{id}.{part}")).collect();
+        let packing = tokio::task::spawn_blocking(move || pack(&folder, &names, sender));
+        let output = self.pipe(&Self::inline("backup-take.sh", &[self.root(), id]), receiver, progress).await?;
+        packing
+            .await
+            .map_err(|error| Error::failed(error.to_string()))?
+            .map_err(|error| Error::failed(format!("packing {dump}: {error}")))?;
+        if output.text().contains("estiba:received") {
+            return Ok(());
+        }
+        let why = output.text().lines().find_map(|line| line.strip_prefix("estiba:error ").map(str::to_owned));
+        Err(Error::failed(format!(
+            "the server did not take the backup {id}: {}",
+            why.unwrap_or_else(|| output.complaint())
+        )))
+    }
+}
+
+fn sha256(path: &Utf8Path) -> std::io::Result<String> {
+    let (mut file, mut hasher) = (std::fs::File::open(path)?, sha2::Sha256::new());
+    let mut piece = vec![0; 256 * 1024];
+    loop {
+        let count = std::io::Read::read(&mut file, &mut piece)?;
+        if count == 0 {
+            break;
+        }
+        hasher.update(&piece[..count]);
+    }
+    Ok(crate::render::hex(&hasher.finalize()))
+}
+
+/// Writes a tar of those files that exist into the channel.
+fn pack(folder: &Utf8Path, names: &[String], sender: mpsc::Sender<Bytes>) -> std::io::Result<()> {
+    let mut archive = tar::Builder::new(crate::image::ChannelWriter::of(sender));
+    for name in names {
+        let path: PathBuf = folder.join(name).into();
+        if path.is_file() {
+            archive.append_path_with_name(path, name)?;
+        }
+    }
+    let mut writer = archive.into_inner()?;
+    std::io::Write::flush(&mut writer)
+}
+
+/// The stream of cat.sh, written to files as it comes.
+struct Incoming {
+    folder: Utf8PathBuf,
+    open: Option<Part>,
+    header: Vec<u8>,
+    over: bool,
+}
+
+struct Part {
+    file: tokio::fs::File,
+    name: String,
+    left: u64,
+    size: u64,
+}
+
+impl Incoming {
+    async fn take(&mut self, mut bytes: &[u8], progress: &mut impl FnMut(u64, u64)) -> Result<()> {
+        while !bytes.is_empty() && !self.over {
+            if let Some(part) = &mut self.open {
+                let count = bytes.len().min(usize::try_from(part.left).unwrap_or(usize::MAX));
+                part.file.write_all(&bytes[..count]).await.map_err(|error| cannot(&self.folder, &error))?;
+                part.left -= count as u64;
+                bytes = &bytes[count..];
+                progress(part.size - part.left, part.size);
+                if part.left == 0 {
+                    self.close().await?;
+                }
+                continue;
+            }
+            let end = bytes.iter().position(|byte| *byte == b'\n');
+            self.header.extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
+            bytes = &bytes[end.map_or(bytes.len(), |end| end + 1)..];
+            if end.is_some() {
+                let line = String::from_utf8_lossy(&std::mem::take(&mut self.header)).into_owned();
+                self.header_line(&line).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn header_line(&mut self, line: &str) -> Result<()> {
+        if line == "estiba:end" {
+            self.over = true;
+        } else if let Some((size, name)) = line.strip_prefix("estiba:file ").and_then(|rest| rest.split_once(' ')) {
+            let size: u64 = size.parse().unwrap_or(0);
+            let path = self.folder.join(format!("{name}.part"));
+            let file = tokio::fs::File::create(&path).await.map_err(|error| cannot(&self.folder, &error))?;
+            self.open = Some(Part { file, name: name.to_owned(), left: size, size });
+            if size == 0 {
+                self.close().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<()> {
+        let Some(part) = self.open.take() else { return Ok(()) };
+        let path = self.folder.join(&part.name);
+        part.file.sync_all().await.map_err(|error| cannot(&self.folder, &error))?;
+        // The dump has its name when it has been checked.
+        if part.name.ends_with(".dump") {
+            return Ok(());
+        }
+        tokio::fs::rename(format!("{path}.part"), &path).await.map_err(|error| cannot(&self.folder, &error))
+    }
+}
+
+fn cannot(folder: &Utf8Path, error: &std::io::Error) -> Error {
+    Error::failed(format!("cannot write into {folder}: {error}"))
+}
