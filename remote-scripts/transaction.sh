@@ -121,8 +121,9 @@ forward() {
 	return 1
 }
 
+# A full disk may have left the file empty.
 reason() {
-	head -n 1 "$run_dir/reason" 2>/dev/null || echo 'the step failed; its output says why'
+	grep -m 1 . "$run_dir/reason" 2>/dev/null || echo 'the step failed; its output says why'
 }
 
 # clear_the_way: before anything is undone or finished. Room on a full disk, an engine that answers again, and
@@ -195,7 +196,7 @@ undo_from() {
 	if ! backward; then
 		finish 4 failed "$1"
 	elif [ -e "$run_dir/refused" ]; then
-		finish "$(cat "$run_dir/refused")" refused "$1"
+		finish "$(grep -m 1 -x '[0-9]*' "$run_dir/refused" || echo 1)" refused "$1"
 	elif began stack || began migrate || began start; then
 		finish 3 rolled-back "$1"
 	else
