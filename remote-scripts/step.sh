@@ -19,9 +19,12 @@ load_secrets "$releases/$RELEASE/secrets"
 old_settings
 . "$here/steps/$step.sh"
 
-rm -f "$run_dir/status.$step"
+rm -f "$run_dir/status.$step" "$run_dir/state/engine-lost"
 {
 	"$(printf '%s' "$step" | tr - _)_$verb"
-	echo "$?" >"$run_dir/status.$step"
+	status=$?
+	# It took no answer for an answer somewhere.
+	[ "$status" != 0 ] || ! has engine-lost || engine_lost || status=1
+	echo "$status" >"$run_dir/status.$step"
 } 2>&1 | relay "$step"
 exit "$(cat "$run_dir/status.$step")"

@@ -47,6 +47,10 @@ impl Limits {
             fault.strike(server, client, &mut nobody);
             let _ = nobody.wait();
             fault.relent(server, client);
+            // An Engine that was killed leaves containers down that are `restart: unless-stopped`: somebody starts them.
+            if fault == Fault::RestartEngine {
+                server.try_exec("/usr/bin/docker start $(/usr/bin/docker ps -aq)");
+            }
             wait_until("the site after a restart", Duration::from_secs(60), || site_answers(server));
             std::thread::sleep(Duration::from_millis(500));
             traffic.stop().0.outage

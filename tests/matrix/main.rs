@@ -28,7 +28,7 @@ use faults::Fault;
 use server::Server;
 
 /// The steps of a deploy, as remote-scripts/steps has them.
-const STEPS: [&str; 14] = estiba::plan::DEPLOY;
+const STEPS: [&str; estiba::plan::DEPLOY.len()] = estiba::plan::DEPLOY;
 
 /// What every change is tried with.
 const SMOKE: [(&str, Fault); 9] = [
