@@ -24,9 +24,12 @@ fence | backup | migrate) . "$here/steps/pending.sh" ;;
 verify | load | prune) . "$here/steps/backup.sh" ;;
 esac
 
-rm -f "$run_dir/status.$step"
+rm -f "$run_dir/status.$step" "$run_dir/state/engine-lost"
 {
 	"$(printf '%s' "$step" | tr - _)_$verb"
-	echo "$?" >"$run_dir/status.$step"
+	status=$?
+	# It took no answer for an answer somewhere.
+	[ "$status" != 0 ] || ! has engine-lost || engine_lost || status=1
+	echo "$status" >"$run_dir/status.$step"
 } 2>&1 | relay "$step"
 exit "$(cat "$run_dir/status.$step")"

@@ -124,8 +124,9 @@ forward() {
 	return 1
 }
 
+# A full disk may have left the file empty.
 reason() {
-	head -n 1 "$run_dir/reason" 2>/dev/null || echo 'the step failed; its output says why'
+	grep -m 1 . "$run_dir/reason" 2>/dev/null || echo 'the step failed; its output says why'
 }
 
 # clear_the_way: before anything is undone or finished. Room on a full disk, an engine that answers again, and
@@ -133,14 +134,20 @@ reason() {
 clear_the_way() {
 	rm -f "$state/reserve"
 	wait_for_engine
-	sh "$here/step.sh" "$root" "$RUN" left-overs 'do' </dev/null >>"$run_dir/stray" 2>&1 9>&-
+	beside left-overs
+	beside revive
+}
+
+# beside NAME: something of steps/ that is no step: neither in the journal's list nor undone.
+beside() {
+	setsid sh "$here/step.sh" "$root" "$RUN" "$1" 'do' </dev/null >>"$run_dir/stray" 2>&1 9>&-
 }
 
 wait_for_engine() {
 	deadline_in 300
 	until docker info --format '{{.ServerVersion}}' >/dev/null 2>&1 9>&-; do
 		past_deadline && return 1
-		nap 0.5
+		nap 0.2
 	done
 }
 
@@ -198,7 +205,7 @@ undo_from() {
 	if ! backward; then
 		finish 4 failed "$1"
 	elif [ -e "$run_dir/refused" ]; then
-		finish "$(cat "$run_dir/refused")" refused "$1"
+		finish "$(grep -m 1 -x '[0-9]*' "$run_dir/refused" || echo 1)" refused "$1"
 	elif began stack || began fence || began migrate || began start; then
 		finish 3 rolled-back "$1"
 	else
@@ -209,14 +216,23 @@ undo_from() {
 # From the commit point on a failing step is noted and the rest goes on: the new release serves.
 forward_from_commit() {
 	rm -f "$state/reserve"
+	[ "$mode" != recover ] || {
+		wait_for_engine
+		beside revive
+	}
 	# Too late to stop: the new release serves.
 	aborted=
 	trap '' TERM INT
 	for step in $STEPS; do
 		finished "$step" && continue
-		wait_for_engine
-		forward "$step" || forward "$step" || journal note "$step" 'not finished; the next deploy takes it up again'
+		forward "$step" || {
+			wait_for_engine
+			beside revive
+			forward "$step"
+		} || journal note "$step" 'not finished; the next deploy takes it up again'
 	done
+	wait_for_engine
+	beside revive
 	finish 0 "$([ "$KIND" = rollback ] && echo rolled-back-to || echo deployed)" ''
 }
 

@@ -21,10 +21,17 @@ compose() {
 		-f "$compose_dir/files/stack.yml" -f "$compose_dir/files/slot-$compose_slot.yml" "$@" 9>&-
 }
 
-# containers SERVICE [all]: ids of the service's running (or all) containers, one a line.
+# containers SERVICE [all]: ids of the service's running (or all) containers, one a line. None is not the same as no
+# answer: a look that failed is written down, and no step in which one did is done (see step.sh).
 containers() {
 	docker ps ${2:+-a} -q --no-trunc --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" \
-		--filter "label=com.docker.compose.service=$1" --filter 'label=com.docker.compose.oneoff=False' 9>&-
+		--filter "label=com.docker.compose.service=$1" --filter 'label=com.docker.compose.oneoff=False' 9>&- && return 0
+	: >"$run_dir/state/engine-lost"
+	return 1
+}
+
+engine_lost() {
+	fail 'the Docker Engine does not answer'
 }
 
 # setting RELEASE NAME: a setting as that release has it, which may name its services otherwise than this one.
@@ -71,7 +78,8 @@ slot_service_name() {
 stop_services() {
 	stop_ids=
 	for stop_service in "$@"; do
-		stop_ids="$stop_ids $(containers "$stop_service" | tr '\n' ' ')"
+		stop_found=$(containers "$stop_service") || engine_lost || return 1
+		stop_ids="$stop_ids $(printf '%s' "$stop_found" | tr '\n' ' ')"
 	done
 	[ -n "${stop_ids%"${stop_ids##*[! ]}"}" ] || return 0
 	# shellcheck disable=SC2086 # ids, none with a space
@@ -87,7 +95,8 @@ start_stopped() {
 
 remove_services() {
 	for remove_service in "$@"; do
-		for remove_id in $(containers "$remove_service" all); do
+		remove_found=$(containers "$remove_service" all) || engine_lost || return 1
+		for remove_id in $remove_found; do
 			docker rm -f "$remove_id" 9>&- >/dev/null || return 1
 		done
 	done

@@ -7,7 +7,7 @@ edge=$root/edge
 edge_port=8099
 
 proxy_container() {
-	containers "$PROXY_SERVICE" | head -n 1
+	proxy_found=$(containers "$PROXY_SERVICE") && printf '%s\n' "$proxy_found" | head -n 1
 }
 
 # edge_fill DIR RELEASE SLOT [BACKUP] [FENCE]: the release's proxy files and its upstream file, into DIR.
@@ -80,10 +80,11 @@ edge_is_fenced() {
 # Nothing is changed when the files are invalid.
 edge_switch() {
 	edge_fill "$edge.next" "$@" || return 1
-	if [ -n "$(proxy_container)" ]; then
+	switch_to=$(proxy_container) || engine_lost || return 1
+	if [ -n "$switch_to" ]; then
 		edge_test "$edge.next" || { fail "the proxy refuses the configuration of $1: nginx -t failed" && return 1; } || return 1
 		edge_install "$edge.next" "$1" || return 1
-		docker exec "$(proxy_container)" nginx -s reload 9>&- 2>&1 | grep -v 'signal process started'
+		docker exec "$switch_to" nginx -s reload 9>&- 2>&1 | grep -v 'signal process started'
 		edge_serves "$1" "$2" || fail "the proxy did not take the new configuration within 15 s" || return 1
 	else
 		edge_install "$edge.next" "$1" || return 1
@@ -103,7 +104,9 @@ edge_drain() {
 		edge_has_old_workers
 		case $? in
 		1) drain_none=$((drain_none + 1)) ;;
-		*) drain_none=0 ;;
+		0) drain_none=0 ;;
+		# A proxy that does not run has no worker.
+		*) [ -n "$(proxy_container)" ] || return 0 ;;
 		esac
 		[ "$drain_none" -lt 2 ] || break
 		past_deadline && return 1

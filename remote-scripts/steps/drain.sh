@@ -9,8 +9,18 @@ drain_do() {
 	edge_drain "$DRAIN_TIMEOUT" || tell "some connections to the old release were still open after $DRAIN_TIMEOUT s"
 	# shellcheck disable=SC2046 # service names, none with a space
 	stop_services $(old_services) || return 1
+	drain_stays_down
 	# shellcheck disable=SC2046 # service names, none with a space
 	[ "$drain_old" != legacy ] || remove_services $(old_services)
+}
+
+# By the team's own restart policy the Engine might start them again when it starts. `start` makes new ones.
+drain_stays_down() {
+	for drain_service in $(old_services); do
+		for drain_id in $(containers "$drain_service" all); do
+			docker update --restart no "$drain_id" 9>&- >/dev/null || note "the restart policy of $drain_id could not be changed"
+		done
+	done
 }
 
 drain_undo() {

@@ -6,8 +6,10 @@ stack_do() {
 	stack_missing=
 	stack_down=
 	for stack_service in $STACK_SERVICES; do
-		[ -n "$(containers "$stack_service" all)" ] || stack_missing="$stack_missing $stack_service"
-		[ -n "$(containers "$stack_service")" ] || stack_down="$stack_down $stack_service"
+		# What only seems to be missing would be removed by the undo.
+		stack_there=$(containers "$stack_service" all) && stack_up=$(containers "$stack_service") || engine_lost || return 1
+		[ -n "$stack_there" ] || stack_missing="$stack_missing $stack_service"
+		[ -n "$stack_up" ] || stack_down="$stack_down $stack_service"
 	done
 	put created "$stack_missing"
 	stack_shared || return 1

@@ -9,7 +9,8 @@ switch_do() {
 	[ -n "$switch_old" ] && [ -n "$(containers "$(old_app)")" ] || switch_backup=
 	[ "$OBSERVE" != 0 ] || switch_backup=
 	put switching 1
-	if [ -n "$(proxy_container)" ] && ! switch_replaces; then
+	switch_running=$(proxy_container) || engine_lost || return 1
+	if [ -n "$switch_running" ] && ! switch_replaces; then
 		edge_switch "$RELEASE" "$switch_slot" "$switch_backup" || return 1
 	else
 		switch_proxy || return 1
@@ -30,7 +31,9 @@ switch_replaces() {
 # switch_proxy: a proxy container is made, where there is none yet or it is replaced on purpose.
 # Its configuration is tested in a container of the same service first.
 switch_proxy() {
-	if [ -z "$(containers "$PROXY_SERVICE" all)" ]; then
+	# What only seems to be missing would be removed by the undo.
+	switch_there=$(containers "$PROXY_SERVICE" all) || engine_lost || return 1
+	if [ -z "$switch_there" ]; then
 		put proxy-created 1
 	else
 		put proxy-replaced "$(switch_origin)"

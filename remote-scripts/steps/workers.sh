@@ -7,7 +7,9 @@ workers_do() {
 	workers_slot=$(get slot)
 	workers_old=$(get old-slot)
 	if [ "$OVERLAP" != 1 ] && [ -n "$workers_old" ]; then
-		put workers-stopped "$(for workers_service in $(old_workers); do containers "$workers_service"; done | tr '\n' ' ')"
+		workers_running=$(for workers_service in $(old_workers); do containers "$workers_service" || exit 1; done) ||
+			engine_lost || return 1
+		put workers-stopped "$(printf '%s' "$workers_running" | tr '\n' ' ')"
 		# shellcheck disable=SC2046 # service names, none with a space
 		stop_services $(old_workers) || return 1
 	fi

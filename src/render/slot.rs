@@ -50,10 +50,6 @@ fn service(
     map.shift_remove("build");
     map.insert("image".into(), "${ESTIBA_IMAGE}".into());
     map.insert("pull_policy".into(), "never".into());
-    // The old slot's containers are stopped and kept; `always` would start them again at the next boot.
-    if map.get("restart").and_then(Value::as_str) == Some("always") {
-        map.insert("restart".into(), "unless-stopped".into());
-    }
     if let Some(volumes) = layout.volumes(service, true)? {
         map.insert("volumes".into(), volumes);
     }

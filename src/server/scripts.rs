@@ -53,6 +53,7 @@ const FILES: &[(&str, &str)] = scripts![
     "steps/preflight.sh",
     "steps/prune.sh",
     "steps/stack.sh",
+    "steps/revive.sh",
     "steps/start.sh",
     "steps/static.sh",
     "steps/swap.sh",

@@ -64,6 +64,11 @@ impl Fault {
         matches!(self, Self::StopDatabase | Self::RestartEngine | Self::Reboot)
     }
 
+    /// Does it keep the database from writing, so that writes must be refused? Reads go on.
+    pub const fn stops_writes(self) -> bool {
+        self.stops_a_part() || matches!(self, Self::FillDisk)
+    }
+
     /// Strikes while the step is held, and lets the step go on. What of it has to end before the server can settle
     /// is undone by [`Self::relent`].
     pub fn strike(self, server: &Server, client: &Client, deploy: &mut Child) -> Option<Run> {
@@ -114,6 +119,7 @@ impl Fault {
             Self::StopDatabase => {
                 std::thread::sleep(Duration::from_secs(2));
                 server.try_exec("/usr/bin/docker start shop-db-1");
+                server.wait_for_database();
             }
             Self::RestartEngine | Self::Reboot => server.wait_up(),
             _ => {}

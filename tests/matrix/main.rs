@@ -2,7 +2,7 @@
 //!
 //! A server in a container of its own, load on its site, one fault at one step of a deploy, then a look at
 //! everything. `cargo test --release --test matrix` runs the smoke subset; after `--`:
-//! `--all`, `--step NAME`, `--fault NAME`, `--table FILE`, `--keep` (leaves the server running).
+//! `--all`, `--step NAME`, `--fault NAME,…`, `--table FILE`, `--keep` (leaves the server running).
 
 #![expect(
     clippy::disallowed_methods,
@@ -31,7 +31,8 @@ use server::Server;
 const STEPS: [&str; estiba::plan::DEPLOY.len()] = estiba::plan::DEPLOY;
 
 /// What every change is tried with.
-const SMOKE: [(&str, Fault); 8] = [
+const SMOKE: [(&str, Fault); 9] = [
+    ("preflight", Fault::FillDisk),
     ("migrate", Fault::KillClient),
     ("start", Fault::KillBoth),
     ("check", Fault::KillNewContainer),
@@ -52,7 +53,8 @@ fn main() -> ExitCode {
         println!("no step `{step}`: {}", STEPS.join(", "));
         return ExitCode::from(2);
     }
-    if let Some(name) = fault.as_deref().filter(|name| Fault::named(name).is_none()) {
+    let faults: Vec<&str> = fault.iter().flat_map(|names| names.split(',')).collect();
+    if let Some(name) = faults.iter().find(|name| Fault::named(name).is_none()) {
         println!("no fault `{name}`: {}", Fault::ALL.map(Fault::name).join(", "));
         return ExitCode::from(2);
     }
@@ -61,7 +63,7 @@ fn main() -> ExitCode {
     for one_fault in Fault::ALL {
         for one_step in STEPS {
             let asked = step.as_deref().is_none_or(|step| step == one_step)
-                && fault.as_deref().is_none_or(|name| name == one_fault.name());
+                && (faults.is_empty() || faults.contains(&one_fault.name()));
             let smoke = SMOKE.contains(&(one_step, one_fault));
             if (all && asked) || (!all && smoke) {
                 cells.push((one_step, one_fault));

@@ -89,6 +89,15 @@ impl Server {
         }
     }
 
+    /// Waits until the database takes connections.
+    pub fn wait_for_database(&self) {
+        let started = Instant::now();
+        while !self.try_exec("/usr/bin/docker exec shop-db-1 pg_isready -q -h 127.0.0.1").status.success() {
+            assert!(started.elapsed() < Duration::from_secs(60), "the database does not come up");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     pub fn try_exec(&self, script: &str) -> Output {
         Command::new("docker").args(["exec", &self.name, "sh", "-c", script]).output().unwrap()
     }

@@ -23,8 +23,11 @@ pub fn render(cells: &[Cell]) -> String {
             match cells.iter().find(|cell| cell.step == *step && cell.fault == *fault) {
                 Some(cell) => {
                     let broken = if cell.problems.is_empty() { "" } else { "**broken** " };
-                    let outage =
-                        if fault.stops_a_part() { format!(", out {:.1} s", cell.outage.as_secs_f64()) } else { String::new() };
+                    let outage = match fault {
+                        _ if fault.stops_a_part() => format!(", out {:.1} s", cell.outage.as_secs_f64()),
+                        Fault::FillDisk => format!(", {} writes refused", cell.failed),
+                        _ => String::new(),
+                    };
                     let _ = write!(text, " {broken}{} {:.0} s{outage} |", cell.ends_on, cell.settled.as_secs_f64());
                 }
                 None => text.push_str(" |"),
@@ -33,10 +36,10 @@ pub fn render(cells: &[Cell]) -> String {
         text.push('\n');
     }
     let requests: u64 = cells.iter().map(|cell| cell.requests).sum();
-    let failed: u64 = cells.iter().filter(|cell| !cell.fault.stops_a_part()).map(|cell| cell.failed).sum();
+    let failed: u64 = cells.iter().filter(|cell| !cell.fault.stops_writes()).map(|cell| cell.failed).sum();
     let _ = write!(
         text,
-        "\n{} cells, {requests} requests; {failed} failed in cells that stop neither the machine, the engine nor the database.\n",
+        "\n{} cells, {requests} requests; {failed} failed in cells that stop neither the machine, the engine, the database nor its writes.\n",
         cells.len()
     );
     text
