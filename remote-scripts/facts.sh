@@ -34,6 +34,10 @@ docker_root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null)
 
 current=$(pointed "$root/current")
 echo "current=$current"
+for dump in "$root"/backups/*.dump; do
+	[ ! -e "$dump" ] || backup=$(basename "$dump" .dump)
+done
+echo "backup=${backup:-}"
 echo "previous=$(pointed "$root/previous")"
 for slot in blue green; do
 	echo "slot_$slot=$(pointed "$root/slots/$slot")"

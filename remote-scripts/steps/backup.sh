@@ -3,7 +3,12 @@
 # name. In a deploy that restored copy stands by until the commit: it can take the database's place at once.
 
 backup_do() {
-	backup_wanted || return 0
+	backup_wanted
+	case $? in
+	0) ;;
+	1) return 0 ;;
+	*) return 1 ;;
+	esac
 	mkdir -p "$backups" && chmod 0700 "$backups" || return 1
 	backup_clear
 	backup_id=${RUN%%-*}-$KIND
@@ -30,7 +35,7 @@ backup_do() {
 	backup_retain
 }
 
-# In a deploy: only where the settings ask for it. By hand: always.
+# In a deploy: only where the settings ask for it. By hand: always. 0 for yes, 1 for no, 2 where it cannot be told.
 backup_wanted() {
 	case $KIND:$BACKUP in
 	deploy:never) note 'backup is never: there is none' && return 1 ;;
@@ -39,8 +44,10 @@ backup_wanted() {
 		;;
 	esac
 	[ "$KIND" != deploy ] || database_known || { note 'there is no database yet' && return 1; } || return 1
-	database_open || return 1
-	[ "$KIND" != deploy ] || [ -n "$(engine_columns "$DATABASE_NAME")" ] || { note 'the database is empty: there is no backup' && return 1; }
+	database_open || return 2
+	[ "$KIND" = deploy ] || return 0
+	backup_columns=$(engine_columns "$DATABASE_NAME") || return 2
+	[ -n "$backup_columns" ] || { note 'the database is empty: there is no backup' && return 1; }
 }
 
 # The cache's own file, where it holds what must not be lost. It is never restored without being asked.

@@ -170,5 +170,9 @@ fn target_and_backup(first: String, second: Option<String>) -> Result<(Option<St
 /// An id becomes a file's name on the server.
 fn check_id(id: &str) -> Result<()> {
     let plain = !id.is_empty() && !id.starts_with('.') && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    if plain { Ok(()) } else { Err(Error::input(format!("`{id}` is not the id of a backup")).hint("`estiba backup list` has them")) }
+    if plain {
+        Ok(())
+    } else {
+        Err(Error::input(format!("`{id}` is not the id of a backup")).hint("`estiba backup list` has them"))
+    }
 }

@@ -39,6 +39,7 @@ fn text(target: &str, status: &Status, session: &Session<'_>) -> String {
         format!("  previous  {}", or_none(&status.previous)),
         format!("  running   {}", status.running.clone().unwrap_or_else(|| "no deploy".into())),
     ];
+    lines.push(format!("  backup    {}", or_none(&status.backup)));
     for drift in &status.drift {
         lines.push(format!("  drift     {drift}"));
     }

@@ -45,7 +45,7 @@ pub async fn deploy(project: &Project, resolved: &Resolved, options: &Options, w
         () = signals.next() => return Ok((interrupted(resolved, &release, started), Some(Kind::Interrupted))),
     };
     let (mut session, settings, steps, mut outcome) = match ready {
-        Ready::Start { session, settings, steps, outcome } => (*session, settings, steps, outcome),
+        Ready::Start { session, settings, steps, outcome } => (*session, *settings, steps, outcome),
         Ready::Over(outcome, kind) => return Ok((Outcome { duration_ms: elapsed(started), ..outcome }, kind)),
     };
     let mut follower = Follower::new(reporter, steps);
@@ -77,7 +77,7 @@ fn check_replaced(resolved: &Resolved, options: &Options) -> Result<()> {
 
 /// A deploy before the server begins: everything is there, or it is over already.
 enum Ready<'a> {
-    Start { session: Box<Session<'a>>, settings: RunSettings, steps: Vec<StepReport>, outcome: Outcome },
+    Start { session: Box<Session<'a>>, settings: Box<RunSettings>, steps: Vec<StepReport>, outcome: Outcome },
     Over(Outcome, Option<Kind>),
 }
 
@@ -153,7 +153,7 @@ async fn make_ready<'a>(
     })
     .await?;
     let image = Some(settings.image.clone()).filter(|image| !image.is_empty());
-    Ok(Ready::Start { session: Box::new(session), settings, steps, outcome: Outcome { image, ..blank } })
+    Ok(Ready::Start { session: Box::new(session), settings: Box::new(settings), steps, outcome: Outcome { image, ..blank } })
 }
 
 /// A root belongs to one Compose project: under another name the same files would make a second, empty stack.

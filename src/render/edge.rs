@@ -39,7 +39,8 @@ pub(super) fn render(resolved: &Resolved, files: &Files) -> Result<BTreeMap<Stri
         return Err(Error::input(format!("the proxy's folder {folder} has no *.conf file"))
             .hint(format!("a server block with `proxy_pass http://{app};` is the least it needs")));
     }
-    let values = minijinja::context!(app => app, port => resolved.app.port.value, edge_port => EDGE_PORT, fence_port => FENCE_PORT);
+    let values =
+        minijinja::context!(app => app, port => resolved.app.port.value, edge_port => EDGE_PORT, fence_port => FENCE_PORT);
     let source = Source { name: UPSTREAMS, text: include_str!("templates/estiba-upstreams.conf") };
     edge.insert(format!("edge/{UPSTREAMS}"), Artefact::text(template::render(source, &values)?));
     Ok(edge)

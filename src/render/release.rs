@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 use minijinja::context;
 
-use crate::config::{Backup, DuringMigrations, Origin, Project, Resolved, Restore, Setting, Source, Strategy, command_words, read_limited, shell_words};
+use crate::config::{
+    Backup, DuringMigrations, Origin, Project, Resolved, Restore, Setting, Source, Strategy, command_words, read_limited,
+    shell_words,
+};
 use crate::error::{Error, Result};
 
 use super::{Artefact, EnvFile, Files, Rendered, edge, manifest, paths, slot, stack, variables};

@@ -73,10 +73,7 @@ impl Server<'_> {
             return Ok(());
         }
         let why = output.text().lines().find_map(|line| line.strip_prefix("estiba:error ").map(str::to_owned));
-        Err(Error::failed(format!(
-            "the server did not take the backup {id}: {}",
-            why.unwrap_or_else(|| output.complaint())
-        )))
+        Err(Error::failed(format!("the server did not take the backup {id}: {}", why.unwrap_or_else(|| output.complaint()))))
     }
 }
 

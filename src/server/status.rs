@@ -25,6 +25,8 @@ pub struct Status {
     pub by: Option<String>,
     /// The run in progress, or waiting for recovery.
     pub running: Option<String>,
+    /// The newest backup of the database.
+    pub backup: Option<String>,
     /// What is not as it should be.
     pub drift: Vec<String>,
 }
@@ -43,6 +45,7 @@ impl Status {
             since: text(facts.get("current_since")),
             by: text(facts.get("current_by")),
             running: running(facts),
+            backup: text(facts.get("backup")),
             drift: drift(facts),
         }
     }

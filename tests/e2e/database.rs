@@ -44,10 +44,8 @@ impl Writer {
         let thread = std::thread::spawn(move || {
             let mut written = Written::default();
             while !stopped.load(Ordering::Relaxed) {
-                let output = Command::new("curl")
-                    .args(["-s", "-i", "--max-time", "20", "-d", "holder=writer", &url])
-                    .output()
-                    .unwrap();
+                let output =
+                    Command::new("curl").args(["-s", "-i", "--max-time", "20", "-d", "holder=writer", &url]).output().unwrap();
                 let answer = String::from_utf8_lossy(&output.stdout).into_owned();
                 let id = answer.split("\"id\": ").nth(1).and_then(|rest| rest.trim_end_matches(['}', '\n', '\r']).parse().ok());
                 match id {
@@ -70,7 +68,9 @@ impl Writer {
 
 fn sql(site: &Site, statement: &str) -> String {
     let container = format!("{}-db-1", site.name);
-    docker(&["exec", &container, "psql", "-U", "certificados_user", "-d", "certificados_prod", "-Atc", statement]).trim().to_owned()
+    docker(&["exec", &container, "psql", "-U", "certificados_user", "-d", "certificados_prod", "-Atc", statement])
+        .trim()
+        .to_owned()
 }
 
 fn databases(site: &Site) -> Vec<String> {
@@ -183,7 +183,13 @@ fn a_dump_that_fails_leaves_nothing_under_a_final_name_and_stops_the_deploy() {
         nothing_is_left(&site);
     };
     // A dump program that breaks off half-way.
-    docker(&["exec", &container, "sh", "-c", "p=$(command -v pg_dump); mv $p $p.true; printf '#!/bin/sh\\n%s.true \"$@\" | head -c 2000\\necho broken >&2; exit 3\\n' $p >$p; chmod 755 $p"]);
+    docker(&[
+        "exec",
+        &container,
+        "sh",
+        "-c",
+        "p=$(command -v pg_dump); mv $p $p.true; printf '#!/bin/sh\\n%s.true \"$@\" | head -c 2000\\necho broken >&2; exit 3\\n' $p >$p; chmod 755 $p",
+    ]);
     stops(site.estiba(&["deploy", "--json"]), &["dump failed", "broken"]);
     docker(&["exec", &container, "sh", "-c", "p=$(command -v pg_dump); mv $p.true $p"]);
     // A password that is not right any more.
@@ -247,7 +253,11 @@ fn a_failed_migration_online_loses_no_row() {
 
 /// A health path that reads the column, in the old release, and a new one that drops it and is never healthy.
 fn drops_a_column(site: &Site) {
-    site.edit("certificados/views.py", "cursor.execute(\"SELECT 1\")", "cursor.execute(\"SELECT holder FROM certificados_certificate LIMIT 1\")");
+    site.edit(
+        "certificados/views.py",
+        "cursor.execute(\"SELECT 1\")",
+        "cursor.execute(\"SELECT holder FROM certificados_certificate LIMIT 1\")",
+    );
     site.deployed();
     migration(site, TWO, "0001_initial", DROP);
     site.edit("certificados/views.py", "status=200 if healthy else 503", "status=503");
@@ -301,7 +311,10 @@ fn a_migration_that_waits_for_a_lock_gives_up_and_does_not_hold_the_site_up() {
         .spawn()
         .unwrap();
     wait_for("the lock", Duration::from_secs(10), || {
-        sql(&site, "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'certificados_certificate'") != "0"
+        sql(
+            &site,
+            "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'certificados_certificate'",
+        ) != "0"
     });
     let stop = Arc::new(AtomicBool::new(false));
     let (stopped, address) = (stop.clone(), site.address);
@@ -324,5 +337,84 @@ fn a_migration_that_waits_for_a_lock_gives_up_and_does_not_hold_the_site_up() {
     times.sort();
     let p99 = times[times.len() * 99 / 100];
     assert!(p99 < Duration::from_secs(2), "p99 {p99:?} of {}", times.len());
+    nothing_is_left(&site);
+}
+
+#[test]
+fn a_backup_is_restored_into_another_target_and_masked_before_the_app_sees_it() {
+    let (production, staging) = (ready("from", ""), ready("into", ""));
+    sql(&production, "INSERT INTO certificados_certificate (holder, document, issued_at) VALUES ('Ana Real Name', '', now())");
+    production.estiba(&["backup", "create", "--json"]).expect(0, "done");
+    let id = production.estiba(&["backup", "list", "--json"]).json()["id"].as_str().unwrap().to_owned();
+    let out = production.folder.join("out");
+    production.estiba(&["backup", "pull", &id, "--out", out.to_str().unwrap()]).says(0, &["checked by its SHA-256"]);
+    let dump = out.join(format!("{id}.dump"));
+
+    // A masking file that is wrong changes nothing.
+    staging.write("mask.sql", "UPDATE certificados_certificate SET holder = 'x'; SELECT 1/0;");
+    let before = sql(&staging, "SELECT count(*) FROM certificados_certificate");
+    let restore = |more: &[&str]| {
+        let fixed = ["backup", "restore", "--json", "--mask", "mask.sql", "production", dump.to_str().unwrap()];
+        staging.estiba(&[&fixed[..], more].concat())
+    };
+    restore(&[]).says(2, &["--yes"]);
+    let run = restore(&["--yes"]);
+    run.says(1, &["the masking file failed", "division by zero"]);
+    assert_eq!(sql(&staging, "SELECT count(*) FROM certificados_certificate"), before);
+    nothing_is_left(&staging);
+
+    // No request sees a name that is not masked, and the change-over is short.
+    staging.write("mask.sql", "UPDATE certificados_certificate SET holder = 'masked ' || id;");
+    let writer = Writer::start(&staging);
+    let run = restore(&["--yes"]);
+    run.says(0, &["changed over in"]);
+    run.expect(0, "done");
+    let written = writer.stop();
+    assert!(written.failed.len() < 20, "{:?}", written.failed);
+    assert_eq!(sql(&staging, "SELECT count(*) FROM certificados_certificate WHERE holder LIKE 'Ana%'"), "0");
+    assert_ne!(sql(&staging, "SELECT count(*) FROM certificados_certificate WHERE holder LIKE 'masked%'"), "0");
+    nothing_is_left(&staging);
+    // What was there before is kept, with what was written meanwhile.
+    assert_eq!(databases(&staging).len(), 1);
+
+    // From the server of a target by name, which here is the same.
+    production.estiba(&["backup", "restore", "production", &id, "--from", "production", "--yes", "--json"]).expect(0, "done");
+    assert_eq!(sql(&production, "SELECT count(*) FROM certificados_certificate WHERE holder LIKE 'Ana%'"), "1");
+    assert!(production.status()["backup"].as_str().unwrap().starts_with("20"), "{}", production.status());
+}
+
+#[test]
+fn whatever_dies_around_the_migration_the_fence_is_lifted_and_no_row_is_lost() {
+    let site = ready("killed", "during-migrations = \"read-only\"\n");
+    let old = site.serving();
+    migration(&site, TWO, "0001_initial", ADD);
+    let writer = Writer::start(&site);
+    for step in ["fence", "backup", "migrate", "lift"] {
+        let runs = || std::fs::read_dir(site.root.join("runs")).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+        let before = runs();
+        let deploy = site.spawn(&["deploy", "--json"]);
+        let mut run = PathBuf::new();
+        wait_for(step, Duration::from_secs(60), || {
+            runs().into_iter().any(|one| {
+                let began = std::fs::read_to_string(one.join("journal"))
+                    .is_ok_and(|journal| journal.contains(&format!("\tbegan\t{step}\t")));
+                run.clone_from(&one);
+                began && !before.contains(&one)
+            })
+        });
+        let pid = |name: &str| std::fs::read_to_string(run.join(name)).unwrap().trim().to_owned();
+        let _ = Command::new("kill").args(["-KILL", &pid("supervisor.pid"), &pid("driver.pid")]).output().unwrap();
+        let ended = Site::ended(deploy);
+        ended.says(3, &[]);
+        assert_eq!(site.serving(), old, "{step}");
+        nothing_is_left(&site);
+        // From `lift` on others may write, so the schema stays, on which the old release is healthy.
+        let applied = sql(&site, "SELECT count(*) FROM django_migrations WHERE app = 'certificados'");
+        assert!(applied == "1" || step == "lift", "{step}: {applied}");
+    }
+    let written = writer.stop();
+    assert!(written.acknowledged.len() > 5, "{:?}", written.failed);
+    assert_eq!(lost(&site, &written), 0);
+    site.deployed();
     nothing_is_left(&site);
 }

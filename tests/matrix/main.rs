@@ -62,8 +62,8 @@ fn main() -> ExitCode {
     let mut cells = Vec::new();
     for one_fault in Fault::ALL {
         for one_step in STEPS {
-            let asked = step.as_deref().is_none_or(|step| step == one_step)
-                && (faults.is_empty() || faults.contains(&one_fault.name()));
+            let asked =
+                step.as_deref().is_none_or(|step| step == one_step) && (faults.is_empty() || faults.contains(&one_fault.name()));
             let smoke = SMOKE.contains(&(one_step, one_fault));
             if (all && asked) || (!all && smoke) {
                 cells.push((one_step, one_fault));
