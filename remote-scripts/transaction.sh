@@ -135,7 +135,10 @@ clear_the_way() {
 	rm -f "$state/reserve"
 	wait_for_engine
 	beside left-overs
-	beside revive
+	# A backup by hand starts nothing that somebody may have stopped on purpose.
+	case $KIND in
+	deploy | rollback) beside revive ;;
+	esac
 }
 
 # beside NAME: something of steps/ that is no step: neither in the journal's list nor undone.
@@ -253,6 +256,8 @@ if [ "$mode" = recover ]; then
 	if committed; then
 		forward_from_commit
 	fi
+	# A restore that has changed over is done.
+	[ "$KIND" != restore ] || [ ! -e "$run_dir/state/put-back" ] || finish 0 "done" ''
 	last=$(sed -n 's/^began //p' "$run_dir/steps" 2>/dev/null | tail -n 1)
 	[ -e "$run_dir/reason" ] || echo 'its driver died during this step' >"$run_dir/reason"
 	undo_from "${last:-preflight}"

@@ -13,6 +13,7 @@
 #   engine_create DB                makes an empty database like the app's, with the app's owner and settings
 #   engine_drop DB                  takes a database away, connections and all; it need not be there
 #   engine_exists DB
+#   engine_standbys                 prints the names of all databases that runs have made for themselves
 #   engine_replace DB AWAY          DB takes the place of the app's database, which becomes AWAY, in one step
 #   engine_fence, engine_unfence    the app's database takes no writes, takes them again
 #   engine_written SNAPSHOT         how many transactions were committed since

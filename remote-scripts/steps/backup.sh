@@ -21,6 +21,8 @@ backup_do() {
 	engine_list "$backup_partial.dump" || fail 'pg_restore cannot read the dump that was written' || return 1
 	uptime_cs
 	backup_began=$uptime_cs
+	# Copies that an earlier run could not take away.
+	for backup_stale in $(engine_standbys); do engine_drop "$backup_stale" || return 1; done
 	put standby "$(standby)" || return 1
 	engine_drop "$(standby)" && engine_create "$(standby)" || fail 'no database can be made to try the dump in' || return 1
 	database_load "$backup_partial.dump" "$(standby)" || return 1

@@ -61,7 +61,11 @@ migrate_undo() {
 
 migrate_put_back() {
 	put away "$(has away && get away || replaced_name)" || return 1
-	engine_replace "$(standby)" "$(get away)" || fail "the backup's copy $(standby) could not take the place of $DATABASE_NAME" || return 1
+	engine_replace "$(standby)" "$(get away)" || {
+		engine_unfence
+		fail "the backup's copy $(standby) could not take the place of $DATABASE_NAME"
+		return 1
+	}
 	put put-back 1
 	rm -f "$run_dir/state/standby"
 	tell "the database is as it was before the migration: $1. The replaced one is kept as $(get away)"

@@ -14,9 +14,12 @@ swap_do() {
 	tell "$DATABASE_NAME is backup $BACKUP_ID, changed over in $(((uptime_cs - swap_began) * 10)) ms. The replaced one is kept as $(get away); estiba never removes it"
 }
 
+# The change of names is one transaction. Where it has happened, the site works with the restored data already, and
+# going back would lose what was written since: it stays.
 swap_undo() {
 	has away || return 0
-	database_open || return 1
-	! engine_exists "$(get away)" || engine_exists "$DATABASE_NAME" || engine_replace "$(get away)" "$(standby)" || return 1
-	engine_unfence
+	database_open && engine_unfence || return 1
+	engine_exists "$(get away)" || return 0
+	rm -f "$run_dir/state/standby"
+	tell "$DATABASE_NAME had become backup $BACKUP_ID before the run was cut off, and stays; the replaced one is kept as $(get away)"
 }

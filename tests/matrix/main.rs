@@ -2,7 +2,7 @@
 //!
 //! A server in a container of its own, load on its site, one fault at one step of a deploy, then a look at
 //! everything. `cargo test --release --test matrix` runs the smoke subset; after `--`:
-//! `--all`, `--step NAME`, `--fault NAME,…`, `--table FILE`, `--keep` (leaves the server running).
+//! `--all`, `--step NAME,…`, `--fault NAME,…`, `--table FILE`, `--keep` (leaves the server running).
 
 #![expect(
     clippy::disallowed_methods,
@@ -49,7 +49,8 @@ fn main() -> ExitCode {
     let has = |name: &str| arguments.iter().any(|one| one == name);
     // What cargo test hands to every test program means nothing here.
     let (step, fault) = (value("--step"), value("--fault"));
-    if let Some(step) = step.as_deref().filter(|step| !STEPS.contains(step)) {
+    let steps: Vec<&str> = step.iter().flat_map(|names| names.split(',')).collect();
+    if let Some(step) = steps.iter().find(|step| !STEPS.contains(step)) {
         println!("no step `{step}`: {}", STEPS.join(", "));
         return ExitCode::from(2);
     }

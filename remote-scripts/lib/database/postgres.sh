@@ -100,6 +100,11 @@ engine_exists() {
 	[ "$(echo "SELECT 1 FROM pg_database WHERE datname = :'one'" | engine_sql postgres "$1")" = 1 ]
 }
 
+# Named by standby() of lib/database.sh.
+engine_standbys() {
+	echo "SELECT datname FROM pg_database WHERE datname ~ '^estiba_[0-9]{8}t[0-9]{6}z_'" | engine_sql postgres
+}
+
 # As the app's database is: encoding, locale, owner, settings, who may connect.
 engine_create() {
 	engine_sql postgres "$1" <<-'SQL'
