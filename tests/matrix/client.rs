@@ -26,7 +26,7 @@ impl Client {
         let proxy = Proxy::start(server.ssh_port);
         let deploy = format!(
             "[project]\nname = \"shop\"\n[target.production]\nhosts = [\"root@127.0.0.1:{}\"]\nhost-keys = [\"{}\"]\nurl = \"http://127.0.0.1:{}/health/\"\n\
-             [app]\nworkers = [\"worker\"]\n[health]\ntimeout = \"8s\"\n[rollout]\nobserve = \"2s\"\nmin-requests = 5\nconfirm-timeout = \"8s\"\nkeep-releases = 2\n",
+             [app]\nworkers = [\"worker\"]\nmigrate = \"python manage.py migrate --noinput\"\npending-migrations = \"echo one\"\n[health]\ntimeout = \"8s\"\n[rollout]\nobserve = \"2s\"\nmin-requests = 5\nconfirm-timeout = \"8s\"\nkeep-releases = 2\n",
             proxy.port,
             server.fingerprint(),
             server.http_port
