@@ -39,6 +39,19 @@ database_open() {
 	engine_open
 }
 
+# database_wait: as database_open, for an undo: a database that a full disk or a crash took down has a minute to answer.
+database_wait() {
+	deadline_in 60
+	until database_open >/dev/null 2>&1; do
+		if past_deadline; then
+			database_open
+			return
+		fi
+		rm -f "$run_dir/reason"
+		nap 0.5
+	done
+}
+
 # database_known: is there a database to be opened, in this release and on this server?
 database_known() {
 	[ -n "$DATABASE_SERVICE" ] && [ -n "$(containers "$DATABASE_SERVICE")" ]

@@ -130,6 +130,8 @@ backup_undo() {
 	has backing-up || return 0
 	backup_clear
 	has standby || return 0
-	database_known || return 0
-	database_open && backup_standby_goes
+	# A copy that cannot be taken away now is in nobody's way: the next backup takes it.
+	database_wait && backup_standby_goes && return 0
+	rm -f "$run_dir/reason"
+	tell "the database $(standby) could not be removed; the next backup removes it"
 }

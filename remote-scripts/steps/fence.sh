@@ -29,7 +29,7 @@ fence_edge() {
 fence_undo() {
 	has fencing || return 0
 	database_known || fail "the database's service $DATABASE_SERVICE does not run; the fence is still there" || return 1
-	database_open && engine_unfence || return 1
+	database_wait && engine_unfence || return 1
 	if edge_is_fenced; then
 		edge_switch "$EXPECT_CURRENT" "$(get old-slot)" || return 1
 	fi

@@ -40,7 +40,7 @@ migrate_undo() {
 		tell 'the schema stays as the migration left it'
 		return 0
 	fi
-	database_open || return 1
+	database_wait || return 1
 	! has put-back || return 0
 	migrate_wrote=$(engine_written "$(get migrate-snapshot)") || fail 'the database cannot tell whether the migration wrote anything' || return 1
 	[ "$migrate_wrote" != 0 ] || { note 'the migration wrote nothing' && return 0; }

@@ -131,14 +131,15 @@ impl Cell {
             problems.push(format!("{lost} acknowledged rows are lost"));
         }
         let failed = tally.failed + written.failed.len() as u64;
-        let wrong = [(tally.failed, fault.stops_a_part()), (written.failed.len() as u64, fault.stops_writes())];
+        let wrong = [(tally.failed, fault.stops_writes()), (written.failed.len() as u64, fault.stops_writes())];
         if wrong.iter().any(|(count, allowed)| *count > 0 && !allowed) {
             let samples: Vec<&String> = tally.failures.iter().chain(&written.failed).take(3).collect();
             problems.push(format!("{failed} requests failed: {samples:?}"));
         }
         let own = if fault == Fault::StopDatabase { back + ADDRESS_GONE } else { Duration::ZERO };
         let allowed = limits.of(fault).max(own) + Duration::from_secs(2);
-        if fault.stops_a_part() && tally.outage > allowed {
+        let allowed = if fault == Fault::FillDisk { settled + allowed } else { allowed };
+        if fault.stops_writes() && tally.outage > allowed {
             problems.push(format!("outage {:.1} s, more than {:.1} s", tally.outage.as_secs_f64(), allowed.as_secs_f64()));
         }
         client.change();

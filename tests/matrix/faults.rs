@@ -64,7 +64,8 @@ impl Fault {
         matches!(self, Self::StopDatabase | Self::RestartEngine | Self::Reboot)
     }
 
-    /// Does it keep the database from writing, so that writes must be refused? Reads go on.
+    /// Does it keep the database from writing, so that writes must be refused? PostgreSQL may even stop, and starts
+    /// again when there is room.
     pub const fn stops_writes(self) -> bool {
         self.stops_a_part() || matches!(self, Self::FillDisk)
     }

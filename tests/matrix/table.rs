@@ -25,7 +25,7 @@ pub fn render(cells: &[Cell]) -> String {
                     let broken = if cell.problems.is_empty() { "" } else { "**broken** " };
                     let outage = match fault {
                         _ if fault.stops_a_part() => format!(", out {:.1} s", cell.outage.as_secs_f64()),
-                        Fault::FillDisk => format!(", {} writes refused", cell.failed),
+                        Fault::FillDisk => format!(", {} requests refused", cell.failed),
                         _ => String::new(),
                     };
                     let _ = write!(text, " {broken}{} {:.0} s{outage} |", cell.ends_on, cell.settled.as_secs_f64());
