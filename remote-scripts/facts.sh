@@ -34,10 +34,11 @@ docker_root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null)
 
 current=$(pointed "$root/current")
 echo "current=$current"
+backup=
 for dump in "$root"/backups/*.dump; do
-	[ ! -e "$dump" ] || backup=$(basename "$dump" .dump)
+	[ ! -e "$dump" ] || backup=${dump##*/}
 done
-echo "backup=${backup:-}"
+echo "backup=${backup%.dump}"
 echo "previous=$(pointed "$root/previous")"
 for slot in blue green; do
 	echo "slot_$slot=$(pointed "$root/slots/$slot")"

@@ -18,11 +18,6 @@ IMAGE_ID=$(cat "$releases/$RELEASE/image" 2>/dev/null)
 load_secrets "$releases/$RELEASE/secrets"
 old_settings
 . "$here/steps/$step.sh"
-# What one step does for another.
-case $step in
-fence | backup | migrate) . "$here/steps/pending.sh" ;;
-verify | load | prune) . "$here/steps/backup.sh" ;;
-esac
 
 rm -f "$run_dir/status.$step" "$run_dir/state/engine-lost"
 {

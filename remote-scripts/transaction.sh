@@ -135,9 +135,11 @@ clear_the_way() {
 	rm -f "$state/reserve"
 	wait_for_engine
 	beside left-overs
-	# A backup by hand starts nothing that somebody may have stopped on purpose.
+	# Neither a backup by hand nor a run that was refused starts what somebody may have stopped on purpose.
 	case $KIND in
-	deploy | rollback) beside revive ;;
+	deploy | rollback)
+		if began image || [ -e "$run_dir/state/engine-away" ]; then beside revive; fi
+		;;
 	esac
 }
 
@@ -209,7 +211,7 @@ undo_from() {
 		finish 4 failed "$1"
 	elif [ -e "$run_dir/refused" ]; then
 		finish "$(grep -m 1 -x '[0-9]*' "$run_dir/refused" || echo 1)" refused "$1"
-	elif began stack || began fence || began migrate || began start; then
+	elif began stack || began migrate || began start; then
 		finish 3 rolled-back "$1"
 	else
 		finish 1 failed "$1"

@@ -126,6 +126,10 @@ fn wrong_deploy_toml() {
     deploy_and("[rollout]\nstrategy = \"big-bang\"\n", "deploy.toml:8:12");
     deploy_and("[rollout]\nmax-error-rate = 7\n", "a share from 0 to 1");
     deploy_and("[rollout]\nkeep-releases = 1\n", "no way back");
+    deploy_and("[database]\nkeep-backups = 0\n", "keep-backups is 0");
+    deploy_and("[database]\nlock-timeout = \"0s\"\n", "wait for ever");
+    deploy_and("[database]\nrestore = \"always\"\n", "deploy.toml:8:");
+    deploy_and("[database]\nduring-migrations = \"offline\"\n", "deploy.toml:8:");
     deploy_and("[rollout]\nkeep-releases = -1\n", "deploy.toml:8:17");
     deploy_and("[app]\nservice = \"wbe\"\n", "did you mean `web`?");
     deploy_and("[app]\nworkers = [\"nope\"]\n", "no service `nope`");

@@ -31,7 +31,37 @@ containers() {
 }
 
 engine_lost() {
+	put engine-away 1
 	fail 'the Docker Engine does not answer'
+}
+
+# running SERVICE…: ids of the running containers of all of them.
+running() {
+	for running_service in "$@"; do containers "$running_service" || return 1; done
+}
+
+# serving_slot: the slot of the release that serves; nothing on an empty server, or before estiba.
+serving_slot() {
+	for serving_try in blue green; do
+		[ -z "$EXPECT_CURRENT" ] || [ "$(pointed "$root/slots/$serving_try")" != "$EXPECT_CURRENT" ] || echo "$serving_try"
+	done
+}
+
+# slot_workers SLOT: the services of this release's workers in that slot.
+slot_workers() {
+	for slot_worker in $WORKERS; do slot_service_name "$slot_worker" "$1"; done
+}
+
+# new_runs WHEN: are the new release's containers those that `start` made, and do they run?
+new_runs() {
+	while read -r new_id new_was; do
+		new_is=$(incarnation "$new_id")
+		[ "$new_is" = "$new_was" ] || {
+			last_lines "$new_id"
+			fail "the new release's container stopped by itself $1 (${new_is%% *}, exit status ${new_is##* })"
+			return 1
+		}
+	done <"$run_dir/state/incarnations"
 }
 
 # setting RELEASE NAME: a setting as that release has it, which may name its services otherwise than this one.
@@ -76,12 +106,8 @@ slot_service_name() {
 
 # stop_services GRACE SERVICE…: stops the running containers of these services, all at once.
 stop_services() {
-	stop_ids=
-	for stop_service in "$@"; do
-		stop_found=$(containers "$stop_service") || engine_lost || return 1
-		stop_ids="$stop_ids $(printf '%s' "$stop_found" | tr '\n' ' ')"
-	done
-	[ -n "${stop_ids%"${stop_ids##*[! ]}"}" ] || return 0
+	stop_ids=$(running "$@") || engine_lost || return 1
+	[ -n "$stop_ids" ] || return 0
 	# shellcheck disable=SC2086 # ids, none with a space
 	docker stop $stop_ids 9>&- >/dev/null
 }
@@ -121,13 +147,14 @@ last_lines() {
 # the NAME=VALUE lines of that state in its environment.
 one_off() {
 	one_off_name=$1
-	one_off_lines=
-	[ -z "${3:-}" ] || one_off_lines=$(get "$3" | sed "s/'/'\\\\''/g; s/.*/-e '&'/")
+	one_off_lines=$([ -z "${3:-}" ] || get "$3")
 	eval "set -- $2"
-	eval "one_off_run $(printf '%s' "$one_off_lines" | tr '\n' ' ') \"$APP_SERVICE-$(get slot)\" \"\$@\""
-}
-
-one_off_run() {
+	set -- "$APP_SERVICE-$(get slot)" "$@"
+	while IFS= read -r one_off_line; do
+		[ -z "$one_off_line" ] || set -- -e "$one_off_line" "$@"
+	done <<-LINES
+		$one_off_lines
+	LINES
 	compose "$RELEASE" "$(get slot)" run --rm --no-deps -T --name "$COMPOSE_PROJECT-$one_off_name-$RUN" \
 		--label "estiba.run=$RUN" "$@"
 }

@@ -47,7 +47,7 @@ database_wait() {
 			database_open
 			return
 		fi
-		rm -f "$run_dir/reason"
+		rm -f "$run_dir/reason" "$run_dir/state/engine-lost"
 		nap 0.5
 	done
 }
@@ -62,12 +62,39 @@ standby() {
 	printf 'estiba_%s\n' "$RUN" | tr 'A-Z-' 'a-z_' | cut -c 1-60
 }
 
+# standby_make DUMP COUNTS: the dump restored into this run's own database, and compared. Copies that an earlier run
+# could not take away go first.
+standby_make() {
+	for standby_stale in $(engine_standbys); do engine_drop "$standby_stale" || return 1; done
+	put standby "$(standby)" || return 1
+	engine_create "$(standby)" || fail 'no database can be made to restore the dump into' || return 1
+	database_load "$1" "$(standby)" && database_compare "$2" "$(standby)"
+}
+
+standby_goes() {
+	has standby || return 0
+	engine_drop "$(standby)" && rm -f "$run_dir/state/standby"
+}
+
+# standby_undo: a copy that cannot be taken away now is in nobody's way: the next backup takes it.
+standby_undo() {
+	has standby && database_known || return 0
+	database_wait && standby_goes && return 0
+	rm -f "$run_dir/reason"
+	tell "the database $(standby) could not be removed; the next backup removes it"
+}
+
+# migrations_are_pending: as far as `pending` could know.
+migrations_are_pending() {
+	[ -n "$MIGRATE" ] && [ -s "$run_dir/state/pending" ]
+}
+
 # replaced_name: a dated name for the database that another takes the place of.
 replaced_name() {
 	printf '%s_replaced_%s\n' "$(printf '%s' "$DATABASE_NAME" | cut -c 1-36)" "$(date -u +%Y%m%dt%H%M%Sz)"
 }
 
-# database_load FILE DB: restores FILE into DB with progress in the journal, and compares it with the counts of its dump.
+# database_load FILE DB: restores FILE into DB with progress in the journal.
 database_load() {
 	load_size=$(wc -c <"$1" | tr -d ' ')
 	engine_load "$2" <"$1" 2>"$run_dir/state/load.err" &

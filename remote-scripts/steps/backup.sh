@@ -11,7 +11,7 @@ backup_do() {
 	esac
 	mkdir -p "$backups" && chmod 0700 "$backups" || return 1
 	backup_clear
-	backup_id=${RUN%%-*}-$KIND
+	backup_id=$RUN
 	backup_partial=$backups/.partial-$RUN
 	put backing-up 1 || return 1
 	backup_bytes=$(engine_bytes "$DATABASE_NAME") || return 1
@@ -21,18 +21,13 @@ backup_do() {
 	engine_list "$backup_partial.dump" || fail 'pg_restore cannot read the dump that was written' || return 1
 	uptime_cs
 	backup_began=$uptime_cs
-	# Copies that an earlier run could not take away.
-	for backup_stale in $(engine_standbys); do engine_drop "$backup_stale" || return 1; done
-	put standby "$(standby)" || return 1
-	engine_drop "$(standby)" && engine_create "$(standby)" || fail 'no database can be made to try the dump in' || return 1
-	database_load "$backup_partial.dump" "$(standby)" || return 1
-	database_compare "$backup_partial.counts" "$(standby)" || return 1
+	standby_make "$backup_partial.dump" "$backup_partial.counts" || return 1
 	uptime_cs
 	put verify-ms $(((uptime_cs - backup_began) * 10))
 	backup_cache || return 1
 	backup_name || return 1
 	if [ "$KIND" != deploy ] || [ "$RESTORE" = never ]; then
-		backup_standby_goes || return 1
+		standby_goes || return 1
 	fi
 	backup_retain
 }
@@ -115,23 +110,15 @@ backup_retain() {
 # What cut-off backups left. Nobody else makes one now: the run holds the lock.
 backup_clear() {
 	rm -f "$backups"/.partial-* "$backups"/*.new
+	find "$backups" -maxdepth 1 -name '.incoming-*' -mtime +0 -exec rm -rf {} +
 	for backup_file in "$backups"/*.dump.sha256; do
 		[ ! -e "$backup_file" ] || [ -e "${backup_file%.sha256}" ] ||
 			rm -f "$backup_file" "${backup_file%.dump.sha256}.json" "${backup_file%.dump.sha256}.counts" "${backup_file%.dump.sha256}.rdb"
 	done
 }
 
-backup_standby_goes() {
-	has standby || return 0
-	engine_drop "$(standby)" && rm -f "$run_dir/state/standby"
-}
-
 backup_undo() {
 	has backing-up || return 0
 	backup_clear
-	has standby || return 0
-	# A copy that cannot be taken away now is in nobody's way: the next backup takes it.
-	database_wait && backup_standby_goes && return 0
-	rm -f "$run_dir/reason"
-	tell "the database $(standby) could not be removed; the next backup removes it"
+	standby_undo
 }

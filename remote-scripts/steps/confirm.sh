@@ -12,20 +12,10 @@ confirm_do() {
 		! past_deadline ||
 			fail "within $CONFIRM_TIMEOUT s the client gave no word that the site is as it should be from outside" || return 1
 		confirm_looks=$((confirm_looks + 1))
-		[ $((confirm_looks % 5)) != 0 ] || confirm_runs || return 1
+		[ $((confirm_looks % 5)) != 0 ] || new_runs 'while the word of the client was waited for' || return 1
 		nap 0.2
 	done
 	note 'from outside, the site is as it should be'
-}
-
-# The new release's containers are those that `start` made, and run.
-confirm_runs() {
-	while read -r confirm_id confirm_was; do
-		confirm_is=$(incarnation "$confirm_id")
-		[ "$confirm_is" = "$confirm_was" ] ||
-			fail "the new release's container stopped by itself while the client's word was waited for (${confirm_is%% *}, exit status ${confirm_is##* })" ||
-			return 1
-	done <"$run_dir/state/incarnations"
 }
 
 confirm_undo() {

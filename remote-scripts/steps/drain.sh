@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# drain: once no request is in flight to it, the old release stops. Its containers stay for a rollback.
+# drain: once no request is in flight to it, the old release stops. Its containers stay, stopped, until the slot is used
+# again.
 
 drain_do() {
 	drain_old=$(get old-slot)

@@ -5,9 +5,7 @@
 load_do() {
 	database_open && backup_whole "$BACKUP_ID" || return 1
 	database_room "$(($(wc -c <"$backups/$BACKUP_ID.dump") * 3))" || return 1
-	put standby "$(standby)" || return 1
-	engine_drop "$(standby)" && engine_create "$(standby)" || fail 'no new database can be made' || return 1
-	database_load "$backups/$BACKUP_ID.dump" "$(standby)" && database_compare "$backups/$BACKUP_ID.counts" "$(standby)" || return 1
+	standby_make "$backups/$BACKUP_ID.dump" "$backups/$BACKUP_ID.counts" || return 1
 	tell "backup $BACKUP_ID is restored beside the database and compared"
 	[ -e "$run_dir/mask.sql" ] || return 0
 	engine_script "$(standby)" <"$run_dir/mask.sql" || fail 'the masking file failed; its error is above' || return 1
@@ -15,6 +13,5 @@ load_do() {
 }
 
 load_undo() {
-	has standby || return 0
-	database_open && backup_standby_goes
+	standby_undo
 }

@@ -26,15 +26,7 @@ observe_watch() {
 	deadline_in "$OBSERVE"
 	observe_sick=0
 	while :; do
-		while read -r observe_each observe_was; do
-			observe_id=$observe_each
-			observe_is=$(incarnation "$observe_id")
-			[ "$observe_is" = "$observe_was" ] || {
-				last_lines "$observe_id"
-				fail "the new release's container stopped by itself after the switch (${observe_is%% *}, exit status ${observe_is##* })"
-				return 1
-			}
-		done <"$run_dir/state/incarnations"
+		new_runs 'after the switch' || return 1
 		observe_said=$(http_status "http://$(address "$observe_id"):$APP_PORT$HEALTH_PATH" "$HEALTH_HOST" "$HEALTH_REQUEST_TIMEOUT")
 		if [ "$observe_said" = "$HEALTH_STATUS" ]; then observe_sick=0; else observe_sick=$((observe_sick + 1)); fi
 		[ "$observe_sick" -lt 3 ] || {

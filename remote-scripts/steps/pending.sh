@@ -22,11 +22,6 @@ pending_do() {
 	done <"$run_dir/state/pending"
 }
 
-# migrations_are_pending: as far as is known.
-migrations_are_pending() {
-	[ -n "$MIGRATE" ] && [ -s "$run_dir/state/pending" ]
-}
-
 pending_undo() {
 	return 0
 }

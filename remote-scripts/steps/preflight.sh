@@ -6,7 +6,7 @@ preflight_do() {
 	if [ "$preflight_current" != "$EXPECT_CURRENT" ]; then
 		refuse 6 "the server moved: it serves ${preflight_current:-nothing}, the plan was made for ${EXPECT_CURRENT:-an empty server}" || return 1
 	fi
-	docker info --format '{{.ServerVersion}}' 9>&- >/dev/null || refuse 1 'the Docker Engine does not answer' || return 1
+	docker info --format '{{.ServerVersion}}' 9>&- >/dev/null || { put engine-away 1 && refuse 1 'the Docker Engine does not answer'; } || return 1
 	(cd "$releases/$RELEASE" && sha256sum -c manifest >/dev/null) ||
 		refuse 1 "the files of release $RELEASE are not what was uploaded" || return 1
 	preflight_owner || return 1
@@ -29,12 +29,7 @@ preflight_slot() {
 
 # The slot that serves now; `legacy` where the stack runs from before estiba; nothing on an empty server.
 preflight_old_slot() {
-	for preflight_try in blue green; do
-		[ -z "$EXPECT_CURRENT" ] || [ "$(pointed "$root/slots/$preflight_try")" != "$EXPECT_CURRENT" ] || {
-			echo "$preflight_try"
-			return
-		}
-	done
+	serving_slot
 	[ -n "$EXPECT_CURRENT" ] || [ -z "$(containers "$APP_SERVICE")" ] || echo legacy
 }
 

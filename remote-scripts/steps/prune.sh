@@ -3,7 +3,7 @@
 
 prune_do() {
 	# The copy that stood by is not needed any more: the new release has been committed.
-	! has standby || { database_open && backup_standby_goes; } || note "the database $(standby) could not be removed"
+	! has standby || { database_open && standby_goes; } || note "the database $(standby) could not be removed"
 	prune_kept=0
 	for prune_release in $(prune_newest_first "$releases"); do
 		case $prune_release in

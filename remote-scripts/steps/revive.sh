@@ -7,13 +7,12 @@ revive_do() {
 	revive_slot=$(get slot)
 	revive_apps=
 	if grep -qx 'began commit' "$run_dir/steps" 2>/dev/null && [ "$(pointed "$root/current")" = "$RELEASE" ]; then
-		revive_apps="$APP_SERVICE-$revive_slot"
-		for revive_service in $WORKERS; do revive_apps="$revive_apps $revive_service-$revive_slot"; done
+		revive_apps="$APP_SERVICE-$revive_slot $(slot_workers "$revive_slot" | tr '\n' ' ')"
 		# Until `drain` the proxy still names the old release, and does not start without it.
 		! grep -q ' backup;' "$edge/estiba-upstreams.conf" 2>/dev/null || revive_apps="$revive_apps $(old_app)"
 	else
 		# A run that ended in `preflight` has not written down which slot serves.
-		has old-slot || put old-slot "$(revive_old_slot)"
+		has old-slot || put old-slot "$(serving_slot)"
 		[ -n "$(get old-slot)" ] || return 0
 		# What this run has stopped itself, the undo of its step starts again.
 		has old-stopped || revive_apps="$(old_app)"
@@ -29,12 +28,6 @@ revive_do() {
 	revive_status=0
 	for revive_pid in $revive_pids; do wait "$revive_pid" || revive_status=1; done
 	revive_start "$PROXY_SERVICE" && return "$revive_status"
-}
-
-revive_old_slot() {
-	for revive_try in blue green; do
-		[ -z "$EXPECT_CURRENT" ] || [ "$(pointed "$root/slots/$revive_try")" != "$EXPECT_CURRENT" ] || echo "$revive_try"
-	done
 }
 
 # revive_start SERVICE: its containers that do not run are started; a service without any is left alone.

@@ -7,8 +7,8 @@ workers_do() {
 	workers_slot=$(get slot)
 	workers_old=$(get old-slot)
 	if [ "$OVERLAP" != 1 ] && [ -n "$workers_old" ]; then
-		workers_running=$(for workers_service in $(old_workers); do containers "$workers_service" || exit 1; done) ||
-			engine_lost || return 1
+		# shellcheck disable=SC2046 # service names, none with a space
+		workers_running=$(running $(old_workers)) || engine_lost || return 1
 		put workers-stopped "$(printf '%s' "$workers_running" | tr '\n' ' ')"
 		# shellcheck disable=SC2046 # service names, none with a space
 		stop_services $(old_workers) || return 1
@@ -16,7 +16,7 @@ workers_do() {
 	[ -n "$WORKERS" ] || return 0
 	put workers-started 1
 	# shellcheck disable=SC2046 # service names, none with a space
-	compose "$RELEASE" "$workers_slot" up -d --no-deps $(workers_services "$workers_slot") ||
+	compose "$RELEASE" "$workers_slot" up -d --no-deps $(slot_workers "$workers_slot") ||
 		fail 'the workers do not start' || return 1
 	# A worker that fails at once does it within its first second.
 	deadline_in 1
@@ -35,20 +35,16 @@ workers_do() {
 	done
 }
 
-workers_services() {
-	for workers_service in $WORKERS; do slot_service_name "$workers_service" "$1"; done
-}
-
 workers_ids() {
-	for workers_service in $(workers_services "$1"); do containers "$workers_service" "${2:-}"; done | tr '\n' ' '
+	for workers_service in $(slot_workers "$1"); do containers "$workers_service" "${2:-}"; done | tr '\n' ' '
 }
 
 workers_undo() {
 	# shellcheck disable=SC2046 # service names, none with a space
 	! has workers-started || {
-		stop_services $(workers_services "$(get slot)")
+		stop_services $(slot_workers "$(get slot)")
 		# shellcheck disable=SC2046 # service names, none with a space
-		remove_services $(workers_services "$(get slot)") || return 1
+		remove_services $(slot_workers "$(get slot)") || return 1
 	}
 	for workers_id in $(get workers-stopped); do
 		docker start "$workers_id" 9>&- >/dev/null || return 1

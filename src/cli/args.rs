@@ -166,7 +166,7 @@ pub enum BackupCommand {
     /// The backups on the server, oldest first.
     List(TargetArgs),
     /// Check a backup: its SHA-256, its table of contents, a restore into a database of its own, its row counts.
-    Verify(VerifyArgs),
+    Verify(WhichBackup),
     /// Put a backup's data back. It is restored beside the database and takes its place by its name; the replaced one
     /// is kept.
     Restore(RestoreArgs),
@@ -174,24 +174,23 @@ pub enum BackupCommand {
     Pull(PullArgs),
 }
 
-/// `backup verify`
+/// Which backup of which target.
 #[derive(Debug, Clone, Args)]
-pub struct VerifyArgs {
-    /// The target; a lone one needs no name.
+pub struct WhichBackup {
+    /// The target; where there is only one, its name may be left out and the backup stands here.
     #[arg(value_name = "TARGET")]
-    pub target: String,
+    pub first: String,
     /// The backup's id.
-    pub backup: Option<String>,
+    #[arg(value_name = "BACKUP")]
+    pub second: Option<String>,
 }
 
 /// `backup restore`
 #[derive(Debug, Clone, Args)]
 pub struct RestoreArgs {
-    /// The target whose database is replaced; a lone one needs no name.
-    #[arg(value_name = "TARGET")]
-    pub target: String,
-    /// The backup's id, or the path of a `.dump` that was pulled.
-    pub backup: Option<String>,
+    /// The target whose database is replaced, and the backup: its id, or the path of a `.dump` that was pulled.
+    #[command(flatten)]
+    pub which: WhichBackup,
     /// The target that the backup is on, where it is another: staging from production's backup, say.
     #[arg(long, value_name = "TARGET")]
     pub from: Option<String>,
@@ -206,11 +205,9 @@ pub struct RestoreArgs {
 /// `backup pull`
 #[derive(Debug, Clone, Args)]
 pub struct PullArgs {
-    /// The target; a lone one needs no name.
-    #[arg(value_name = "TARGET")]
-    pub target: String,
-    /// The backup's id.
-    pub backup: Option<String>,
+    /// Which one.
+    #[command(flatten)]
+    pub which: WhichBackup,
     /// The folder to put it into. Default: this one.
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<Utf8PathBuf>,

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::report::Event;
 use crate::ssh::Connection;
 
-use super::args::{BackupCommand, PullArgs, RestoreArgs, TargetArgs, VerifyArgs};
+use super::args::{BackupCommand, PullArgs, RestoreArgs, TargetArgs, WhichBackup};
 use super::context::Context;
 
 pub(super) async fn run(context: &Context, command: BackupCommand) -> ExitCode {
@@ -31,9 +31,9 @@ async fn create(context: &Context, args: TargetArgs) -> Result<ExitCode> {
     carry_out(context, &project, &resolved, BackupRun::Create).await
 }
 
-async fn verify(context: &Context, args: VerifyArgs) -> Result<ExitCode> {
+async fn verify(context: &Context, args: WhichBackup) -> Result<ExitCode> {
     let project = context.project()?;
-    let (target, id) = target_and_backup(args.target, args.backup)?;
+    let (target, id) = target_and_backup(args)?;
     let resolved = resolve(&project, target.as_deref())?;
     carry_out(context, &project, &resolved, BackupRun::Verify(id)).await
 }
@@ -73,7 +73,7 @@ async fn list(context: &Context, args: TargetArgs) -> Result<ExitCode> {
 
 async fn pull(context: &Context, args: PullArgs) -> Result<ExitCode> {
     let project = context.project()?;
-    let (target, id) = target_and_backup(args.target, args.backup)?;
+    let (target, id) = target_and_backup(args.which)?;
     let resolved = resolve(&project, target.as_deref())?;
     let folder = args.out.unwrap_or_else(|| Utf8PathBuf::from("."));
     std::fs::create_dir_all(&folder).map_err(|error| Error::input(format!("cannot make the folder {folder}: {error}")))?;
@@ -94,7 +94,7 @@ async fn bring(context: &Context, project: &Project, resolved: &Resolved, id: &s
 
 async fn restore(context: &Context, args: RestoreArgs) -> Result<ExitCode> {
     let project = context.project()?;
-    let (target, backup) = target_and_backup(args.target, args.backup)?;
+    let (target, backup) = target_and_backup(args.which)?;
     let resolved = resolve(&project, target.as_deref())?;
     let mask = match &args.mask {
         None => None,
@@ -128,6 +128,9 @@ async fn take(context: &Context, project: &Project, resolved: &Resolved, dump: &
     }
     let who = context.who(project).await;
     let session = Session::open(project, resolved, &who).await?;
+    if session.facts.current().is_none() {
+        return Err(Error::failed(format!("{} serves nothing yet: nothing was sent", resolved.target.name)).hint("deploy first"));
+    }
     let bulk = Connection::open(&session.settings).await?;
     let server = crate::server::Server::new(&bulk, &resolved.target.root.value);
     let progress = |done| context.reporter.tell(Event::Progress { what: format!("backup {id}"), done, total: None });
@@ -156,7 +159,7 @@ fn ask(resolved: &Resolved, backup: &str, yes: bool) -> Result<()> {
 }
 
 /// `backup verify BACKUP` works where there is one target: its name may be left out, as everywhere.
-fn target_and_backup(first: String, second: Option<String>) -> Result<(Option<String>, String)> {
+fn target_and_backup(WhichBackup { first, second }: WhichBackup) -> Result<(Option<String>, String)> {
     let (target, backup) = match second {
         Some(backup) => (Some(first), backup),
         None => (None, first),

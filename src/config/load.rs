@@ -239,6 +239,16 @@ fn check_values(source: Source<'_>, config: &Config) -> Result<()> {
             .error_near(engine, format!("the database engine `{engine}` is not known"))
             .hint("this version knows `postgres`"));
     }
+    if config.database.keep_backups == Some(0) {
+        return Err(source
+            .error_near("keep-backups", "keep-backups is 0; no backup would be there when it is needed")
+            .hint("1 at least"));
+    }
+    if config.database.lock_timeout.is_some_and(|timeout| timeout.0 == 0) {
+        return Err(source
+            .error_near("lock-timeout", "lock-timeout is 0s, by which PostgreSQL would wait for ever")
+            .hint("1s at least"));
+    }
     Ok(())
 }
 

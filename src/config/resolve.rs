@@ -421,16 +421,13 @@ fn resolve_database(project: &Project, compose: &ComposeFile) -> Result<Option<D
 
 fn resolve_cache(project: &Project, compose: &ComposeFile) -> Result<Option<Cache>> {
     let section = &project.loaded.config.cache;
+    let persist = Setting::or_default(section.persist, false);
+    // What is not copied need not be known.
+    if section.service.is_none() && !persist.value {
+        return Ok(None);
+    }
     let candidates: Vec<_> =
         compose.services().filter(|service| service.runs_image("redis") && service.starts_by_default()).collect();
-    let persist = Setting::or_default(section.persist, false);
-    if section.service.is_none() && (candidates.is_empty() || !persist.value) {
-        let service = candidates.first().map(|service| service.name.to_owned());
-        return Ok(service.map(|name| Cache {
-            service: Setting { value: name, origin: Origin::Found("the service with a redis image".into()) },
-            persist,
-        }));
-    }
     let service = Setting::or_found(section.service.clone(), || {
         let found = only("the cache", "[cache] service", compose, &candidates, "no service has a redis image")?;
         Ok((found.name.to_owned(), "the service with a redis image".into()))

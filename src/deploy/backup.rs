@@ -2,15 +2,14 @@
 
 use std::time::Instant;
 
-use crate::config::{Project, Resolved, Seconds};
+use crate::config::{Project, Resolved};
 use crate::error::{Error, Result};
 use crate::render::Artefact;
 use crate::report::{Outcome, Reporter};
 
-use super::artefacts::{self, RunSettings};
-use super::follow::{Confirm, Follower};
+use super::artefacts::RunSettings;
 use super::signals::Signals;
-use super::transaction::{Ending, blank, elapsed, exit_kind, wait_for_lock};
+use super::transaction::{Ending, blank, carry_out, elapsed, wait_for_lock};
 use super::{Options, Session, Who};
 
 /// What is to be done.
@@ -80,22 +79,12 @@ pub async fn backup(
         kind: run.kind(),
         release: current.clone(),
         image: outcome.image.clone().unwrap_or_default(),
-        source: None,
-        observe: Seconds(0),
         steps: run.steps(),
-        need_kb: 0,
-        nonce: String::new(),
         backup,
+        ..RunSettings::default()
     };
-    let mut files = artefacts::scripts(&session.facts);
-    files.extend(artefacts::run(&session, &settings, options, who));
-    if let Some(mask) = mask {
-        files.insert(format!("runs/{}/mask.sql", settings.run), Artefact { mode: 0o600, bytes: mask, secret: true });
-    }
-    session.server().send(&settings.run, files).await?;
-    let mut follower = Follower::new(reporter, Vec::new());
-    let confirm = Confirm { outside: None, release: &current, nonce: "" };
-    let ended = follower.run(&session, &settings.run, confirm, &mut signals).await?;
-    let outcome = Outcome { duration_ms: elapsed(started), ..follower.outcome(outcome, &ended) };
-    Ok((outcome, exit_kind(ended.code)))
+    let mask = mask.map(|bytes| (format!("runs/{}/mask.sql", settings.run), Artefact { mode: 0o600, bytes, secret: true }));
+    let more = mask.into_iter().collect();
+    let (outcome, kind) = carry_out(&session, &settings, more, options, who, reporter, outcome, &mut signals).await?;
+    Ok((Outcome { duration_ms: elapsed(started), ..outcome }, kind))
 }

@@ -1,11 +1,13 @@
 //! A deploy, and a rollback, from the client's side.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::config::{ImageSource, Project, Resolved, Seconds, Setting, shell_words};
+use crate::config::{ImageSource, Project, Resolved, Setting, shell_words};
 use crate::error::{Error, Kind, Result};
 use crate::image::{self, ChannelWriter, Compression};
 use crate::plan::{self, DEPLOY, ROLLBACK};
+use crate::render::Artefact;
 use crate::report::{Event, Outcome, OutcomeKind, Reporter, StepReport, StepStatus};
 use crate::server::Server;
 use crate::ssh::Connection;
@@ -136,7 +138,7 @@ async fn make_ready<'a>(
         need_kb: SPARE_KB,
         nonce: if resolved.target.url.is_some() { who.nonce() } else { String::new() },
         image,
-        backup: String::new(),
+        ..RunSettings::default()
     };
     let mut files = artefacts::scripts(&session.facts);
     files.extend(artefacts::release(prepared, release, who));
@@ -220,24 +222,36 @@ pub async fn rollback(
         kind: "rollback",
         release,
         image,
-        source: None,
-        observe: Seconds(0),
         steps: ROLLBACK.to_vec(),
-        need_kb: 0,
-        nonce: String::new(),
-        backup: String::new(),
+        ..RunSettings::default()
     };
+    let (outcome, kind) = carry_out(&session, &settings, BTreeMap::new(), options, who, reporter, blank, &mut signals).await?;
+    Ok((Outcome { duration_ms: elapsed(started), ..outcome }, kind))
+}
+
+/// A run on a release that the server has: sends the run's files, starts it, follows it to its end. Nobody confirms it.
+#[expect(clippy::too_many_arguments, reason = "all that a run is made of, from its two callers")]
+pub(super) async fn carry_out(
+    session: &Session<'_>,
+    settings: &RunSettings,
+    more: BTreeMap<String, Artefact>,
+    options: &Options,
+    who: &Who,
+    reporter: &Reporter,
+    blank: Outcome,
+    signals: &mut Signals,
+) -> Result<Ending> {
     let mut files = artefacts::scripts(&session.facts);
-    files.extend(artefacts::run(&session, &settings, options, who));
+    files.extend(artefacts::run(session, settings, options, who));
+    files.extend(more);
     session.server().send(&settings.run, files).await?;
     let mut follower = Follower::new(reporter, Vec::new());
     let confirm = Confirm { outside: None, release: &settings.release, nonce: "" };
-    let ended = follower.run(&session, &settings.run, confirm, &mut signals).await?;
-    let outcome = Outcome { duration_ms: elapsed(started), ..follower.outcome(blank, &ended) };
-    Ok((outcome, exit_kind(ended.code)))
+    let ended = follower.run(session, &settings.run, confirm, signals).await?;
+    Ok((follower.outcome(blank, &ended), exit_kind(ended.code)))
 }
 
-pub(super) fn exit_kind(code: u8) -> Option<Kind> {
+fn exit_kind(code: u8) -> Option<Kind> {
     (code != 0).then(|| Kind::from_code(code))
 }
 

@@ -33,7 +33,7 @@ impl Server<'_> {
         let from = format!("{}/backups", self.root());
         let arguments: Vec<&str> = [from.as_str()].into_iter().chain(names.iter().map(String::as_str)).collect();
         let mut running = self.connection().start(&Self::inline("cat.sh", &arguments)).await?;
-        let mut files = Incoming { folder: folder.to_owned(), open: None, header: Vec::new(), over: false };
+        let mut files = Incoming { folder: folder.to_owned(), asked: names.clone(), open: None, header: Vec::new(), over: false };
         while let Some(piece) = running.next().await {
             if let Piece::Out(bytes) = piece {
                 files.take(&bytes, &mut progress).await?;
@@ -106,6 +106,7 @@ fn pack(folder: &Utf8Path, names: &[String], sender: mpsc::Sender<Bytes>) -> std
 /// The stream of cat.sh, written to files as it comes.
 struct Incoming {
     folder: Utf8PathBuf,
+    asked: Vec<String>,
     open: Option<Part>,
     header: Vec<u8>,
     over: bool,
@@ -147,7 +148,11 @@ impl Incoming {
         if line == "estiba:end" {
             self.over = true;
         } else if let Some((size, name)) = line.strip_prefix("estiba:file ").and_then(|rest| rest.split_once(' ')) {
-            let size: u64 = size.parse().unwrap_or(0);
+            // What comes becomes a file here: only what was asked for.
+            let size: u64 = match size.parse() {
+                Ok(size) if self.asked.iter().any(|asked| asked == name) => size,
+                _ => return Err(Error::failed(format!("the server's answer is not a backup: `{line}`; nothing was kept of it"))),
+            };
             let path = self.folder.join(format!("{name}.part"));
             let file = tokio::fs::File::create(&path).await.map_err(|error| cannot(&self.folder, &error))?;
             self.open = Some(Part { file, name: name.to_owned(), left: size, size });

@@ -163,7 +163,6 @@ fn a_backup_is_made_verified_pulled_and_refused_when_a_byte_is_another() {
     // The newest are kept.
     for _ in 0..3 {
         site.estiba(&["backup", "create", "--json"]).expect(0, "done");
-        std::thread::sleep(Duration::from_millis(1100));
     }
     assert_eq!(dumps(&site).len(), 2);
 }
@@ -175,8 +174,7 @@ fn a_dump_that_fails_leaves_nothing_under_a_final_name_and_stops_the_deploy() {
     let before = (site.containers(), site.serving());
     let container = format!("{}-db-1", site.name);
     let stops = |run: Run, words: &[&str]| {
-        assert!(run.code == 1 || run.code == 3, "{run:?}");
-        run.says(run.code, words);
+        run.says(3, words);
         assert_eq!(run.json()["failed_step"], "backup", "{}", run.stderr);
         assert_eq!(dumps(&site).len(), 0);
         assert_eq!((site.containers(), site.serving()), before);
@@ -283,8 +281,6 @@ fn a_column_that_was_dropped_is_back_under_a_fence_when_the_new_release_fails() 
 fn online_a_dropped_column_is_not_restored_over_newer_writes() {
     let site = ready("person", "");
     drops_a_column(&site);
-    let old = sql(&site, "SELECT 1");
-    assert_eq!(old, "1");
     let run = site.estiba(&["deploy", "--json"]);
     run.says(4, &["estiba backup restore", "estiba deploy", "written since the backup"]);
     let backup = dumps(&site).pop().unwrap().file_stem().unwrap().to_str().unwrap().to_owned();
