@@ -64,8 +64,10 @@ pub async fn backup(
         return Err(Error::failed(format!("{} serves nothing yet: there is no database to back up", resolved.target.name))
             .hint("deploy first"));
     };
+    // No release is made by it: what served before serves on.
     let outcome = Outcome {
-        previous: session.facts.previous().map(str::to_owned),
+        release: None,
+        previous: Some(current.clone()),
         image: session.facts.get("current_image").map(str::to_owned),
         ..blank(resolved, &current)
     };

@@ -95,6 +95,7 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
         }
         OutcomeKind::RolledBack => format!("{} {release} failed and was undone; {serving} ({took})", paint(BAD, "rolled back:")),
         OutcomeKind::Refused => format!("{} nothing was changed; {serving} ({took})", paint(BAD, "refused:")),
+        OutcomeKind::Failed if outcome.release.is_none() => format!("{} {serving} ({took})", paint(BAD, "failed:")),
         OutcomeKind::Failed => format!("{} {release} was not deployed; {serving} ({took})", paint(BAD, "failed:")),
         OutcomeKind::Interrupted => format!("{} {serving} ({took})", paint(WARN, "interrupted:")),
     }

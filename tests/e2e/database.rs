@@ -188,7 +188,7 @@ fn a_dump_that_fails_leaves_nothing_under_a_final_name_and_stops_the_deploy() {
         "-c",
         "p=$(command -v pg_dump); mv $p $p.true; printf '#!/bin/sh\\n%s.true \"$@\" | head -c 2000\\necho broken >&2; exit 3\\n' $p >$p; chmod 755 $p",
     ]);
-    stops(site.estiba(&["deploy", "--json"]), &["dump failed", "broken"]);
+    stops(site.estiba(&["deploy", "--json"]), &["the dump failed: broken"]);
     docker(&["exec", &container, "sh", "-c", "p=$(command -v pg_dump); mv $p.true $p"]);
     // A password that is not right any more.
     let postgres = |script: &str| docker(&["exec", &container, "sh", "-c", script]);
@@ -200,7 +200,7 @@ fn a_dump_that_fails_leaves_nothing_under_a_final_name_and_stops_the_deploy() {
         let asked = ["exec", &container, "psql", "-w", "-U", "certificados_user", "-d", "postgres", "-c", "SELECT 1"];
         !Command::new("docker").args(asked).output().unwrap().status.success()
     });
-    site.estiba(&["backup", "create", "--json"]).says(1, &["password authentication failed"]);
+    site.estiba(&["backup", "create", "--json"]).says(1, &["password authentication failed", "serves, as before"]);
     assert_eq!(dumps(&site).len(), 0);
     // The container is gone.
     docker(&["stop", &container]);

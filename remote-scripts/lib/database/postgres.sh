@@ -64,8 +64,12 @@ engine_dump() {
 	{ read -r dump_snapshot && read -r dump_position && read -r dump_export; } <"$dump_told"
 	uptime_cs
 	dump_began=$uptime_cs
-	postgres pg_dump -Fc --lock-wait-timeout=60s --snapshot="$dump_export" -U "$DATABASE_USER" -d "$DATABASE_NAME" >"$1" 8>&- ||
-		postgres_dump_ends 'pg_dump failed; its words are above' || return 1
+	postgres pg_dump -Fc --lock-wait-timeout=60s --snapshot="$dump_export" -U "$DATABASE_USER" -d "$DATABASE_NAME" \
+		>"$1" 2>"$run_dir/state/dump.err" 8>&- || {
+		sed 's/^/| /' "$run_dir/state/dump.err"
+		postgres_dump_ends "$(grep . "$run_dir/state/dump.err" | tail -n 1)"
+		return 1
+	}
 	uptime_cs
 	put dump-ms $(((uptime_cs - dump_began) * 10))
 	printf '%s\n' "$postgres_count_all" '\echo estiba:end' >&8
