@@ -49,6 +49,7 @@ fn main() {
         },
         || ssh(&by_script(&site)),
     );
+    backup(&site);
     let mut serving = false;
     pair(
         "rollback · ssh: up of the old image",
@@ -59,6 +60,28 @@ fn main() {
             ssh(&compose(&site, &format!("up -d --force-recreate {}", if serving { "web-blue" } else { "web-green" })))
         },
     );
+}
+
+/// The dump of a backup, without what makes it one that has been restored, against the bare program.
+fn backup(site: &Site) {
+    let database = format!("{}-db-1", site.name);
+    let fill = "CREATE TABLE big AS SELECT i, md5(i::text) || repeat(md5((i * 7)::text), 3) AS text FROM generate_series(1, 1500000) AS i";
+    let sql = ["exec", &database, "psql", "-q", "-U", "certificados_user", "-d", "certificados_prod", "-c"];
+    assert!(Command::new("docker").args(sql).arg(fill).status().unwrap().success());
+    let plain = site.folder.join("plain.dump");
+    let ours = || {
+        estiba(site, &["backup", "create"]);
+        let listed = site.estiba(&["backup", "list", "--json"]).json();
+        Duration::from_millis(listed["dump_ms"].as_u64().unwrap())
+    };
+    let theirs = || {
+        let started = Instant::now();
+        let script = format!("docker exec {database} pg_dump -Fc -U certificados_user certificados_prod >{}", plain.display());
+        assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+        started.elapsed()
+    };
+    pair("the dump of a backup, 200 MB · pg_dump -Fc", 5, ours, theirs);
+    assert!(Command::new("docker").args(sql).arg("DROP TABLE big").status().unwrap().success());
 }
 
 /// Runs the two in turn and prints the ratio of their times.

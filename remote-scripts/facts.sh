@@ -39,6 +39,9 @@ for dump in "$root"/backups/*.dump; do
 	[ ! -e "$dump" ] || backup=${dump##*/}
 done
 echo "backup=${backup%.dump}"
+for kind in backup drill; do
+	echo "last_$kind=$(grep "\"kind\":\"$kind\"" "$root/history.jsonl" 2>/dev/null | tail -n 1)"
+done
 echo "previous=$(pointed "$root/previous")"
 for slot in blue green; do
 	echo "slot_$slot=$(pointed "$root/slots/$slot")"

@@ -6,7 +6,8 @@ set -u
 
 root=$1
 RUN=$2
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+# Where it really lies: called through bin/current, it must not take that link for its own name.
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 for part in common journal lock recovery; do
 	. "$here/lib/$part.sh"
 done

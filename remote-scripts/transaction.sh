@@ -54,7 +54,7 @@ deadline_of() {
 	case $1 in
 	image) echo 1800 ;;
 	migrate) echo "${MIGRATE_TIMEOUT:-1800}" ;;
-	backup | verify | load) echo 21600 ;;
+	backup | offsite | drill | verify | load) echo 21600 ;;
 	fence) echo $((DRAIN_TIMEOUT + 60)) ;;
 	check) echo $((HEALTH_TIMEOUT + 30)) ;;
 	confirm) echo $((CONFIRM_TIMEOUT + 30)) ;;

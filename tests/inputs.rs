@@ -140,7 +140,12 @@ fn wrong_deploy_toml() {
     deploy_and("[health]\npath = \"health\"\n", "is not the path of a request");
     deploy_and("[health]\nexpect-status = 42\n", "no HTTP status");
     deploy_and("[image]\nsource = \"pigeon\"\n", "deploy.toml:8:10");
-    deploy_and("[database]\nengine = \"oracle\"\n", "is not known");
+    deploy_and("[database]\nengine = \"oracle\"\n", "unknown variant `oracle`");
+    deploy_and("[backup]\nschedule = \"0 25 * * *\"\n", "`25` is no hour");
+    deploy_and("[backup]\ndrill = \"hourly\"\n", "1 fields");
+    deploy_and("[backup]\noffsite = \"/mnt/x\"\n", "has no password");
+    deploy_and("[backup]\noffsite = \"/mnt/x\"\noffsite-environment = { RESTIC_PASSWORD = \"${NOPE}\" }\n", "`NOPE` is not set");
+    deploy_and("[backup]\nalert = \"mail 'x\"\n", "quotes of [backup] alert");
     deploy_and("[stack]\nshared = \"media\"\n", "deploy.toml:8:10");
     deploy("\t[project]\n\tname = \"x\n", "deploy.toml:2:");
     let deep = format!("[project]\nname = \"x\"\nx = {}{}\n", "[".repeat(5000), "]".repeat(5000));

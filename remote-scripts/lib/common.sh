@@ -97,6 +97,11 @@ has() {
 	[ -e "$run_dir/state/$1" ]
 }
 
+# newest_first DIR: the folders in it. Release and run ids begin with their UTC time.
+newest_first() {
+	find "$1" -mindepth 1 -maxdepth 1 -type d | sed 's|.*/||' | sort -r
+}
+
 # run_is_open DIR: did that run begin, and has it no outcome yet?
 run_is_open() {
 	[ -e "$1/driver.pid" ] && [ ! -e "$1/outcome" ]

@@ -21,6 +21,20 @@ compose() {
 		-f "$compose_dir/files/stack.yml" -f "$compose_dir/files/slot-$compose_slot.yml" "$@" 9>&-
 }
 
+# release_environment IMAGE: what the rendered files are filled with on this server. The backup service works as who
+# deploys, and as one who may speak to the Engine.
+release_environment() {
+	environment_socket=$(docker context inspect -f '{{.Endpoints.docker.Host}}' 9>&- 2>/dev/null)
+	environment_socket=${DOCKER_HOST:-$environment_socket}
+	case $environment_socket in
+	unix://*) environment_socket=${environment_socket#unix://} ;;
+	*) environment_socket=/var/run/docker.sock ;;
+	esac
+	printf '%s=%s\n' ESTIBA_RELEASE "$RELEASE" ESTIBA_IMAGE "$1" ESTIBA_USER "$(id -u):$(id -g)" \
+		ESTIBA_DOCKER_SOCKET "$environment_socket" ESTIBA_DOCKER_GROUP "$(stat -L -c %g "$environment_socket" 2>/dev/null || echo 0)" |
+		write_file "$releases/$RELEASE/estiba.env"
+}
+
 # containers SERVICE [all]: ids of the service's running (or all) containers, one a line. None is not the same as no
 # answer: a look that failed is written down, and no step in which one did is done (see step.sh).
 containers() {

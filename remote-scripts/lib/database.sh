@@ -6,7 +6,7 @@
 #   engine_sql DB                   runs SQL from standard input, prints rows bare
 #   engine_dump FILE SNAPSHOT COUNTS   dumps the database, with the row counts and the mark of that very moment
 #   engine_list FILE                is FILE a whole dump, by its own table of contents?
-#   engine_load DB <DUMP            restores a dump into the empty database DB, all of it or nothing
+#   engine_load DB <DUMP            restores a dump into the empty database DB; fails where it is not all of it
 #   engine_counts DB                prints `table|rows` for every table
 #   engine_columns DB               prints `table column` for every column
 #   engine_bytes DB                 the database's size
@@ -15,7 +15,8 @@
 #   engine_exists DB
 #   engine_standbys                 prints the names of all databases that runs have made for themselves
 #   engine_replace DB AWAY          DB takes the place of the app's database, which becomes AWAY, in one step
-#   engine_fence, engine_unfence    the app's database takes no writes, takes them again
+#   engine_fence, engine_unfence    the app's database takes no writes, takes them again; `put fence-leaks 1` where it
+#                                   cannot refuse all but the migration's
 #   engine_written SNAPSHOT         how many transactions were committed since
 #   engine_snapshot                 the mark of this moment, for engine_written
 #   engine_script DB                runs a team's own SQL file from standard input, all of it or nothing

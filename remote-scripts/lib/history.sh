@@ -15,3 +15,14 @@ history_add() {
 		"$(json_string "$BY")" "$(json_string "$FROM")" "$(json_string "$STARTED")" "$(json_string "$(utc_now)")" \
 		"$(json_string "$3")" "$(json_string "$4")" >>"$root/history.jsonl"
 }
+
+# history_runs_retain RUN: that run's folder stays and those of the thirty newest; an open one always does.
+history_runs_retain() {
+	retain_kept=0
+	for retain_run in $(newest_first "$runs"); do
+		# After a clock that was set back its own is not the newest by its name.
+		if [ "$retain_run" = "$1" ] || run_is_open "$runs/$retain_run"; then continue; fi
+		retain_kept=$((retain_kept + 1))
+		[ "$retain_kept" -lt 30 ] || rm -rf "${runs:?}/$retain_run"
+	done
+}

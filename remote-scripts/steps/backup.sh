@@ -18,7 +18,7 @@ backup_do() {
 	database_room "$backup_bytes" || return 1
 	engine_dump "$backup_partial.dump" "$backup_partial.snapshot" "$backup_partial.counts" || return 1
 	sync "$backup_partial.dump" 2>/dev/null || sync
-	engine_list "$backup_partial.dump" || fail 'pg_restore cannot read the dump that was written' || return 1
+	engine_list "$backup_partial.dump" || fail 'the dump that was written is not whole' || return 1
 	uptime_cs
 	backup_began=$uptime_cs
 	standby_make "$backup_partial.dump" "$backup_partial.counts" || return 1
@@ -102,7 +102,7 @@ backup_retain() {
 			}' |
 		while IFS= read -r backup_old; do
 			rm -f "$backups/$backup_old.dump" "$backups/$backup_old.dump.sha256" "$backups/$backup_old.json" \
-				"$backups/$backup_old.counts" "$backups/$backup_old.rdb"
+				"$backups/$backup_old.counts" "$backups/$backup_old.rdb" "$backups/$backup_old.offsite"
 			note "backup $backup_old is gone"
 		done
 }

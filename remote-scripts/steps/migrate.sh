@@ -43,8 +43,11 @@ migrate_undo() {
 	database_wait || return 1
 	! has put-back || return 0
 	migrate_wrote=$(engine_written "$(get migrate-snapshot)") || fail 'the database cannot tell whether the migration wrote anything' || return 1
-	[ "$migrate_wrote" != 0 ] || { note 'the migration wrote nothing' && return 0; }
-	if has fenced && ! has lifted && has standby; then
+	if [ "$migrate_wrote" = 0 ] || migrate_schema_is_as_before; then
+		note 'the migration changed nothing'
+		return 0
+	fi
+	if has fenced && ! has fence-leaks && ! has lifted && has standby; then
 		migrate_put_back 'nobody wrote since the backup'
 		return
 	fi
@@ -57,6 +60,12 @@ migrate_undo() {
 	else
 		migrate_person
 	fi
+}
+
+# Somebody has written, but no migration was applied: where the framework keeps a record of them, that is certain.
+migrate_schema_is_as_before() {
+	[ -s "$run_dir/state/applied" ] && migrate_applied | cmp -s - "$run_dir/state/applied" &&
+		engine_columns "$DATABASE_NAME" | sort | cmp -s - "$run_dir/state/columns"
 }
 
 migrate_put_back() {
@@ -132,5 +141,7 @@ migrate_person() {
 		tell 'either: estiba backup restore BACKUP    puts the data back as it was then; estiba backup list has them'
 	fi
 	tell 'or:     estiba deploy    with a release that works on the schema as it is now'
+	[ "$(df -Pk "$root" | awk 'NR == 2 {print $4}')" -gt 16384 ] ||
+		tell "the disk under $root is full, which may be why the old release is not healthy: make room first, and look again"
 	fail 'the old release is not healthy on the migrated schema, and no way back is without loss: a person must choose'
 }

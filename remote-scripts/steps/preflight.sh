@@ -12,8 +12,7 @@ preflight_do() {
 	preflight_owner || return 1
 	put slot "$(preflight_slot)"
 	put old-slot "$(preflight_old_slot)"
-	printf 'ESTIBA_RELEASE=%s\nESTIBA_IMAGE=%s\n' "$RELEASE" "${IMAGE:-sha256:unknown}" |
-		write_file "$releases/$RELEASE/estiba.env"
+	release_environment "${IMAGE:-sha256:unknown}" || return 1
 	compose "$RELEASE" "$(get slot)" config -q ||
 		refuse 1 'Compose refuses the rendered stack; its words are above' || return 1
 	preflight_space && preflight_stack
@@ -65,7 +64,8 @@ preflight_stack() {
 			continue
 			;;
 		esac
-		case " $ALLOW_REPLACE " in
+		# estiba's own service holds nothing.
+		case " $ALLOW_REPLACE estiba-backup " in
 		*" $preflight_service "*)
 			put replace "$(get replace) $preflight_service"
 			printf '%s %s %s\n' "$preflight_service" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack"

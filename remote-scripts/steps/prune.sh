@@ -5,7 +5,7 @@ prune_do() {
 	# The copy that stood by is not needed any more: the new release has been committed.
 	! has standby || { database_open && standby_goes; } || note "the database $(standby) could not be removed"
 	prune_kept=0
-	for prune_release in $(prune_newest_first "$releases"); do
+	for prune_release in $(newest_first "$releases"); do
 		case $prune_release in
 		"$(pointed "$root/current")" | "$(pointed "$root/previous")") continue ;;
 		esac
@@ -16,13 +16,7 @@ prune_do() {
 		! prune_is_wanted "$prune_release" || continue
 		prune_release "$prune_release"
 	done
-	prune_kept=0
-	for prune_run in $(prune_newest_first "$runs"); do
-		# Its own among them: after a clock that was set back it is not the newest by its name.
-		[ "$prune_run" != "$RUN" ] || continue
-		prune_kept=$((prune_kept + 1))
-		[ "$prune_kept" -lt 30 ] || rm -rf "${runs:?}/$prune_run"
-	done
+	history_runs_retain "$RUN"
 	for prune_content in "$root"/stack/*; do
 		[ -e "$prune_content" ] || continue
 		grep -qF "/stack/${prune_content##*/}/" "$releases"/*/files/stack.yml || prune_is_mounted "$prune_content" || rm -rf "$prune_content"
@@ -45,11 +39,6 @@ prune_is_wanted() {
 prune_is_mounted() {
 	docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" 9>&- |
 		xargs -r docker inspect -f '{{range .Mounts}}{{println .Source}}{{end}}' 9>&- | grep -qF "$1/"
-}
-
-# Release and run ids begin with their UTC time.
-prune_newest_first() {
-	find "$1" -mindepth 1 -maxdepth 1 -type d | sed 's|.*/||' | sort -r
 }
 
 prune_release() {

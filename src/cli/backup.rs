@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::config::{Project, Resolved, resolve};
-use crate::deploy::{BackupRun, Options, Session, backup};
+use crate::deploy::{BackupRun, Session, backup};
 use crate::error::{Error, Result};
 use crate::report::Event;
 use crate::ssh::Connection;
@@ -40,7 +40,7 @@ async fn verify(context: &Context, args: WhichBackup) -> Result<ExitCode> {
 
 async fn carry_out(context: &Context, project: &Project, resolved: &Resolved, run: BackupRun) -> Result<ExitCode> {
     let who = context.who(project).await;
-    let ended = backup(project, resolved, run, &Options::default(), &who, &context.reporter).await?;
+    let ended = backup(project, resolved, run, &context.options(), &who, &context.reporter).await?;
     Ok(context.finish(ended))
 }
 

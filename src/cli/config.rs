@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::config::{GUESSED_PORT, Origin, Resolved, Setting, resolve, schema};
+use crate::config::{BackupService, GUESSED_PORT, Origin, Resolved, Setting, resolve, schema};
 use crate::deploy::{check_host_keys, prepare};
 use crate::error::Result;
 use crate::report::Event;
@@ -82,6 +82,42 @@ fn text(lines: &[Line]) -> String {
     text
 }
 
+/// `[backup]`; of what restic gets in its environment only the names.
+fn backup_lines(backup: &BackupService) -> Vec<Line> {
+    let line = |key, value: &str, origin: &Origin| Line::Key {
+        section: String::from("backup"),
+        key,
+        value: value.into(),
+        origin: origin.to_string(),
+    };
+    let mut lines = Vec::new();
+    for (key, schedule) in [("schedule", &backup.schedule), ("drill", &backup.drill)] {
+        lines.extend(schedule.iter().map(|(text, _)| line(key, text, &Origin::File)));
+    }
+    if backup.is_wanted() {
+        lines.push(line("image", &backup.image.value, &backup.image.origin));
+    }
+    if !backup.alert.is_empty() {
+        lines.push(line("alert", &backup.alert, &Origin::File));
+    }
+    if let Some(offsite) = &backup.offsite {
+        lines.push(line("offsite", offsite, &Origin::File));
+        lines.push(line("offsite-image", &backup.offsite_image.value, &backup.offsite_image.origin));
+        let names: toml::Table =
+            backup.offsite_environment.iter().map(|(name, _)| (name.clone(), format!("${{{name}}}").into())).collect();
+        lines.push(Line::Key {
+            section: String::from("backup"),
+            key: "offsite-environment",
+            value: names.into(),
+            origin: String::from("deploy.toml; values are not shown"),
+        });
+    }
+    if !lines.is_empty() {
+        lines.insert(0, Line::Section(String::from("backup")));
+    }
+    lines
+}
+
 fn lines(resolved: &Resolved) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut section = String::new();
@@ -156,7 +192,7 @@ fn lines(resolved: &Resolved) -> Vec<Line> {
     if let Some(database) = &resolved.database {
         let at = begin(&mut lines, "database");
         add(&mut lines, &at, "service", &database.service);
-        add(&mut lines, &at, "engine", &Setting { value: "postgres", origin: database.service.origin.clone() });
+        add(&mut lines, &at, "engine", &database.engine);
         add(&mut lines, &at, "name", &database.name);
         add(&mut lines, &at, "user", &database.user);
         add(&mut lines, &at, "backup", &database.backup);
@@ -173,5 +209,6 @@ fn lines(resolved: &Resolved) -> Vec<Line> {
         add(&mut lines, &at, "service", &cache.service);
         add(&mut lines, &at, "persist", &cache.persist);
     }
+    lines.extend(backup_lines(&resolved.backup));
     lines
 }

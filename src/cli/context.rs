@@ -4,9 +4,10 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that reads the environment and the clock")]
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::config::{Environment, Project};
-use crate::deploy::Who;
+use crate::deploy::{Options, Who};
 use crate::error::{Error, Kind, Result};
 use crate::report::{Event, Outcome, OutcomeKind, Reporter};
 
@@ -36,6 +37,12 @@ impl Context {
         Project::open(&self.global.config, self.environment.clone())
     }
 
+    /// What was asked of a deploy, a rollback or a backup: a workflow that is cancelled has seven seconds and a half.
+    pub(super) fn options(&self) -> Options {
+        let in_workflow = self.environment.get("GITHUB_ACTIONS").is_some_and(|value| value == "true");
+        Options { patience: in_workflow.then_some(Duration::from_millis(5500)), ..Options::default() }
+    }
+
     /// The clock.
     pub(super) fn now() -> jiff::Timestamp {
         jiff::Timestamp::now()
@@ -60,6 +67,7 @@ impl Context {
             release: None,
             previous: None,
             image: None,
+            url: None,
             failed_step: None,
             reason: Some(error.message.clone()),
             duration_ms: 0,

@@ -21,7 +21,12 @@ async fn deployed(context: &Context, args: DeployArgs) -> Result<ExitCode> {
     let project = context.project()?;
     let resolved = resolve(&project, args.target.as_deref())?;
     let who = context.who(&project).await;
-    let options = Options { allow_replace: args.allow_replace, wait_lock: args.wait_lock.map(|wait| wait.0), force: args.force };
+    let options = Options {
+        allow_replace: args.allow_replace,
+        wait_lock: args.wait_lock.map(|wait| wait.0),
+        force: args.force,
+        ..context.options()
+    };
     let ended = deploy(&project, &resolved, &options, &who, &context.reporter).await?;
     Ok(context.finish(ended))
 }

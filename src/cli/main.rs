@@ -3,10 +3,11 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use camino::Utf8PathBuf;
 use clap::Parser;
 
 use crate::error::{Kind, Result};
-use crate::report::{Choice, Event, Reporter};
+use crate::report::{Choice, Event, Reporter, Workflow};
 
 use super::args::{Color, Command};
 use super::context::Context;
@@ -15,16 +16,20 @@ use super::{Cli, abort, backup, completions, config, demo, deploy, history, plan
 /// Runs the process's command line. The exit codes are those of docs/reference.md.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    // The log of a workflow shows colours, and is no terminal.
+    let in_workflow = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
     match cli.global.color {
+        Color::Auto if in_workflow => anstream::ColorChoice::AlwaysAnsi.write_global(),
         Color::Auto => {}
         Color::Always => anstream::ColorChoice::Always.write_global(),
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
     let reporter = Reporter::choose(Choice {
         json: cli.global.json,
-        terminal: std::io::stderr().is_terminal() && std::env::var_os("GITHUB_ACTIONS").is_none(),
+        terminal: std::io::stderr().is_terminal() && !in_workflow,
         verbose: cli.global.verbose,
         quiet: cli.global.quiet,
+        workflow: in_workflow.then(|| Workflow { output: file("GITHUB_OUTPUT"), summary: file("GITHUB_STEP_SUMMARY") }),
     });
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -44,6 +49,12 @@ pub fn main() -> ExitCode {
             kind.into()
         }
     }
+}
+
+/// The path that a variable of the workflow names.
+fn file(variable: &str) -> Option<Utf8PathBuf> {
+    let path = std::env::var_os(variable)?.into_string().ok()?;
+    (!path.is_empty()).then(|| Utf8PathBuf::from(path))
 }
 
 async fn run(cli: Cli, reporter: &Reporter) -> Result<ExitCode> {

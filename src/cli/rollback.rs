@@ -22,7 +22,7 @@ async fn rolled_back(context: &Context, args: RollbackArgs) -> Result<ExitCode> 
     let (target, release) = target_and_release(&project, args.target, args.release);
     let resolved = resolve(&project, target.as_deref())?;
     let who = context.who(&project).await;
-    let options = Options { wait_lock: args.wait_lock.map(|wait| wait.0), ..Options::default() };
+    let options = Options { wait_lock: args.wait_lock.map(|wait| wait.0), ..context.options() };
     let ended = rollback(&project, &resolved, release.as_deref(), &options, &who, &context.reporter).await?;
     Ok(context.finish(ended))
 }

@@ -40,6 +40,12 @@ fn text(target: &str, status: &Status, session: &Session<'_>) -> String {
         format!("  running   {}", status.running.clone().unwrap_or_else(|| "no deploy".into())),
     ];
     lines.push(format!("  backup    {}", or_none(&status.backup)));
+    if let Some(why) = &status.backup_failed {
+        lines.push(format!("            the last one {why}"));
+    }
+    if let Some(drill) = &status.drill {
+        lines.push(format!("  drill     {drill}"));
+    }
     for drift in &status.drift {
         lines.push(format!("  drift     {drift}"));
     }

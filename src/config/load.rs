@@ -175,6 +175,8 @@ fn fill_values(source: Source<'_>, config: &mut Config, environment: &Environmen
         let places = [&mut target.identity, &mut target.root, &mut target.url, &mut target.env_file];
         places.into_iter().flatten().try_for_each(&mut one)?;
     }
+    config.backup.offsite.iter_mut().try_for_each(&mut one)?;
+    config.backup.offsite_environment.values_mut().try_for_each(&mut one)?;
     Ok(())
 }
 
@@ -233,11 +235,6 @@ fn check_values(source: Source<'_>, config: &Config) -> Result<()> {
     }
     if let Some(status) = config.health.expect_status.filter(|status| !(100..600).contains(status)) {
         return Err(source.error_near("expect-status", format!("expect-status {status} is no HTTP status")));
-    }
-    if let Some(engine) = config.database.engine.as_deref().filter(|engine| *engine != "postgres") {
-        return Err(source
-            .error_near(engine, format!("the database engine `{engine}` is not known"))
-            .hint("this version knows `postgres`"));
     }
     if config.database.keep_backups == Some(0) {
         return Err(source

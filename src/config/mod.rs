@@ -7,6 +7,7 @@ mod nearest;
 mod project;
 mod resolve;
 mod resolved;
+mod schedule;
 mod shape;
 mod source;
 mod words;
@@ -17,7 +18,10 @@ pub use load::{Loaded, load, parse};
 pub use nearest::nearest;
 pub use project::{Project, read_limited};
 pub use resolve::resolve;
-pub use resolved::{App, Cache, Database, GUESSED_PORT, Health, Image, Origin, Proxy, Resolved, Rollout, Setting, Target};
-pub use shape::{Backup, Config, DuringMigrations, ImageSource, Restore, Strategy, schema};
+pub use resolved::{
+    App, BackupService, Cache, Database, GUESSED_PORT, Health, Image, Origin, Proxy, Resolved, Rollout, Setting, Target,
+};
+pub use schedule::Schedule;
+pub use shape::{Backup, Config, DuringMigrations, Engine, ImageSource, Restore, Strategy, schema};
 pub use source::Source;
 pub use words::{join as shell_words, split as command_words};

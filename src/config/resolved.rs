@@ -7,8 +7,8 @@ use camino::Utf8PathBuf;
 use crate::compose::ComposeFile;
 use crate::error::Result;
 
-use super::Seconds;
-use super::shape::{Backup, DuringMigrations, ImageSource, Restore, Strategy};
+use super::shape::{Backup, DuringMigrations, Engine, ImageSource, Restore, Strategy};
+use super::{Schedule, Seconds};
 
 /// How a port is called that nothing tells.
 pub const GUESSED_PORT: &str = "gunicorn's own default";
@@ -91,6 +91,8 @@ pub struct Resolved {
     pub database: Option<Database>,
     /// The cache, where the stack has one.
     pub cache: Option<Cache>,
+    /// What is made of backups beside those of deploys.
+    pub backup: BackupService,
 }
 
 /// `[target.NAME]`, resolved.
@@ -200,6 +202,8 @@ pub struct Rollout {
 pub struct Database {
     /// Its service.
     pub service: Setting<String>,
+    /// Its engine.
+    pub engine: Setting<Engine>,
     /// The database's name.
     pub name: Setting<String>,
     /// The database's user.
@@ -229,4 +233,33 @@ pub struct Cache {
     pub service: Setting<String>,
     /// Is its file copied with every backup?
     pub persist: Setting<bool>,
+}
+
+/// `[backup]`, resolved.
+#[derive(Debug, Clone)]
+pub struct BackupService {
+    /// When a backup is made, as it is written.
+    pub schedule: Option<(String, Schedule)>,
+    /// When the newest one is tried, as it is written.
+    pub drill: Option<(String, Schedule)>,
+    /// The command that is run when either failed; empty for none.
+    pub alert: String,
+    /// The image of the service.
+    pub image: Setting<String>,
+    /// The off-site repository.
+    pub offsite: Option<String>,
+    /// What restic gets in its environment.
+    pub offsite_environment: Vec<(String, String)>,
+    /// The image of restic.
+    pub offsite_image: Setting<String>,
+}
+
+impl BackupService {
+    /// The service's name in the stack.
+    pub const SERVICE: &str = "estiba-backup";
+
+    /// Is there anything for a service to do?
+    pub const fn is_wanted(&self) -> bool {
+        self.schedule.is_some() || self.drill.is_some()
+    }
 }

@@ -41,6 +41,9 @@ pub struct Config {
     /// The cache behind the application.
     #[serde(default)]
     pub cache: CacheSection,
+    /// The backup service: scheduled backups, copies elsewhere, drills.
+    #[serde(default)]
+    pub backup: BackupSection,
 }
 
 /// `[project]`
@@ -237,6 +240,18 @@ pub struct RolloutSection {
     pub keep_releases: Option<u32>,
 }
 
+/// What kind of database it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// PostgreSQL 13 or later.
+    #[default]
+    Postgres,
+    /// MariaDB 10.6 or later, MySQL 8 or later.
+    #[serde(alias = "mariadb")]
+    Mysql,
+}
+
 /// When the database is backed up in a deploy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -281,16 +296,16 @@ pub enum Restore {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DatabaseSection {
-    /// The database's service. Default: the one with a postgres image.
+    /// The database's service. Default: the one with a postgres, mariadb or mysql image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// The database engine: `postgres`.
+    /// The database engine: `postgres`, or `mysql` for MySQL and MariaDB. Default: by the service's image.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub engine: Option<String>,
-    /// The database's name. Default: `POSTGRES_DB` of its service.
+    pub engine: Option<Engine>,
+    /// The database's name. Default: `POSTGRES_DB`, `MARIADB_DATABASE` or `MYSQL_DATABASE` of its service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The database's user. Default: `POSTGRES_USER` of its service.
+    /// The database's user, one who may make databases. Default: `POSTGRES_USER` of its service, or `root`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// When a deploy backs it up: `before-migrations` (default), `always` or `never`.
@@ -331,6 +346,39 @@ pub struct CacheSection {
     /// Does it hold what must not be lost? Then it is saved, and its file copied, with every backup. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persist: Option<bool>,
+}
+
+/// `[backup]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BackupSection {
+    /// When the backup service of the stack makes a backup: five fields as in cron (minute, hour, day, month,
+    /// weekday), UTC. `"0 3 * * *"` is every night at three. Default: never, and there is no backup service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// When the newest backup is restored into a database of its own and compared, as if it were needed: the copy in
+    /// the off-site repository, where there is one. Five fields as in cron, UTC. Default: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<String>,
+    /// A command that is run in the app's container when a scheduled backup or drill has failed; the news stands on
+    /// its standard input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert: Option<String>,
+    /// The image that the backup service runs in: one with the `docker` command. Default: `docker:27-cli`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// A restic repository that each backup of the service, or by hand, is copied into, encrypted: a folder of the
+    /// server (`/mnt/backups`, which must be there), `sftp:user@host:/path` or `s3:https://host/bucket`. For sftp,
+    /// `<root>/shared/offsite-ssh` holds the key and known_hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offsite: Option<String>,
+    /// What restic needs in its environment: `RESTIC_PASSWORD = "${RESTIC_PASSWORD}"`, and for S3
+    /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. Values are written to the server with mode 0600.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub offsite_environment: BTreeMap<String, String>,
+    /// The image that restic runs in. Default: `restic/restic:0.17.3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offsite_image: Option<String>,
 }
 
 /// The JSON Schema of deploy.toml.

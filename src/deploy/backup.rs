@@ -37,8 +37,9 @@ impl BackupRun {
         }
     }
 
-    fn steps(&self) -> Vec<&'static str> {
+    fn steps(&self, offsite: bool) -> Vec<&'static str> {
         match self {
+            Self::Create if offsite => vec!["backup", "offsite"],
             Self::Create => vec!["backup"],
             Self::Verify(_) => vec!["verify"],
             Self::Restore { .. } => vec!["load", "swap"],
@@ -81,7 +82,7 @@ pub async fn backup(
         kind: run.kind(),
         release: current.clone(),
         image: outcome.image.clone().unwrap_or_default(),
-        steps: run.steps(),
+        steps: run.steps(resolved.backup.offsite.is_some()),
         backup,
         ..RunSettings::default()
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::error::{Error, Kind, Result};
 use crate::report::{Event, Outcome, OutcomeKind, Reporter, StepReport, StepStatus};
@@ -16,6 +16,10 @@ use super::signals::Signals;
 
 /// How often a lost connection is dialled again before the client gives up: some five minutes in all.
 const DIALS: u32 = 40;
+/// The longest that telling the server to stop may take.
+const ABORT: Duration = Duration::from_secs(20);
+/// How often a long step is said to be still at work.
+const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// A run's journal, told as it comes.
 #[derive(Debug)]
@@ -25,6 +29,7 @@ pub(super) struct Follower {
     began_cs: u64,
     end: Option<(u8, String, String, String)>,
     aborted: bool,
+    patience: Option<Duration>,
     step: watch::Sender<String>,
 }
 
@@ -50,9 +55,9 @@ pub(super) struct Confirm<'a> {
 }
 
 impl Follower {
-    pub(super) fn new(reporter: &Reporter, before: Vec<StepReport>) -> Self {
+    pub(super) fn new(reporter: &Reporter, before: Vec<StepReport>, patience: Option<Duration>) -> Self {
         let (step, _) = watch::channel(String::new());
-        Self { reporter: reporter.clone(), steps: before, began_cs: 0, end: None, aborted: false, step }
+        Self { reporter: reporter.clone(), steps: before, began_cs: 0, end: None, aborted: false, patience, step }
     }
 
     fn see(&mut self, record: Record) {
@@ -112,7 +117,10 @@ impl Follower {
         signals: &mut Signals,
     ) -> Result<Ended> {
         let confirming = confirm_run(session, run, confirm, self.step.subscribe(), self.reporter.clone());
-        tokio::pin!(confirming);
+        let beating = heartbeat(self.step.subscribe(), self.reporter.clone());
+        tokio::pin!(confirming, beating);
+        let patience = self.patience;
+        let mut leave_at = None;
         let mut confirmed = false;
         let mut offset = 0;
         let mut complaint = String::new();
@@ -129,12 +137,15 @@ impl Follower {
                     tokio::select! {
                         followed = &mut following => break Some(followed),
                         () = &mut confirming, if !confirmed => confirmed = true,
+                        () = &mut beating => {}
+                        () = until(leave_at) => break None,
                         () = signals.next() => {
                             if now_aborted {
                                 break None;
                             }
                             now_aborted = true;
-                            abort(session, connection.as_ref(), run).await;
+                            leave_at = patience.map(|patience| Instant::now() + patience);
+                            let _ = timeout(patience.unwrap_or(ABORT), abort(session, connection.as_ref(), run)).await;
                         }
                     }
                 };
@@ -162,7 +173,14 @@ impl Follower {
                 let _ = server.recover().await;
                 continue;
             }
+            let before = self.aborted;
             connection = self.dial(session, run, dials, signals).await?;
+            if self.aborted && !before {
+                leave_at = patience.map(|patience| Instant::now() + patience);
+            }
+            if leave_at.is_some_and(|at| at <= Instant::now()) {
+                return Ok(self.left_to_the_server());
+            }
         }
     }
 
@@ -230,6 +248,32 @@ impl Follower {
             reason: ended.reason.clone(),
             steps: self.steps.clone(),
             ..blank
+        }
+    }
+}
+
+/// Waits for that moment; for ever where there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Says every half minute that a step is still at work, where it is the same one. Never ends.
+async fn heartbeat(mut step: watch::Receiver<String>, reporter: Reporter) {
+    let mut seconds = 0;
+    loop {
+        let at = step.borrow_and_update().clone();
+        match timeout(HEARTBEAT, step.changed()).await {
+            Ok(Ok(())) => seconds = 0,
+            // Nobody tells of steps any more.
+            Ok(Err(_)) => std::future::pending().await,
+            Err(_) if at.is_empty() => {}
+            Err(_) => {
+                seconds += HEARTBEAT.as_secs();
+                reporter.tell(Event::Still { step: at, seconds });
+            }
         }
     }
 }

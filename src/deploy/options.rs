@@ -1,5 +1,7 @@
 //! What the user may ask of a deploy.
 
+use std::time::Duration;
+
 /// Options of `deploy` and `rollback`.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -9,4 +11,7 @@ pub struct Options {
     pub wait_lock: Option<u64>,
     /// Deploy even when nothing changed.
     pub force: bool,
+    /// After a signal: how long the undo is followed before the client goes and leaves it to the server; `None`: to its
+    /// end. A workflow that is cancelled is killed ten seconds later.
+    pub patience: Option<Duration>,
 }

@@ -50,7 +50,7 @@ pub async fn deploy(project: &Project, resolved: &Resolved, options: &Options, w
         Ready::Start { session, settings, steps, outcome } => (*session, *settings, steps, outcome),
         Ready::Over(outcome, kind) => return Ok((Outcome { duration_ms: elapsed(started), ..outcome }, kind)),
     };
-    let mut follower = Follower::new(reporter, steps);
+    let mut follower = Follower::new(reporter, steps, options.patience);
     let confirm = Confirm { outside: outside.as_ref(), release: &release, nonce: &settings.nonce };
     let ended = follower.run(&session, &settings.run, confirm, &mut signals).await?;
     outcome = follower.outcome(outcome, &ended);
@@ -178,6 +178,7 @@ pub(super) fn blank(resolved: &Resolved, release: &str) -> Outcome {
         release: Some(release.to_owned()),
         previous: None,
         image: None,
+        url: resolved.target.url.clone(),
         failed_step: None,
         reason: None,
         duration_ms: 0,
@@ -245,7 +246,7 @@ pub(super) async fn carry_out(
     files.extend(artefacts::run(session, settings, options, who));
     files.extend(more);
     session.server().send(&settings.run, files).await?;
-    let mut follower = Follower::new(reporter, Vec::new());
+    let mut follower = Follower::new(reporter, Vec::new(), options.patience);
     let confirm = Confirm { outside: None, release: &settings.release, nonce: "" };
     let ended = follower.run(session, &settings.run, confirm, signals).await?;
     Ok((follower.outcome(blank, &ended), exit_kind(ended.code)))

@@ -79,6 +79,17 @@ impl Context {
         Ok(Ignore::default())
     }
 
+    /// The migrations that its files hold, as Django lays them out: `app name` of each `app/migrations/0001_name.py`.
+    pub fn migrations(&self) -> Vec<String> {
+        let of = |path: &String| {
+            let (folder, file) = path.rsplit_once('/')?;
+            let app = folder.strip_suffix("/migrations")?.rsplit('/').next()?;
+            let name = file.strip_suffix(".py")?;
+            (name.len() > 5 && name.as_bytes()[..4].iter().all(u8::is_ascii_digit)).then(|| format!("{app} {name}"))
+        };
+        self.files.iter().filter_map(of).collect()
+    }
+
     /// What an image built from it depends on, as a digest: names, modes and contents of the files, the
     /// Dockerfile's name, stage and arguments. Not the repository and what only estiba and Compose read, which lie in
     /// a context that has no .dockerignore: a change to those alone is no new image.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use yaml_serde::Value;
 
 use crate::compose::variables;
+use crate::config::BackupService;
 use crate::render::{EnvFile, Rendered, digest};
 use crate::server::Facts;
 
@@ -45,6 +46,8 @@ pub struct Planned<'a> {
     pub context: &'a str,
     /// The steps that would run.
     pub steps: &'a [&'a str],
+    /// The migrations that would run, as far as the project's files tell; why not, where they cannot.
+    pub pending: &'a Result<Vec<String>, String>,
 }
 
 /// What a deploy would do.
@@ -64,6 +67,8 @@ pub struct Plan {
     pub environment: BTreeMap<String, Change>,
     /// Services of the stack whose containers would be replaced; each needs `--allow-replace`.
     pub replaced: Vec<String>,
+    /// The migrations that would run, by the project's own files; `None` where they do not tell.
+    pub pending: Option<Vec<String>>,
     /// The steps that would run.
     pub steps: Vec<String>,
     /// Things worth knowing.
@@ -101,7 +106,7 @@ pub fn environment_digests(env: &EnvFile, salt: &str) -> BTreeMap<String, String
 
 /// Compares the new release with what the server has. `contents` are the server's files, where they were read.
 pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, Vec<u8>>, salt: &str) -> Plan {
-    let Planned { target, rendered, env, context, steps } = planned;
+    let Planned { target, rendered, env, context, steps, pending } = planned;
     let secret = |path: &str| path == "secrets" || rendered.release.get(path).is_some_and(|artefact| artefact.secret);
     let changed = changed_paths(rendered, facts);
     let files = changed
@@ -125,10 +130,12 @@ pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, 
         files,
         environment,
         replaced,
+        pending: pending.as_ref().ok().cloned(),
         steps: steps.iter().map(|step| (*step).to_owned()).collect(),
         notes: rendered.notes.clone(),
         digest: String::new(),
     };
+    plan.notes.extend(pending.as_ref().err().map(|why| format!("the pending migrations are not known: {why}")));
     if !plan.changes {
         plan.steps.clear();
     }
@@ -173,6 +180,8 @@ fn replaced(before: Option<&Vec<u8>>, rendered: &Rendered, environment: &BTreeMa
     after
         .iter()
         .filter(|(name, service)| before.get(*name).is_some_and(|known| known != *service || reads_changed(service)))
+        // estiba's own service holds nothing, and is replaced unasked.
+        .filter(|(name, _)| name.as_str() != BackupService::SERVICE)
         .map(|(name, _)| name.clone())
         .collect()
 }

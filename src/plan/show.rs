@@ -56,6 +56,12 @@ impl Plan {
                 allow(&self.replaced)
             );
         }
+        if let Some(pending) = self.pending.as_ref().filter(|pending| !pending.is_empty()) {
+            text.push_str("\nPending migrations, by the project's files (the deploy asks the new image):\n");
+            for migration in pending {
+                let _ = writeln!(text, "+ {migration}");
+            }
+        }
         for note in &self.notes {
             let _ = write!(text, "\nNote: {note}\n");
         }
@@ -105,6 +111,12 @@ impl Plan {
                 self.replaced.join(", "),
                 allow(&self.replaced)
             );
+        }
+        if let Some(pending) = self.pending.as_ref().filter(|pending| !pending.is_empty()) {
+            text.push_str("\n**Pending migrations**, by the project's files (the deploy asks the new image)\n\n");
+            for migration in pending {
+                let _ = writeln!(text, "- `{migration}`");
+            }
         }
         for note in &self.notes {
             let _ = write!(text, "\n> {note}\n");

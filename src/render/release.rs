@@ -6,8 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use minijinja::context;
 
 use crate::config::{
-    Backup, DuringMigrations, Origin, Project, Resolved, Restore, Setting, Source, Strategy, command_words, read_limited,
-    shell_words,
+    Backup, DuringMigrations, Engine, Origin, Project, Resolved, Restore, Schedule, Setting, Source, Strategy, command_words,
+    read_limited, shell_words,
 };
 use crate::error::{Error, Result};
 
@@ -90,6 +90,11 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     }
     rendered.stack = layout.stack_files();
     files.extend(edge::render(resolved, &renderer.files)?);
+    if let Some(text) = offsite_environment(resolved) {
+        files.insert("offsite.env".into(), Artefact::secret(text));
+        let values = resolved.backup.offsite_environment.iter().map(|(_, value)| value.clone());
+        rendered.secrets.extend(values.filter(|value| value.len() >= 4));
+    }
     let secrets: String = rendered.secrets.iter().flat_map(|secret| secret.lines()).map(|line| format!("{line}\n")).collect();
     files.insert("secrets".into(), Artefact::secret(secrets));
     files.insert("settings.env".into(), Artefact::text(settings(resolved, &renderer.env)?));
@@ -173,7 +178,13 @@ fn database_settings(resolved: &Resolved) -> Vec<(&'static str, String)> {
         };
         settings.extend([
             ("DATABASE_SERVICE", database.service.value.clone()),
-            ("DATABASE_ENGINE", "postgres".to_owned()),
+            (
+                "DATABASE_ENGINE",
+                String::from(match database.engine.value {
+                    Engine::Postgres => "postgres",
+                    Engine::Mysql => "mysql",
+                }),
+            ),
             ("DATABASE_NAME", told(&database.name)),
             ("DATABASE_USER", told(&database.user)),
             ("BACKUP", backup.to_owned()),
@@ -190,5 +201,27 @@ fn database_settings(resolved: &Resolved) -> Vec<(&'static str, String)> {
         settings.push(("CACHE_SERVICE", cache.service.value.clone()));
         settings.push(("CACHE_PERSIST", u8::from(cache.persist.value).to_string()));
     }
+    let backup = &resolved.backup;
+    if backup.is_wanted() {
+        let spelled = |schedule: &Option<(String, Schedule)>| {
+            schedule.as_ref().map(|(_, schedule)| schedule.spelled_out()).unwrap_or_default()
+        };
+        settings.push(("BACKUP_SCHEDULE", spelled(&backup.schedule)));
+        settings.push(("DRILL_SCHEDULE", spelled(&backup.drill)));
+        let alert = command_words(&backup.alert).unwrap_or_default();
+        settings.push(("BACKUP_ALERT", shell_words(alert.iter().map(String::as_str))));
+    }
+    if let Some(offsite) = &backup.offsite {
+        // Its address may hold a password: that is in offsite.env.
+        settings.push(("OFFSITE", if offsite.starts_with('/') { offsite.clone() } else { "remote".to_owned() }));
+        settings.push(("OFFSITE_IMAGE", backup.offsite_image.value.clone()));
+    }
     settings
+}
+
+/// What restic gets in its environment, a line each; nothing where there is no off-site repository.
+fn offsite_environment(resolved: &Resolved) -> Option<String> {
+    let repository = resolved.backup.offsite.as_ref()?;
+    let lines = resolved.backup.offsite_environment.iter().map(|(name, value)| format!("{name}={value}\n"));
+    Some(std::iter::once(format!("RESTIC_REPOSITORY={repository}\n")).chain(lines).collect())
 }

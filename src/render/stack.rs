@@ -3,7 +3,7 @@
 use yaml_serde::{Mapping, Value};
 
 use crate::compose::{Service, expand};
-use crate::config::Resolved;
+use crate::config::{BackupService, Resolved};
 use crate::error::Result;
 
 use super::Rendered;
@@ -28,7 +28,33 @@ pub(super) fn started(resolved: &Resolved) -> Vec<String> {
         .filter(|service| !in_slot(resolved, *service) && service.starts_by_default())
         .filter(|service| service.name != resolved.proxy.service.value)
         .map(|service| service.name.to_owned())
+        .chain(resolved.backup.is_wanted().then(|| BackupService::SERVICE.to_owned()))
         .collect()
+}
+
+/// The backup service: the server's own scripts in a container that may speak to the Engine, as the user who deploys.
+/// It sees the server's processes, so that a run of its own is a run like any other: one lock, one journal, one undo.
+fn backup_service(resolved: &Resolved) -> Mapping {
+    let root = &resolved.target.root.value;
+    let text = |lines: &[&str]| Value::Sequence(lines.iter().map(|line| Value::from(*line)).collect());
+    let entries: [(&str, Value); 13] = [
+        ("image", resolved.backup.image.value.as_str().into()),
+        ("entrypoint", text(&["sh", &format!("{root}/bin/current/schedule.sh"), root])),
+        ("command", text(&[])),
+        ("user", "${ESTIBA_USER:-0:0}".into()),
+        ("group_add", text(&["${ESTIBA_DOCKER_GROUP:-0}"])),
+        ("environment", text(&["HOME=/tmp", "DOCKER_HOST=unix:///var/run/docker.sock"])),
+        ("volumes", text(&[&format!("{root}:{root}"), "${ESTIBA_DOCKER_SOCKET:-/var/run/docker.sock}:/var/run/docker.sock"])),
+        ("pid", "host".into()),
+        ("network_mode", "host".into()),
+        ("read_only", true.into()),
+        ("tmpfs", text(&["/tmp"])),
+        ("security_opt", text(&["no-new-privileges:true"])),
+        ("restart", "unless-stopped".into()),
+    ];
+    let mut map: Mapping = entries.into_iter().map(|(key, value)| (Value::from(key), value)).collect();
+    map.insert("cap_drop".into(), text(&["ALL"]));
+    map
 }
 
 /// Renders stack.yml.
@@ -82,6 +108,9 @@ fn services(resolved: &Resolved, layout: &Layout<'_>, rendered: &mut Rendered) -
         without_slot_services(resolved, &mut map);
         modes(&mut map);
         services.insert(name.into(), map.into());
+    }
+    if resolved.backup.is_wanted() {
+        services.insert(BackupService::SERVICE.into(), backup_service(resolved).into());
     }
     if resolved.compose.root.contains_key("name")
         && resolved.compose.root.get("name").and_then(Value::as_str) != Some(resolved.compose_project.value.as_str())

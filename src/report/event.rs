@@ -16,6 +16,13 @@ pub enum Event {
         /// The step's name.
         step: String,
     },
+    /// A step is still at work, after this many seconds without an end.
+    Still {
+        /// The step's name.
+        step: String,
+        /// Seconds since it began.
+        seconds: u64,
+    },
     /// A step ended well.
     Done {
         /// The step's name.
@@ -62,6 +69,13 @@ pub enum Event {
         done: u64,
         /// Bytes in all, where that is known.
         total: Option<u64>,
+    },
+    /// A plan, for whoever keeps it: as JSON, and in Markdown.
+    Plan {
+        /// The JSON plan.
+        document: serde_json::Value,
+        /// The same for people.
+        markdown: String,
     },
     /// What the command was asked for, for standard output.
     Text(String),
@@ -133,6 +147,8 @@ pub struct Outcome {
     pub previous: Option<String>,
     /// The release's image.
     pub image: Option<String>,
+    /// The site's address, where the target has one.
+    pub url: Option<String>,
     /// The step that failed.
     pub failed_step: Option<String>,
     /// Why.

@@ -1,19 +1,18 @@
-//! JSON lines on standard output for programs; the same events as plain text on standard error.
+//! JSON lines on standard output for programs; the same events for people on standard error.
 
 use serde_json::{Value, json};
 
-use super::plain::{Plain, print};
+use super::plain::print;
 use super::{Event, Sink};
 
 /// Writes one JSON object a line.
-#[derive(Debug)]
 pub(super) struct Json {
-    plain: Plain,
+    people: Box<dyn Sink>,
 }
 
 impl Json {
-    pub(super) fn new(plain: Plain) -> Self {
-        Self { plain }
+    pub(super) fn new(people: Box<dyn Sink>) -> Self {
+        Self { people }
     }
 }
 
@@ -22,6 +21,7 @@ fn object(event: &Event) -> Option<Value> {
         Event::Note(text) => json!({"event": "note", "text": text}),
         Event::Warning(text) => json!({"event": "warning", "text": text}),
         Event::Began { step } => json!({"event": "step-began", "step": step}),
+        Event::Still { step, seconds } => json!({"event": "step-still", "step": step, "seconds": seconds}),
         Event::Done { step, duration_ms } => json!({"event": "step-done", "step": step, "duration_ms": duration_ms}),
         Event::Failed { step, reason } => json!({"event": "step-failed", "step": step, "reason": reason}),
         Event::Undoing { step } => json!({"event": "step-undoing", "step": step}),
@@ -34,17 +34,23 @@ fn object(event: &Event) -> Option<Value> {
         }),
         Event::Document(document) => document.clone(),
         Event::Outcome(outcome) => serde_json::to_value(outcome).ok()?,
-        Event::Text(_) => return None,
+        Event::Text(_) | Event::Plan { .. } => return None,
     })
 }
 
 impl Sink for Json {
     fn tell(&mut self, event: &Event) {
-        for line in self.plain.lines(event) {
-            print::err(&line);
+        // Standard output is for programs alone.
+        if !matches!(event, Event::Text(_)) {
+            self.people.tell(event);
         }
         if let Some(object) = object(event) {
-            print::out(&object.to_string());
+            // A workflow's runner reads `##[command]` anywhere in a line; in JSON it has another spelling.
+            print::out(&object.to_string().replace("##[", "#\\u0023["));
         }
+    }
+
+    fn hide(&mut self, secrets: &[String]) {
+        self.people.hide(secrets);
     }
 }

@@ -3,6 +3,7 @@
 
 mod ask;
 mod event;
+mod github;
 mod json;
 mod plain;
 mod reporter;
@@ -11,5 +12,6 @@ mod terminal;
 
 pub use ask::ask;
 pub use event::{Event, Outcome, OutcomeKind, StepReport, StepStatus};
+pub use github::Workflow;
 pub use reporter::{Choice, Reporter, Sink};
 pub use style::printable;

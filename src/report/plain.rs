@@ -34,6 +34,7 @@ impl Plain {
                     lines.push(format!("  {step} …"));
                 }
             }
+            Event::Still { step, seconds } if loud => lines.push(format!("  {step}: at work for {seconds} s")),
             Event::Done { step, duration_ms } if loud => {
                 lines.push(format!("{} {step} {}", paint(GOOD, "✓"), paint(DIM, seconds(*duration_ms))));
             }

@@ -2,19 +2,24 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::github::{Files, Log};
 use super::json::Json;
 use super::plain::Plain;
 use super::terminal::Terminal;
-use super::{Event, printable};
+use super::{Event, Workflow, printable};
 
 /// Turns events into something to read.
 pub trait Sink: Send {
     /// Tells one event.
     fn tell(&mut self, event: &Event);
+
+    /// Is told of values that must not be shown. They are taken out of every event already; this is for readers that
+    /// hide them themselves.
+    fn hide(&mut self, _secrets: &[String]) {}
 }
 
 /// Which sink, by what the user asked for and where output goes.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Choice {
     /// JSON lines on standard output, people's text on standard error.
     pub json: bool,
@@ -24,6 +29,8 @@ pub struct Choice {
     pub verbose: bool,
     /// Only what went wrong.
     pub quiet: bool,
+    /// In GitHub Actions: where its files are.
+    pub workflow: Option<Workflow>,
 }
 
 /// Hands events to a sink, from any task. Secrets are taken out of every text on the way.
@@ -51,11 +58,15 @@ impl Reporter {
 
     /// The reporter of the command line.
     pub fn choose(choice: Choice) -> Self {
-        let plain = Plain::new(choice.verbose, choice.quiet);
-        Self::new(match choice {
-            Choice { json: true, .. } => Box::new(Json::new(plain)),
-            Choice { terminal: true, quiet: false, .. } => Box::new(Terminal::new(choice.verbose)),
-            _ => Box::new(plain),
+        let people: Box<dyn Sink> = match &choice {
+            Choice { workflow: Some(_), .. } => Box::new(Log::new(choice.quiet)),
+            Choice { terminal: true, quiet: false, json: false, .. } => Box::new(Terminal::new(choice.verbose)),
+            _ => Box::new(Plain::new(choice.verbose, choice.quiet)),
+        };
+        let sink = if choice.json { Box::new(Json::new(people)) } else { people };
+        Self::new(match choice.workflow {
+            Some(workflow) => Box::new(Files::new(workflow, sink)),
+            None => sink,
         })
     }
 
@@ -65,6 +76,7 @@ impl Reporter {
         inner.secrets.extend(secrets.iter().flat_map(|secret| secret.lines()).filter(|line| line.len() >= 4).map(str::to_owned));
         inner.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         inner.secrets.dedup();
+        inner.sink.hide(secrets);
     }
 
     /// Tells one event.
@@ -93,6 +105,7 @@ fn redacted(event: Event, secrets: &[String]) -> Event {
         Event::UndoFailed { step, reason } => Event::UndoFailed { step, reason: clean(reason) },
         Event::Output { step, line } => Event::Output { step, line: clean(line) },
         Event::Text(text) => Event::Text(clean(text)),
+        Event::Plan { document, markdown } => Event::Plan { document, markdown: clean(markdown) },
         Event::Error(mut error) => {
             error.message = clean(error.message);
             error.hints = error.hints.into_iter().map(clean).collect();

@@ -86,7 +86,8 @@ impl Sink for Terminal {
             }
             _ => {}
         }
-        let lines = self.plain.lines(event);
+        // The spinner tells it.
+        let lines = if matches!(event, Event::Still { .. }) { Vec::new() } else { self.plain.lines(event) };
         self.area.suspend(|| {
             for line in lines {
                 print::err(&line);

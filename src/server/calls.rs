@@ -1,6 +1,6 @@
 //! What is asked of a server, over one connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -170,6 +170,19 @@ impl<'a> Server<'a> {
         let files = self.read("", &["history.jsonl"]).await?;
         let text = files.get("history.jsonl").map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
         Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// The migrations that the database has, as `app name`; why not, where that cannot be told.
+    pub async fn applied_migrations(&self) -> Result<std::result::Result<BTreeSet<String>, String>> {
+        let output = self.connection.run(&Self::inline("applied.sh", &[self.root]), Bytes::new()).await?;
+        let text = output.text();
+        let mut lines = text.lines().skip_while(|line| *line != "estiba:applied").skip(1);
+        let applied: BTreeSet<String> = lines.by_ref().take_while(|line| *line != "estiba:end").map(str::to_owned).collect();
+        if text.lines().any(|line| line == "estiba:end") {
+            return Ok(Ok(applied));
+        }
+        let why = text.lines().find_map(|line| line.strip_prefix("estiba:unknown ").map(str::to_owned));
+        Ok(Err(why.unwrap_or_else(|| output.complaint())))
     }
 
     /// Tells the running driver to stop and undo.

@@ -27,6 +27,11 @@ pub struct Status {
     pub running: Option<String>,
     /// The newest backup of the database.
     pub backup: Option<String>,
+    /// Why the last backup, by the service or by hand, is none: its time, its step and the reason; `None` where it is
+    /// whole.
+    pub backup_failed: Option<String>,
+    /// How the last drill of the backup service ended, and when.
+    pub drill: Option<String>,
     /// What is not as it should be.
     pub drift: Vec<String>,
 }
@@ -46,9 +51,26 @@ impl Status {
             by: text(facts.get("current_by")),
             running: running(facts),
             backup: text(facts.get("backup")),
+            backup_failed: last(facts, "last_backup").filter(|(fine, _)| !fine).map(|(_, text)| text),
+            drill: last(facts, "last_drill").map(|(_, text)| text),
             drift: drift(facts),
         }
     }
+}
+
+/// The last entry of the history of a kind: did it end well, and in words.
+fn last(facts: &Facts, key: &str) -> Option<(bool, String)> {
+    let entry: serde_json::Value = serde_json::from_str(facts.get(key)?).ok()?;
+    let get = |key: &str| entry[key].as_str().unwrap_or_default();
+    let fine = entry["exit"] == 0;
+    Some((
+        fine,
+        if fine {
+            format!("passed {}", get("finished"))
+        } else {
+            format!("failed {} at {}: {}", get("finished"), get("failed_step"), get("reason"))
+        },
+    ))
 }
 
 fn running(facts: &Facts) -> Option<String> {

@@ -189,6 +189,24 @@ fn a_dump_that_fails_leaves_nothing_under_a_final_name_and_stops_the_deploy() {
         "p=$(command -v pg_dump); mv $p $p.true; printf '#!/bin/sh\\n%s.true \"$@\" | head -c 2000\\necho broken >&2; exit 3\\n' $p >$p; chmod 755 $p",
     ]);
     stops(site.estiba(&["deploy", "--json"]), &["the dump failed: broken"]);
+    // The disk fills up while it is written.
+    let backups = site.root.join("backups");
+    let fake = |end: &str| {
+        let script = format!("p=$(command -v pg_dump); printf '#!/bin/sh\\n%s.true \"$@\"; {end}\\n' $p >$p; chmod 755 $p");
+        docker(&["exec", &container, "sh", "-c", &script]);
+    };
+    fake("head -c 300000000 /dev/zero");
+    assert!(Command::new("mount").args(["-t", "tmpfs", "-o", "size=90m", "tmpfs"]).arg(&backups).status().unwrap().success());
+    let run = site.estiba(&["backup", "create", "--json"]);
+    let left = std::fs::read_dir(&backups).unwrap().count();
+    assert!(Command::new("umount").arg(&backups).status().unwrap().success());
+    run.says(1, &["no space left on device", "serves, as before"]);
+    assert_eq!(left, 0);
+    // The database dies half-way.
+    fake("kill -QUIT 1; sleep 5");
+    site.estiba(&["backup", "create", "--json"]).says(1, &["the dump failed"]);
+    assert_eq!(dumps(&site).len(), 0);
+    wait_for("the database to be back", Duration::from_secs(60), || site.get("/health/").0 == 200);
     docker(&["exec", &container, "sh", "-c", "p=$(command -v pg_dump); mv $p.true $p"]);
     // A password that is not right any more.
     let postgres = |script: &str| docker(&["exec", &container, "sh", "-c", script]);

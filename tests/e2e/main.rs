@@ -3,11 +3,13 @@
 
 #![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests set up their own world, and stop where it is not so")]
 
+mod backup_service;
 mod bad_releases;
 mod clock;
 mod database;
 mod first_deploy;
 mod lock;
+mod mariadb;
 #[path = "../matrix/proxy.rs"]
 mod proxy;
 mod rollback;

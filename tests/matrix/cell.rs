@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::checks::{State, lost_rows, told};
+use super::checks::{State, databases, forget_replaced, left_in_the_database, lost_rows, told};
 use super::client::{Client, ended};
 use super::faults::Fault;
 use super::load::Traffic;
@@ -82,10 +82,15 @@ impl Cell {
         let mut problems = Vec::new();
         let before = State::look(server);
         problems.extend(before.problems().into_iter().map(|problem| format!("before: {problem}")));
+        let restores = super::RESTORE.contains(&step);
+        client.set_fence(["fence", "lift"].contains(&step));
         client.change();
+        let backup = if restores { client.newest_backup() } else { String::new() };
         let traffic = Traffic::start(server.http_port);
         server.exec(&format!("rm -f /hold/*; echo {step} >/hold/step"));
-        let mut deploy = client.spawn(&["deploy", "--json"]);
+        let arguments: &[&str] =
+            if restores { &["backup", "restore", &backup, "--yes", "--json"] } else { &["deploy", "--json"] };
+        let mut deploy = client.spawn(arguments);
         let reached = try_wait(Duration::from_secs(60), || server.try_exec("[ -e /hold/reached ]").status.success());
         if !reached {
             problems.push(format!("step {step} was never reached"));
@@ -123,7 +128,13 @@ impl Cell {
         let state = State::look(server);
         problems.extend(state.problems());
         problems.extend(told(server, client, &run, &state));
-        let is_new = state.current != before.current;
+        let replaced = databases(server).iter().any(|name| name.contains("_replaced_"));
+        let is_new = if restores { replaced } else { state.current != before.current };
+        // A full disk keeps PostgreSQL from taking a copy away; the next backup does.
+        let left = left_in_the_database(server);
+        if !left.is_empty() && fault != Fault::FillDisk {
+            problems.push(format!("left in the database: {left:?}"));
+        }
         if !matches!(fault, Fault::KillClient) && (client_run.code == 0) != is_new {
             problems
                 .push(format!("the client said {} ({}), the server is on {}", client_run.code, client_run.stderr, state.current));
@@ -149,6 +160,8 @@ impl Cell {
         if fault.stops_writes() && tally.outage > allowed {
             problems.push(format!("outage {:.1} s, more than {:.1} s", tally.outage.as_secs_f64(), allowed.as_secs_f64()));
         }
+        forget_replaced(server);
+        client.set_fence(false);
         client.change();
         let next = client.deploy(&[]);
         if next.code != 0 {

@@ -96,7 +96,7 @@ pub fn told(server: &Server, client: &Client, run: &str, state: &State) -> Vec<S
     match entries.as_slice() {
         [one] => {
             let deployed = one["outcome"] == "deployed";
-            if deployed != (one["release"] == state.current.as_str()) {
+            if one["kind"] == "deploy" && deployed != (one["release"] == state.current.as_str()) {
                 problems.push(format!("history tells another end: {one}"));
             }
         }
@@ -105,9 +105,43 @@ pub fn told(server: &Server, client: &Client, run: &str, state: &State) -> Vec<S
     problems
 }
 
-/// Rows that were acknowledged and are not in the database.
+/// Rows that were acknowledged and are in no database: a restore keeps the one that it replaces.
 pub fn lost_rows(server: &Server, acknowledged: &[u64]) -> usize {
-    let query = "/usr/bin/docker exec shop-db-1 psql -U certificados_user -d certificados_prod -Atc 'SELECT id FROM certificados_certificate'";
-    let rows: std::collections::BTreeSet<u64> = server.exec(query).lines().filter_map(|line| line.parse().ok()).collect();
+    let mut rows = std::collections::BTreeSet::<u64>::new();
+    for database in databases(server).iter().filter(|name| !name.starts_with("estiba_")) {
+        rows.extend(
+            sql(server, database, "SELECT id FROM certificados_certificate").lines().filter_map(|line| line.parse::<u64>().ok()),
+        );
+    }
     acknowledged.iter().filter(|id| !rows.contains(id)).count()
+}
+
+/// The app's database, those that it replaced, and what a run left.
+pub fn databases(server: &Server) -> Vec<String> {
+    let names = "SELECT datname FROM pg_database WHERE datname LIKE 'certificados_prod%' OR datname LIKE 'estiba%' ORDER BY 1";
+    sql(server, "postgres", names).lines().map(str::to_owned).collect()
+}
+
+/// Takes the replaced databases away, so that the next cell counts its own.
+pub fn forget_replaced(server: &Server) {
+    for name in databases(server).iter().filter(|name| name.contains("_replaced_")) {
+        sql(server, "postgres", &format!("DROP DATABASE \"{name}\" WITH (FORCE)"));
+    }
+}
+
+/// What a fence or a copy of the database would be left of.
+pub fn left_in_the_database(server: &Server) -> Vec<String> {
+    let mut left: Vec<String> = databases(server).into_iter().filter(|name| name.starts_with("estiba")).collect();
+    if sql(server, "certificados_prod", "SHOW default_transaction_read_only") != "off" {
+        left.push("the database takes no writes".into());
+    }
+    if server.try_exec("grep -q estiba_fence /srv/shop/edge/estiba-upstreams.conf").status.success() {
+        left.push("the proxy refuses writes".into());
+    }
+    left
+}
+
+fn sql(server: &Server, database: &str, statement: &str) -> String {
+    let quoted = statement.replace('\'', "'\\''");
+    server.exec(&format!("/usr/bin/docker exec shop-db-1 psql -U certificados_user -d {database} -Atc '{quoted}'"))
 }

@@ -56,6 +56,15 @@ impl Client {
         number
     }
 
+    /// From now on migrations run behind a fence, or do not.
+    pub fn set_fence(&self, fenced: bool) {
+        let path = self.app.join("deploy.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let kept = text.split("[database]").next().unwrap();
+        let database = if fenced { "[database]\nduring-migrations = \"read-only\"\n" } else { "" };
+        std::fs::write(path, format!("{kept}{database}")).unwrap();
+    }
+
     pub fn spawn(&self, arguments: &[&str]) -> Child {
         // Another build of the binary may be tried, so that a long run does not hinder work on the code.
         Command::new(std::env::var("ESTIBA_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_estiba").into()))
@@ -78,6 +87,12 @@ impl Client {
 
     pub fn deploy(&self, more: &[&str]) -> Run {
         self.run(&[&["deploy", "--json"], more].concat())
+    }
+
+    pub fn newest_backup(&self) -> String {
+        let listed = self.run(&["backup", "list", "--json"]).stdout;
+        let last: serde_json::Value = serde_json::from_str(listed.lines().last().unwrap_or("{}")).unwrap();
+        last["id"].as_str().expect("a backup").to_owned()
     }
 
     /// After a cell that broke: can the server be used for the next one?

@@ -23,7 +23,12 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Those that stop a part come first: how long the site is away is measured, which wants a machine that is idle.
     pub const ALL: [Self; 12] = [
+        Self::StopDatabase,
+        Self::FillDisk,
+        Self::RestartEngine,
+        Self::Reboot,
         Self::KillClient,
         Self::InterruptClient,
         Self::CutConnection,
@@ -32,10 +37,6 @@ impl Fault {
         Self::KillBoth,
         Self::KillNewContainer,
         Self::SecondDeploy,
-        Self::StopDatabase,
-        Self::FillDisk,
-        Self::RestartEngine,
-        Self::Reboot,
     ];
 
     pub const fn name(self) -> &'static str {

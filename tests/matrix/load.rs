@@ -21,6 +21,8 @@ pub struct Traffic {
 #[derive(Debug, Default)]
 pub struct Written {
     pub acknowledged: Vec<u64>,
+    /// Answered 503 with Retry-After, as a fence does.
+    pub refused: u64,
     pub failed: Vec<String>,
 }
 
@@ -46,6 +48,7 @@ impl Traffic {
             while !stopped.load(Ordering::Relaxed) {
                 match post(address) {
                     Ok(id) => written.acknowledged.push(id),
+                    Err(error) if error.contains("Retry-After") => written.refused += 1,
                     Err(error) => written.failed.push(error),
                 }
                 std::thread::sleep(Duration::from_millis(50));
@@ -82,6 +85,7 @@ fn post(address: SocketAddr) -> Result<u64, String> {
     let id = answer.split("\"id\": ").nth(1).and_then(|rest| rest.trim_end_matches(['}', '\n', '\r']).parse().ok());
     match (answer.starts_with("HTTP/1.1 201"), id) {
         (true, Some(id)) => Ok(id),
+        _ if answer.starts_with("HTTP/1.1 503") && answer.contains("Retry-After: 30") => Err("503 with Retry-After".into()),
         _ => Err(format!("POST: {}", answer.lines().next().unwrap_or("no answer"))),
     }
 }

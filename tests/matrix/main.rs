@@ -27,17 +27,26 @@ use cell::{Cell, Limits};
 use faults::Fault;
 use server::Server;
 
-/// The steps of a deploy that have something to do in every one of these deploys: there is no fence, so none is lifted.
-/// To each, a migration seems to be pending, so that there is a backup.
+/// The steps of a deploy, to which a migration seems to be pending, so that there is a backup; and those of a restore.
 fn steps() -> Vec<&'static str> {
-    estiba::plan::DEPLOY.into_iter().filter(|step| !["fence", "lift"].contains(step)).collect()
+    estiba::plan::DEPLOY.into_iter().chain(RESTORE).collect()
+}
+
+/// The steps of `backup restore`.
+const RESTORE: [&str; 2] = ["load", "swap"];
+
+/// Is there such a cell? A restore has no new release whose container could be killed.
+fn exists(step: &str, fault: Fault) -> bool {
+    !(RESTORE.contains(&step) && fault == Fault::KillNewContainer)
 }
 
 /// What every change is tried with.
-const SMOKE: [(&str, Fault); 10] = [
+const SMOKE: [(&str, Fault); 12] = [
     ("preflight", Fault::FillDisk),
     ("migrate", Fault::KillClient),
+    ("fence", Fault::KillBoth),
     ("backup", Fault::KillBoth),
+    ("swap", Fault::KillDriver),
     ("start", Fault::KillBoth),
     ("check", Fault::KillNewContainer),
     ("switch", Fault::KillDriver),
@@ -70,7 +79,7 @@ fn main() -> ExitCode {
             let asked =
                 (wanted.is_empty() || wanted.contains(&one_step)) && (faults.is_empty() || faults.contains(&one_fault.name()));
             let smoke = SMOKE.contains(&(one_step, one_fault));
-            if (all && asked) || (!all && smoke) {
+            if exists(one_step, one_fault) && ((all && asked) || (!all && smoke)) {
                 cells.push((one_step, one_fault));
             }
         }

@@ -194,3 +194,34 @@ good' ]
 		[ -e "$root/flag" ] && echo flagged; cat "$root/out"'
 	[[ $output == *flagged* && $output != *survived* ]]
 }
+
+@test "a schedule is due in its minute, once, and late where nobody looked" {
+	script 'common schedule' 'at=$(($(date -u -d "2026-11-24 03:30" +%s) / 60))
+		due() { schedule_due "$1" "$2" "$3" && echo due || echo no; }
+		due "30|3|*|*|*" $((at - 1)) "$at"
+		due "30|3|*|*|*" "$at" $((at + 1))
+		due "30|3|*|*|*" $((at - 300)) $((at + 300))
+		due "0 20 40|*|*|*|*" $((at - 1)) "$at"
+		due "" $((at - 1)) "$at"'
+	[ "$output" = 'due
+no
+due
+no
+no' ]
+}
+
+@test "of a day and a weekday either is enough, as in cron" {
+	# A Tuesday.
+	script 'common schedule' 'at=$(($(date -u -d "2026-11-24 03:30" +%s) / 60))
+		for days in "*|*|2" "*|*|3" "24|*|*" "1 9|*|*" "1 9|*|2" "24|*|3" "24|12|*" "*|11|2"; do
+			schedule_due "*|*|$days" $((at - 1)) "$at" && echo due || echo no
+		done'
+	[ "$output" = 'due
+no
+due
+no
+due
+due
+no
+due' ]
+}

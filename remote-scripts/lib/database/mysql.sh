@@ -1,0 +1,198 @@
+# shellcheck shell=sh
+# MariaDB 10.6 and later, and MySQL 8, by the programs in their own container, over its local socket. The user must be
+# one who may make databases, as root is, whose password the official images have in their environment.
+#
+# Otherwise than with PostgreSQL:
+# - a dump is SQL, compressed, a row a statement; its row counts are counted in it;
+# - no fence for writes that leaves the migration itself through: the edge alone refuses requests, so nothing proves
+#   that nobody wrote;
+# - nothing outside the app's own driver sets a time-out for a migration's locks: migrate-timeout bounds it;
+# - databases cannot be renamed: their tables are, all in one statement. Triggers, views and routines cannot follow.
+# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
+
+# mysql_program SUFFIX ARG…: `mariadb` or `mysql`, with that suffix, in the database's container. The password stays
+# in there.
+# shellcheck disable=SC2016 # for the shell in the container
+mysql_program() {
+	docker exec -i "$database_container" sh -c '
+		MYSQL_PWD=${MARIADB_ROOT_PASSWORD:-${MYSQL_ROOT_PASSWORD:-$(cat "${MARIADB_ROOT_PASSWORD_FILE:-${MYSQL_ROOT_PASSWORD_FILE:-/dev/null}}")}}
+		export MYSQL_PWD
+		case $1 in
+		client) program=$(command -v mariadb || command -v mysql) ;;
+		dump) program=$(command -v mariadb-dump || command -v mysqldump) ;;
+		esac
+		shift
+		! "$program" --help 2>/dev/null | grep -q set-gtid-purged || set -- --set-gtid-purged=OFF "$@"
+		exec "$program" --no-defaults --default-character-set=utf8mb4 "$@"' sh "$@" 9>&-
+}
+
+engine_open() {
+	[ -n "$DATABASE_USER" ] || DATABASE_USER=root
+	for open_name in MARIADB_DATABASE MYSQL_DATABASE; do
+		[ -n "$DATABASE_NAME" ] || DATABASE_NAME=$(docker exec "$database_container" printenv "$open_name" 9>&-)
+	done
+	[ -n "$DATABASE_NAME" ] || fail "[database] name is not set, and $DATABASE_SERVICE has no MARIADB_DATABASE" || return 1
+	open_said=$(echo 'SELECT 1' | engine_sql "$DATABASE_NAME" 2>&1) && [ "$open_said" = 1 ] && return 0
+	fail "the database does not answer $DATABASE_USER in $DATABASE_SERVICE: $(printf '%s\n' "$open_said" | tail -n 1)"
+}
+
+engine_sql() {
+	mysql_program client --batch --skip-column-names --raw --user "$DATABASE_USER" "$1"
+}
+
+# mysql_name NAME: quoted for SQL.
+mysql_name() {
+	printf '`%s`' "$(printf '%s' "$1" | sed 's/`/``/g')"
+}
+
+mysql_tables() {
+	echo "SELECT table_name FROM information_schema.tables WHERE table_schema = '$1' AND table_type = 'BASE TABLE' ORDER BY 1" |
+		engine_sql information_schema
+}
+
+engine_counts() {
+	counts_asked=$(mysql_tables "$1" | while IFS= read -r counts_table; do
+		printf "SELECT '%s', COUNT(*) FROM %s;\n" "$counts_table" "$(mysql_name "$counts_table")"
+	done)
+	printf '%s\n' "$counts_asked" | engine_sql "$1" | tr '\t' '|' | LC_ALL=C sort
+}
+
+engine_columns() {
+	echo "SELECT CONCAT(table_name, ' ', column_name) FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY 1" |
+		engine_sql "$1"
+}
+
+engine_bytes() {
+	echo "SELECT COALESCE(SUM(data_length + index_length), 0) FROM information_schema.tables WHERE table_schema = '$1'" |
+		engine_sql information_schema
+}
+
+# All tables as they were at one moment: InnoDB's.
+engine_dump() {
+	rm -f "$run_dir/state/dump.failed"
+	engine_snapshot >"$2" || fail 'the dump failed: the server does not tell what was written' || return 1
+	uptime_cs
+	dump_began=$uptime_cs
+	if {
+		mysql_program dump --single-transaction --quick --routines --triggers --events --hex-blob --no-tablespaces \
+			--skip-extended-insert --no-autocommit --skip-dump-date --user "$DATABASE_USER" "$DATABASE_NAME" \
+			2>"$run_dir/state/dump.err" || : >"$run_dir/state/dump.failed"
+	} | gzip -1 >"$1" && [ ! -e "$run_dir/state/dump.failed" ]; then
+		:
+	else
+		sed 's/^/| /' "$run_dir/state/dump.err"
+		fail "the dump failed: $(grep . "$run_dir/state/dump.err" | tail -n 1)"
+		return 1
+	fi
+	uptime_cs
+	put dump-ms $(((uptime_cs - dump_began) * 10))
+	gzip -dc <"$1" | awk '
+		/^DELIMITER ;;/ { code = 1 }
+		/^DELIMITER ;$/ { code = 0 }
+		code { next }
+		/^CREATE TABLE `/ { name = $0; sub(/^CREATE TABLE `/, "", name); sub(/` \($/, "", name); rows[name] += 0 }
+		/^INSERT INTO `/ { name = $0; sub(/^INSERT INTO `/, "", name); sub(/` VALUES.*/, "", name); rows[name]++ }
+		END { for (name in rows) print name "|" rows[name] }' | LC_ALL=C sort >"$3" || return 1
+	put position "$(cat "$2")"
+}
+
+engine_list() {
+	gzip -t <"$1" 2>/dev/null && gzip -dc <"$1" | tail -n 1 | grep -q '^-- Dump completed'
+}
+
+# What cannot be unpacked to its end is no SQL either.
+engine_load() {
+	{ gzip -dc || echo 'the dump is cut;'; } | mysql_program client --user "$DATABASE_USER" "$1"
+}
+
+# With a table at least: an empty one is what a change over that was cut off has made.
+engine_exists() {
+	[ -n "$(mysql_tables "$1")" ]
+}
+
+# Named by standby() of lib/database.sh.
+engine_standbys() {
+	echo "SELECT schema_name FROM information_schema.schemata WHERE schema_name REGEXP '^estiba_[0-9]{8}t[0-9]{6}z_'" |
+		engine_sql information_schema
+}
+
+engine_create() {
+	create_like=$(echo "SELECT CONCAT('CHARACTER SET ', default_character_set_name, ' COLLATE ', default_collation_name)
+		FROM information_schema.schemata WHERE schema_name = '$DATABASE_NAME'" | engine_sql information_schema) || return 1
+	printf 'CREATE DATABASE IF NOT EXISTS %s %s;\n' "$(mysql_name "$1")" "$create_like" | engine_sql information_schema
+}
+
+engine_drop() {
+	printf 'DROP DATABASE IF EXISTS %s;\n' "$(mysql_name "$1")" | engine_sql information_schema
+}
+
+# All tables change their places in one statement, which the server does wholly or not at all. Grants are the name's,
+# so the app keeps its own.
+engine_replace() {
+	engine_exists "$1" || { engine_exists "$2" && engine_drop "$1" && return 0; }
+	replace_more=$(echo "SELECT (SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = '$DATABASE_NAME')
+		+ (SELECT COUNT(*) FROM information_schema.views WHERE table_schema = '$DATABASE_NAME')
+		+ (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = '$DATABASE_NAME')" | engine_sql information_schema) || return 1
+	[ "$replace_more" = 0 ] ||
+		fail "$DATABASE_NAME has triggers, views or routines, which cannot follow its tables: $1 holds the restored data" || return 1
+	engine_create "$2" || return 1
+	{
+		printf 'RENAME TABLE '
+		replace_comma=
+		for replace_move in "$DATABASE_NAME $2" "$1 $DATABASE_NAME"; do
+			mysql_tables "${replace_move% *}" | while IFS= read -r replace_table; do
+				printf '%s%s.%s TO %s.%s' "$replace_comma" "$(mysql_name "${replace_move% *}")" "$(mysql_name "$replace_table")" \
+					"$(mysql_name "${replace_move#* }")" "$(mysql_name "$replace_table")"
+				replace_comma=', '
+			done
+			replace_comma=', '
+		done
+		printf ';\n'
+	} >"$run_dir/state/replace.sql"
+	engine_sql information_schema <"$run_dir/state/replace.sql" && engine_drop "$1"
+}
+
+engine_fence() {
+	put fence-leaks 1
+}
+
+engine_unfence() {
+	return 0
+}
+
+# The statements that may have written, by the server's own counters, and when it was started.
+engine_snapshot() {
+	echo "SHOW GLOBAL STATUS WHERE Variable_name IN ('Com_insert', 'Com_insert_select', 'Com_update', 'Com_update_multi',
+		'Com_delete', 'Com_delete_multi', 'Com_replace', 'Com_replace_select', 'Com_load', 'Com_truncate', 'Com_alter_table',
+		'Com_create_table', 'Com_drop_table', 'Com_rename_table', 'Com_create_index', 'Com_drop_index', 'Uptime');
+		SELECT UNIX_TIMESTAMP();" | engine_sql information_schema |
+		awk '$1 == "Uptime" { up = $2; next } NF == 2 { count += $2; next } { now = $1 } END { print int((now - up) / 5), count }'
+}
+
+# After a restart the counters say nothing: one at least, then.
+engine_written() {
+	written_now=$(engine_snapshot) && written_then=$1
+	written_apart=$((${written_now% *} - ${written_then% *}))
+	case $written_apart in
+	-1 | 0 | 1) echo $((${written_now#* } - ${written_then#* })) ;;
+	*) echo 1 ;;
+	esac
+}
+
+engine_end_ours() {
+	echo "SELECT CONCAT('KILL ', id, ';') FROM information_schema.processlist WHERE id <> CONNECTION_ID()
+		AND (db LIKE 'estiba\\_%' OR info LIKE '%SQL_NO_CACHE%')" | engine_sql information_schema | engine_sql information_schema >/dev/null
+}
+
+engine_migrate_environment() {
+	return 0
+}
+
+# Statements that the server commits by themselves, as those that change tables, stay done when a later one fails.
+engine_script() {
+	{
+		echo 'START TRANSACTION;'
+		cat
+		echo 'COMMIT;'
+	} | engine_sql "$1"
+}

@@ -1,0 +1,45 @@
+# shellcheck shell=sh
+# The off-site repository: encrypted, by restic in a container of its own. Its address, its password and what else it
+# needs are the release's offsite.env, which only that container reads.
+# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
+
+# A release that an older version made has none of these settings.
+: "${OFFSITE:=}" "${OFFSITE_IMAGE:=}"
+
+# restic ARG…: OFFSITE is the repository's path on this server, or `remote`.
+restic() {
+	set -- "$OFFSITE_IMAGE" --no-cache "$@"
+	case $OFFSITE in
+	# The Engine says where the folder is missing: in the backup service's container nobody could see it.
+	/*) set -- --user "$(id -u):$(id -g)" --mount "type=bind,source=$OFFSITE,target=$OFFSITE" "$@" ;;
+	*) [ ! -d "$root/shared/offsite-ssh" ] || set -- -v "$root/shared/offsite-ssh:/root/.ssh:ro" "$@" ;;
+	esac
+	docker run --rm -i --label "estiba.run=$RUN" --env-file "$releases/$RELEASE/offsite.env" -v "$backups:/backups:ro" "$@" 9>&-
+}
+
+# restic_said: the last words of the call before; all of them go into the journal.
+restic_said() {
+	sed 's/^/| /' "$run_dir/state/restic.err" >&2
+	grep . "$run_dir/state/restic.err" | grep -v '^Is there a repository' | tail -n 1
+}
+
+# offsite_open: a repository that was never seen is made; one that was seen and is gone is an error.
+offsite_open() {
+	offsite_mark=$(sha256sum <"$releases/$RELEASE/offsite.env") || return 1
+	restic cat config >/dev/null 2>"$run_dir/state/restic.err" && return 0
+	if grep -q 'bind source path does not exist' "$run_dir/state/restic.err"; then
+		fail "the off-site folder $OFFSITE does not exist on the server; is its disk mounted?"
+		return 1
+	fi
+	if [ "$(cat "$state/offsite" 2>/dev/null)" != "$offsite_mark" ] &&
+		grep -qi 'is there a repository\|repository does not exist' "$run_dir/state/restic.err"; then
+		restic init >/dev/null 2>"$run_dir/state/restic.err" || fail "no off-site repository can be made: $(restic_said)" || return 1
+		tell 'the off-site repository was not there; it is made'
+		return 0
+	fi
+	fail "the off-site repository does not open: $(restic_said)"
+}
+
+offsite_known() {
+	printf '%s\n' "$offsite_mark" | write_file "$state/offsite"
+}

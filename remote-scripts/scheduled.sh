@@ -1,0 +1,59 @@
+#!/bin/sh
+# scheduled.sh ROOT KIND: one scheduled run, a backup or a drill, of the release that serves. While a deploy runs, it
+# waits. A run that fails gives the team's alert.
+set -u
+
+root=$1
+kind=$2
+# Where it really lies: called through bin/current, it must not take that link for its own name.
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
+for part in common lock history; do
+	. "$here/lib/$part.sh"
+done
+
+deadline_in 21600
+while :; do
+	while lock_is_held && ! past_deadline; do nap 2; done
+	current=$(pointed "$root/current")
+	[ -n "$current" ] || exit 0
+	OFFSITE='' COMMIT=''
+	. "$releases/$current/settings.env"
+	. "$releases/$current/release.env"
+	RUN=$(date -u +%Y%m%dT%H%M%SZ)-$kind-$(head -c 4 /dev/urandom | od -An -tx1 | tr -d ' \n')
+	case $kind in
+	backup) steps="backup${OFFSITE:+ offsite}" ;;
+	*) steps=$kind ;;
+	esac
+	run_dir=$runs/$RUN
+	mkdir -p "$run_dir" && (
+		umask 077
+		cat >"$run_dir/run.env" <<-SETTINGS
+			RUN=$RUN
+			KIND=$kind
+			RELEASE=$current
+			EXPECT_CURRENT=$current
+			STEPS='$steps'
+			OBSERVE=0
+			MIN_REQUESTS=0
+			MAX_ERROR_RATE=0
+			KEEP_RELEASES=2
+			ALLOW_REPLACE=''
+			IMAGE=''
+			IMAGE_SOURCE=''
+			NONCE=''
+			BACKUP_ID=''
+			CONFIRM_TIMEOUT=0
+			NEED_KB=0
+			BY='the backup service'
+			FROM='its schedule'
+			STARTED=$(utc_now)
+		SETTINGS
+	) || exit 1
+	sh "$here/supervise.sh" "$root" "$RUN" </dev/null >>"$run_dir/stray" 2>&1
+	code=$(cut -f 1 "$run_dir/outcome" 2>/dev/null)
+	# A deploy was quicker.
+	if [ "$code" != 5 ] || past_deadline; then break; fi
+	rm -rf "${runs:?}/$RUN"
+done
+history_runs_retain "$RUN"
+[ "$code" = 0 ] || sh "$here/step.sh" "$root" "$RUN" alert 'do' </dev/null >>"$run_dir/stray" 2>&1

@@ -1,0 +1,41 @@
+# shellcheck shell=sh
+# drill: the newest backup is restored into a database of its own and compared, as if it were needed; where there is an
+# off-site repository, the copy that lies there. Not a step of a deploy.
+
+drill_do() {
+	. "$here/steps/verify.sh"
+	database_open || return 1
+	drill_found=
+	for drill_dump in "$backups"/*.dump; do
+		[ ! -e "$drill_dump" ] || { [ -n "$OFFSITE" ] && [ ! -e "${drill_dump%.dump}.offsite" ]; } || drill_found=$drill_dump
+	done
+	[ -n "$drill_found" ] || fail "there is no backup yet${OFFSITE:+ in the off-site repository}: nothing can be tried" || return 1
+	BACKUP_ID=${drill_found##*/}
+	BACKUP_ID=${BACKUP_ID%.dump}
+	uptime_cs
+	drill_began=$uptime_cs
+	if [ -n "$OFFSITE" ]; then drill_recall || return 1; fi
+	verify_do || return 1
+	drill_undo
+	uptime_cs
+	tell "drill: backup $BACKUP_ID${OFFSITE:+, from the off-site repository,} was restored in $(((uptime_cs - drill_began) / 100)) s"
+}
+
+# The copy of the off-site repository takes the place of the server's own.
+drill_recall() {
+	offsite_open || return 1
+	drill_folder=$run_dir/recalled
+	mkdir -p "$drill_folder" || return 1
+	restic dump --archive tar --host "$PROJECT" --tag "$BACKUP_ID" latest /backups 2>"$run_dir/state/restic.err" |
+		tar -xf - -C "$drill_folder" || fail "the off-site repository does not give the backup $BACKUP_ID: $(restic_said)" || return 1
+	[ -e "$drill_folder/backups/$BACKUP_ID.dump" ] || [ ! -e "$drill_folder/$BACKUP_ID.dump" ] || mv "$drill_folder" "$drill_folder.flat"
+	[ ! -d "$drill_folder.flat" ] || { mkdir "$drill_folder" && mv "$drill_folder.flat" "$drill_folder/backups"; } || return 1
+	[ -e "$drill_folder/backups/$BACKUP_ID.dump" ] ||
+		fail "the off-site repository does not give the backup $BACKUP_ID: $(restic_said)" || return 1
+	backups=$drill_folder/backups
+}
+
+drill_undo() {
+	rm -rf "$run_dir/recalled" "$run_dir/recalled.flat"
+	standby_undo
+}

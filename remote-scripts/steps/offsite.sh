@@ -1,0 +1,28 @@
+# shellcheck shell=sh
+# offsite: the backup that was just made goes into the off-site repository too, which keeps as many as the server
+# does. Not a step of a deploy: nobody waits for a slow line there.
+
+offsite_do() {
+	offsite_id=$(get backup)
+	[ -n "$OFFSITE" ] && [ -n "$offsite_id" ] || return 0
+	offsite_open || return 1
+	set --
+	for offsite_part in dump dump.sha256 counts json rdb; do
+		[ ! -e "$backups/$offsite_id.$offsite_part" ] || set -- "$@" "/backups/$offsite_id.$offsite_part"
+	done
+	restic backup --quiet --host "$PROJECT" --tag "$offsite_id" "$@" 2>"$run_dir/state/restic.err" ||
+		fail "the backup $offsite_id did not get into the off-site repository: $(restic_said)" || return 1
+	utc_now | write_file "$backups/$offsite_id.offsite" && offsite_known
+	tell "backup $offsite_id is in the off-site repository too"
+	set -- --keep-last "$KEEP_BACKUPS"
+	[ "$KEEP_DAILY" = 0 ] || set -- "$@" --keep-daily "$KEEP_DAILY"
+	[ "$KEEP_WEEKLY" = 0 ] || set -- "$@" --keep-weekly "$KEEP_WEEKLY"
+	[ "$KEEP_MONTHLY" = 0 ] || set -- "$@" --keep-monthly "$KEEP_MONTHLY"
+	restic forget --quiet --host "$PROJECT" --group-by host --prune "$@" 2>"$run_dir/state/restic.err" ||
+		fail "old backups could not be taken out of the off-site repository: $(restic_said)"
+}
+
+# What restic has begun and not ended is in nobody's way: the next `forget --prune` takes it.
+offsite_undo() {
+	return 0
+}

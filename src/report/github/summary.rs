@@ -1,0 +1,162 @@
+//! The summary of a run, in Markdown: how it ended, its steps and their times, the last lines of what failed.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+
+use crate::error::Error;
+
+use super::super::plain::verdict;
+use super::super::style::seconds;
+use super::super::{Event, Outcome, OutcomeKind, StepStatus, printable};
+use super::command::cut;
+
+/// GitHub drops a summary of more than 1 MiB whole; nobody reads half of that.
+const LONGEST: usize = 60_000;
+/// Lines of the failed step that are kept.
+const LAST: usize = 40;
+
+/// What the summary needs of the events.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    last: VecDeque<String>,
+    failed: Vec<String>,
+}
+
+impl Summary {
+    pub(super) fn see(&mut self, event: &Event) {
+        match event {
+            Event::Began { .. } | Event::Undoing { .. } => self.last.clear(),
+            Event::Output { line, .. } => {
+                if self.last.len() == LAST {
+                    self.last.pop_front();
+                }
+                self.last.push_back(cut(line, 500));
+            }
+            Event::Failed { .. } if self.failed.is_empty() => self.failed = self.last.drain(..).collect(),
+            _ => {}
+        }
+    }
+
+    pub(super) fn of(&self, outcome: &Outcome) -> String {
+        let sign = match outcome.outcome {
+            OutcomeKind::Deployed | OutcomeKind::Done | OutcomeKind::Unchanged => "✅",
+            OutcomeKind::RolledBack if outcome.failed_step.is_none() => "✅",
+            OutcomeKind::Interrupted => "⚠️",
+            _ => "❌",
+        };
+        let mut text = format!("### {sign} {}\n", inline(&printable(&verdict(outcome))));
+        if let Some(reason) = &outcome.reason {
+            let step = outcome.failed_step.as_ref().map(|step| format!("**{step}**: ")).unwrap_or_default();
+            let _ = write!(text, "\n{step}{}\n", inline(reason));
+        }
+        if let Some(url) = &outcome.url {
+            let _ = write!(text, "\n<{url}>\n");
+        }
+        if !outcome.steps.is_empty() {
+            text.push_str("\n| step | | time |\n| --- | --- | ---: |\n");
+            for step in &outcome.steps {
+                let _ = writeln!(text, "| {} | {} | {} |", step.name, status(step.status), seconds(step.duration_ms));
+            }
+            text.push_str(&timeline(outcome));
+        }
+        if !self.failed.is_empty() {
+            let lines = self.failed.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+            let fence = fence(&lines);
+            let _ = write!(
+                text,
+                "\n<details open><summary>Last lines of the step that failed</summary>\n\n{fence}\n{lines}\n{fence}\n\n</details>\n"
+            );
+        }
+        bounded(text)
+    }
+
+    pub(super) fn of_error(error: &Error) -> String {
+        let fence = fence(&error.message);
+        let mut text = format!("### ❌ Nothing was done\n\n{fence}\n{}\n{fence}\n", error.message);
+        for hint in &error.hints {
+            let _ = writeln!(text, "- {}", inline(hint));
+        }
+        bounded(text)
+    }
+
+    pub(super) fn of_plan(markdown: &str) -> String {
+        bounded(markdown.to_owned())
+    }
+}
+
+const fn status(status: StepStatus) -> &'static str {
+    match status {
+        StepStatus::Done => "✅",
+        StepStatus::Failed => "❌ failed",
+        StepStatus::Undone => "↩️ undone",
+        StepStatus::UndoFailed => "❌ could not be undone",
+    }
+}
+
+/// The steps one after another, as a Mermaid chart. A step's name is one of ours.
+fn timeline(outcome: &Outcome) -> String {
+    let mut text = String::from("\n```mermaid\ngantt\n    dateFormat x\n    axisFormat %M:%S\n");
+    let mut at = 0;
+    for step in &outcome.steps {
+        let tag = if step.status == StepStatus::Failed { "crit" } else { "done" };
+        let _ = writeln!(text, "    {} :{tag}, {at}, {}", step.name, at + step.duration_ms.max(1));
+        at += step.duration_ms;
+    }
+    text + "```\n"
+}
+
+/// A fence longer than any in the text, so that the text cannot end it.
+fn fence(text: &str) -> String {
+    let mut longest = 0;
+    let mut run = 0;
+    for character in text.chars() {
+        run = if character == '`' { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    "`".repeat(3.max(longest + 1))
+}
+
+/// A text that is no Markdown, on one line.
+fn inline(text: &str) -> String {
+    let mut plain = String::new();
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' => plain.push(' '),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '!' | '~' => {
+                plain.push('\\');
+                plain.push(character);
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+fn bounded(text: String) -> String {
+    if text.len() <= LONGEST {
+        return text + "\n";
+    }
+    let mut at = LONGEST;
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    // Whatever block was cut is ended.
+    format!("{}\n\n```\n\n</details>\n\nThe rest is left out here: it would be more than a summary holds.\n\n", &text[..at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_the_server_is_no_markdown() {
+        assert_eq!(inline("a <b>\n| `c`"), "a \\<b\\> \\| \\`c\\`");
+        assert_eq!(fence("a ```` b"), "`````");
+    }
+
+    #[test]
+    fn a_long_summary_is_cut_within_its_bounds() {
+        let text = bounded("ä".repeat(100_000));
+        assert!(text.len() < LONGEST + 200 && text.contains("left out"));
+    }
+}
