@@ -1,6 +1,7 @@
 #!/bin/sh
-# recover.sh ROOT: ends every run that was interrupted: undoes it, or finishes it when it had committed. Does
-# nothing while a run is worked on. Called by a run's guard, at boot, and by `estiba recover`.
+# recover.sh ROOT [own]: ends every run that was interrupted: undoes it, or finishes it when it had committed; with
+# `own`, those alone that the backup service makes. Does nothing while a run is worked on. Called by a run's guard, at
+# boot, by the backup service, and by `estiba recover`.
 set -u
 
 root=$1
@@ -15,4 +16,4 @@ trap '' HUP
 lock_open
 lock_take || exit 0
 lock_sign "recovery on the server, since $(utc_now)"
-recover_others ''
+recover_others '' "${2:-}"

@@ -19,8 +19,8 @@ in_background() {
 	wait "$working"
 }
 
-# What the death of this container cut off.
-in_background sh "$here/recover.sh" "$root"
+# What the death of this container cut off. A deploy is not undone from in here: that may take this very container away.
+in_background sh "$here/recover.sh" "$root" own
 
 while :; do
 	now=$(date -u +%s)

@@ -11,9 +11,27 @@ for part in common lock history; do
 	. "$here/lib/$part.sh"
 done
 
+# A deploy that was cut off waits for the boot hook, the next deploy or `estiba recover`.
+deploy_is_open() {
+	for open_run in "$runs"/*/; do
+		! run_is_open "${open_run%/}" || ! grep -q '^KIND=\(deploy\|rollback\)$' "$open_run/run.env" || return 0
+	done
+	return 1
+}
+
+# What cannot be written down any more is told to whoever reads the container's log.
+give_up() {
+	echo "$kind: $root cannot be written; is the disk full?" >&2
+	rm -rf "${runs:?}/$RUN"
+	exit 1
+}
+
 deadline_in 21600
 while :; do
-	while lock_is_held && ! past_deadline; do nap 2; done
+	while { lock_is_held || deploy_is_open; } && ! past_deadline; do nap 2; done
+	# That deploy may have brought newer scripts.
+	newest=$(CDPATH='' cd -- "$root/bin/current" && pwd -P)
+	[ -z "$newest" ] || [ "$newest" = "$here" ] || exec sh "$newest/scheduled.sh" "$root" "$kind"
 	current=$(pointed "$root/current")
 	[ -n "$current" ] || exit 0
 	OFFSITE='' COMMIT=''
@@ -25,11 +43,13 @@ while :; do
 	*) steps=$kind ;;
 	esac
 	run_dir=$runs/$RUN
-	mkdir -p "$run_dir" && (
+	mkdir -p "$run_dir" || { rm -f "$state/reserve" && mkdir -p "$run_dir"; } || give_up
+	(
 		umask 077
 		cat >"$run_dir/run.env" <<-SETTINGS
 			RUN=$RUN
 			KIND=$kind
+			RECOVER=own
 			RELEASE=$current
 			EXPECT_CURRENT=$current
 			STEPS='$steps'
@@ -48,7 +68,7 @@ while :; do
 			FROM='its schedule'
 			STARTED=$(utc_now)
 		SETTINGS
-	) || exit 1
+	) || give_up
 	sh "$here/supervise.sh" "$root" "$RUN" </dev/null >>"$run_dir/stray" 2>&1
 	code=$(cut -f 1 "$run_dir/outcome" 2>/dev/null)
 	# A deploy was quicker.
@@ -56,4 +76,5 @@ while :; do
 	rm -rf "${runs:?}/$RUN"
 done
 history_runs_retain "$RUN"
-[ "$code" = 0 ] || sh "$here/step.sh" "$root" "$RUN" alert 'do' </dev/null >>"$run_dir/stray" 2>&1
+# An alert that hangs must not keep the next backup.
+[ "$code" = 0 ] || timeout 120 sh "$here/step.sh" "$root" "$RUN" alert 'do' </dev/null >>"$run_dir/stray" 2>&1

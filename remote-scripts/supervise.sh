@@ -33,7 +33,7 @@ point "$run_dir/scripts" "$here"
 point "$root/bin/current" "${here##*/}"
 # Room to undo with when the disk has filled up.
 [ -e "$state/reserve" ] || head -c 8388608 /dev/zero >"$state/reserve"
-recover_others "$RUN"
+recover_others "$RUN" "${RECOVER:-}"
 
 setsid sh "$here/guard.sh" "$root" "$RUN" </dev/null >>"$run_dir/stray" 2>&1 9>&- &
 sh "$here/transaction.sh" "$root" "$RUN" </dev/null &

@@ -135,11 +135,12 @@ clear_the_way() {
 	rm -f "$state/reserve"
 	wait_for_engine
 	beside left-overs
-	# Neither a backup by hand nor a run that was refused starts what somebody may have stopped on purpose.
+	# A run that was refused starts nothing that somebody may have stopped on purpose.
 	case $KIND in
 	deploy | rollback)
 		if began image || [ -e "$run_dir/state/engine-away" ]; then beside revive; fi
 		;;
+	*) beside revive ;;
 	esac
 }
 
@@ -266,6 +267,7 @@ if [ "$mode" = recover ]; then
 fi
 
 printf '%s\n' "$$" >"$run_dir/driver.pid"
+utc_now >"$run_dir/state/began"
 for step in $STEPS; do
 	if ! forward "$step"; then
 		committed && forward_from_commit

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod deploy;
 pub mod error;
 pub mod image;
+pub mod notify;
 pub mod plan;
 pub mod process;
 pub mod render;

@@ -60,6 +60,12 @@ write_file() {
 
 # fail REASON: what a step calls when it cannot go on. The first reason given is the one reported.
 fail() {
+	# What a program said may hold a secret: a reason goes further than the journal.
+	if [ -n "${secret_count:-}" ]; then
+		line=$*
+		redact
+		set -- "$line"
+	fi
 	if [ -e "$run_dir/reason" ]; then
 		printf '%s\n' "$*"
 	else

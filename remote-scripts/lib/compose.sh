@@ -30,7 +30,12 @@ release_environment() {
 	unix://*) environment_socket=${environment_socket#unix://} ;;
 	*) environment_socket=/var/run/docker.sock ;;
 	esac
-	printf '%s=%s\n' ESTIBA_RELEASE "$RELEASE" ESTIBA_IMAGE "$1" ESTIBA_USER "$(id -u):$(id -g)" \
+	# With a rootless Engine root in the container is the user who deploys.
+	case $(docker info --format '{{.SecurityOptions}}' 9>&-) in
+	*name=rootless*) environment_user=0:0 ;;
+	*) environment_user=$(id -u):$(id -g) ;;
+	esac
+	printf '%s=%s\n' ESTIBA_RELEASE "$RELEASE" ESTIBA_IMAGE "$1" ESTIBA_USER "$environment_user" \
 		ESTIBA_DOCKER_SOCKET "$environment_socket" ESTIBA_DOCKER_GROUP "$(stat -L -c %g "$environment_socket" 2>/dev/null || echo 0)" |
 		write_file "$releases/$RELEASE/estiba.env"
 }

@@ -9,6 +9,7 @@
 #   engine_load DB <DUMP            restores a dump into the empty database DB; fails where it is not all of it
 #   engine_counts DB                prints `table|rows` for every table
 #   engine_columns DB               prints `table column` for every column
+#   engine_schema DB                prints all of the schema that can be compared: columns, indexes, constraints
 #   engine_bytes DB                 the database's size
 #   engine_create DB                makes an empty database like the app's, with the app's owner and settings
 #   engine_drop DB                  takes a database away, connections and all; it need not be there
@@ -40,9 +41,21 @@ database_open() {
 	engine_open
 }
 
-# database_wait: as database_open, for an undo: a database that a full disk or a crash took down has a minute to answer.
+# database_environment: looks at what the container was given; environment_value NAME: prints one value of it. Asked of
+# the Engine: on a full disk nothing can be started in a container, and a name that was not found must not be guessed.
+database_environment() {
+	database_given=$(docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' "$database_container" 9>&-) ||
+		fail "the Engine does not tell the environment of $DATABASE_SERVICE"
+}
+
+environment_value() {
+	printf '%s\n' "$database_given" | sed -n "s/^$1=//p" | head -n 1
+}
+
+# database_wait [SECONDS]: as database_open, for an undo: a database that a full disk or a crash took down has a minute
+# to answer.
 database_wait() {
-	deadline_in 60
+	deadline_in "${1:-60}"
 	until database_open >/dev/null 2>&1; do
 		if past_deadline; then
 			database_open
@@ -79,8 +92,9 @@ standby_goes() {
 
 # standby_undo: a copy that cannot be taken away now is in nobody's way: the next backup takes it.
 standby_undo() {
-	has standby && database_known || return 0
-	database_wait && standby_goes && return 0
+	# Its container may be about to come back.
+	has standby && [ -n "$(containers "$DATABASE_SERVICE" all)" ] || return 0
+	database_wait 20 && standby_goes && return 0
 	rm -f "$run_dir/reason"
 	tell "the database $(standby) could not be removed; the next backup removes it"
 }
@@ -133,7 +147,8 @@ database_room() {
 	[ "$room_free" -ge "$room_need" ] ||
 		fail "the disk under $backups is too full for a backup: $((room_free / 1024)) MB are free, $((room_need / 1024)) MB are needed" || return 1
 	room_docker=$(docker info --format '{{.DockerRootDir}}' 9>&-)
-	[ -d "$room_docker" ] || return 0
+	# In the backup service's container it is not to be seen: it may well be the same disk.
+	[ -d "$room_docker" ] || room_docker=$backups
 	room_free=$(df -Pk "$room_docker" | awk 'NR == 2 {print $4}')
 	[ "$(df -Pk "$backups" "$room_docker" | awk 'NR > 1 {print $1}' | sort -u | wc -l)" -gt 1 ] || room_need=$((room_need * 2))
 	[ "$room_free" -ge "$room_need" ] ||

@@ -17,15 +17,22 @@ restic() {
 	docker run --rm -i --label "estiba.run=$RUN" --env-file "$releases/$RELEASE/offsite.env" -v "$backups:/backups:ro" "$@" 9>&-
 }
 
-# restic_said: the last words of the call before; all of them go into the journal.
+# restic_said: why the call before failed; all of its words go into the journal.
 restic_said() {
 	sed 's/^/| /' "$run_dir/state/restic.err" >&2
-	grep . "$run_dir/state/restic.err" | grep -v '^Is there a repository' | tail -n 1
+	grep -m 1 -E 'Fatal|rror' "$run_dir/state/restic.err" || grep . "$run_dir/state/restic.err" | tail -n 1
+}
+
+# offsite_host: what is this target's own in a repository that another may share.
+offsite_host() {
+	printf '%s.%s\n' "$COMPOSE_PROJECT" "${TARGET:-production}"
 }
 
 # offsite_open: a repository that was never seen is made; one that was seen and is gone is an error.
 offsite_open() {
 	offsite_mark=$(sha256sum <"$releases/$RELEASE/offsite.env") || return 1
+	# A restic that was killed leaves its lock, and nothing but this takes one away that is older than half an hour.
+	restic unlock >/dev/null 2>&1
 	restic cat config >/dev/null 2>"$run_dir/state/restic.err" && return 0
 	if grep -q 'bind source path does not exist' "$run_dir/state/restic.err"; then
 		fail "the off-site folder $OFFSITE does not exist on the server; is its disk mounted?"

@@ -9,12 +9,13 @@ recover() {
 	sh "$recover_here/transaction.sh" "$root" "$1" recover </dev/null
 }
 
-# recover_others RUN: every interrupted run but that one.
+# recover_others RUN [own]: every interrupted run but that one; with `own`, those alone that the backup service makes.
 recover_others() {
 	for recover_left in "$runs"/*/; do
 		recover_left=${recover_left%/}
 		recover_left=${recover_left##*/}
 		if [ "$recover_left" = "$1" ] || [ -e "$runs/$recover_left/outcome" ]; then continue; fi
+		[ "${2:-}" != own ] || grep -q '^KIND=\(backup\|drill\)$' "$runs/$recover_left/run.env" || continue
 		if [ -e "$runs/$recover_left/driver.pid" ]; then
 			recover "$recover_left"
 		elif [ -e "$runs/$recover_left/journal" ]; then

@@ -12,6 +12,7 @@ drill_do() {
 	[ -n "$drill_found" ] || fail "there is no backup yet${OFFSITE:+ in the off-site repository}: nothing can be tried" || return 1
 	BACKUP_ID=${drill_found##*/}
 	BACKUP_ID=${BACKUP_ID%.dump}
+	database_room "$(($(wc -c <"$backups/$BACKUP_ID.dump") * 3))" || return 1
 	uptime_cs
 	drill_began=$uptime_cs
 	if [ -n "$OFFSITE" ]; then drill_recall || return 1; fi
@@ -26,7 +27,7 @@ drill_recall() {
 	offsite_open || return 1
 	drill_folder=$run_dir/recalled
 	mkdir -p "$drill_folder" || return 1
-	restic dump --archive tar --host "$PROJECT" --tag "$BACKUP_ID" latest /backups 2>"$run_dir/state/restic.err" |
+	restic dump --archive tar --host "$(offsite_host)" --tag "$BACKUP_ID" latest /backups 2>"$run_dir/state/restic.err" |
 		tar -xf - -C "$drill_folder" || fail "the off-site repository does not give the backup $BACKUP_ID: $(restic_said)" || return 1
 	[ -e "$drill_folder/backups/$BACKUP_ID.dump" ] || [ ! -e "$drill_folder/$BACKUP_ID.dump" ] || mv "$drill_folder" "$drill_folder.flat"
 	[ ! -d "$drill_folder.flat" ] || { mkdir "$drill_folder" && mv "$drill_folder.flat" "$drill_folder/backups"; } || return 1

@@ -4,6 +4,8 @@
 
 left_overs_do() {
 	left_ids=$(docker ps -aq --filter "label=estiba.run=$RUN" 9>&-)
+	# By it the database's own sessions of theirs are known.
+	for left_id in $left_ids; do address "$left_id"; done >"$run_dir/state/left-addresses"
 	# shellcheck disable=SC2086 # ids
 	[ -z "$left_ids" ] || docker rm -f $left_ids 9>&- >/dev/null
 	# What was started in the database's container outlives the client that started it.

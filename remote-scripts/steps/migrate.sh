@@ -12,6 +12,7 @@ migrate_do() {
 		database_open || return 1
 		put migrate-environment "$(engine_migrate_environment)"
 		put migrate-snapshot "$(engine_snapshot)" || return 1
+		engine_schema "$DATABASE_NAME" >"$run_dir/state/schema" || return 1
 		engine_columns "$DATABASE_NAME" | sort >"$run_dir/state/columns" && migrate_applied >"$run_dir/state/applied" || return 1
 	fi
 	put migrating 1 || return 1
@@ -43,16 +44,15 @@ migrate_undo() {
 	database_wait || return 1
 	! has put-back || return 0
 	migrate_wrote=$(engine_written "$(get migrate-snapshot)") || fail 'the database cannot tell whether the migration wrote anything' || return 1
-	if [ "$migrate_wrote" = 0 ] || migrate_schema_is_as_before; then
-		note 'the migration changed nothing'
-		return 0
-	fi
+	[ "$migrate_wrote" != 0 ] || { note 'the migration wrote nothing' && return 0; }
 	if has fenced && ! has fence-leaks && ! has lifted && has standby; then
 		migrate_put_back 'nobody wrote since the backup'
 		return
 	fi
 	if migrate_old_is_healthy; then
 		tell 'the schema stays as the migration left it: the old release is healthy on it'
+	elif migrate_schema_is_as_before; then
+		tell 'the old release is not healthy, but not because of the schema: no migration was applied, and it is as it was'
 	elif migrate_reverse && migrate_old_is_healthy; then
 		tell 'the migrations were reversed, and the old release is healthy again'
 	elif has standby && [ "$RESTORE" = on-critical-failure ]; then
@@ -62,10 +62,10 @@ migrate_undo() {
 	fi
 }
 
-# Somebody has written, but no migration was applied: where the framework keeps a record of them, that is certain.
+# Where the framework keeps a record of its migrations, and neither that nor anything of the schema is another.
 migrate_schema_is_as_before() {
 	[ -s "$run_dir/state/applied" ] && migrate_applied | cmp -s - "$run_dir/state/applied" &&
-		engine_columns "$DATABASE_NAME" | sort | cmp -s - "$run_dir/state/columns"
+		engine_schema "$DATABASE_NAME" | cmp -s - "$run_dir/state/schema"
 }
 
 migrate_put_back() {

@@ -10,7 +10,7 @@ offsite_do() {
 	for offsite_part in dump dump.sha256 counts json rdb; do
 		[ ! -e "$backups/$offsite_id.$offsite_part" ] || set -- "$@" "/backups/$offsite_id.$offsite_part"
 	done
-	restic backup --quiet --host "$PROJECT" --tag "$offsite_id" "$@" 2>"$run_dir/state/restic.err" ||
+	restic backup --quiet --host "$(offsite_host)" --tag "$offsite_id" "$@" 2>"$run_dir/state/restic.err" ||
 		fail "the backup $offsite_id did not get into the off-site repository: $(restic_said)" || return 1
 	utc_now | write_file "$backups/$offsite_id.offsite" && offsite_known
 	tell "backup $offsite_id is in the off-site repository too"
@@ -18,11 +18,11 @@ offsite_do() {
 	[ "$KEEP_DAILY" = 0 ] || set -- "$@" --keep-daily "$KEEP_DAILY"
 	[ "$KEEP_WEEKLY" = 0 ] || set -- "$@" --keep-weekly "$KEEP_WEEKLY"
 	[ "$KEEP_MONTHLY" = 0 ] || set -- "$@" --keep-monthly "$KEEP_MONTHLY"
-	restic forget --quiet --host "$PROJECT" --group-by host --prune "$@" 2>"$run_dir/state/restic.err" ||
+	restic forget --quiet --host "$(offsite_host)" --group-by host --prune "$@" 2>"$run_dir/state/restic.err" ||
 		fail "old backups could not be taken out of the off-site repository: $(restic_said)"
 }
 
-# What restic has begun and not ended is in nobody's way: the next `forget --prune` takes it.
+# What restic has sent and not named is taken by the next `forget --prune`, its lock by the next `restic unlock`.
 offsite_undo() {
 	return 0
 }

@@ -35,7 +35,16 @@ revive_start() {
 	revive_found=$(containers "$1" all) || return 1
 	for revive_id in $revive_found; do
 		[ "$(docker inspect -f '{{.State.Running}}' "$revive_id" 9>&-)" = false ] || continue
+		! revive_was_down "$revive_id" || continue
 		tell "$1 does not run; its container is started again"
 		docker start "$revive_id" 9>&- >/dev/null || return 1
 	done
+}
+
+# revive_was_down CONTAINER: did it stop before this run began? Beside a backup or a restore that is left as it was.
+revive_was_down() {
+	case $KIND in
+	deploy | rollback) return 1 ;;
+	esac
+	[ "$(printf '%s\n' "$(docker inspect -f '{{.State.FinishedAt}}' "$1" 9>&-)" "$(get began)" | LC_ALL=C sort | tail -n 1)" = "$(get began)" ]
 }

@@ -114,6 +114,9 @@ pub struct DeployArgs {
     /// Deploy even when nothing changed.
     #[arg(long)]
     pub force: bool,
+    /// Do exactly what this plan says (`estiba plan --out plan.json`), or exit with 6 and say what moved since.
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<Utf8PathBuf>,
     /// Ask nothing. Deploy asks nothing yet, so this changes nothing; scripts may give it.
     #[arg(long, short)]
     pub yes: bool,
@@ -139,12 +142,15 @@ pub struct PlanArgs {
     /// How to show it.
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
-    /// Write it to this file too.
+    /// Write it to this file too; as JSON, for `deploy --plan`, where its name ends in .json.
     #[arg(long, value_name = "FILE")]
     pub out: Option<Utf8PathBuf>,
     /// Exit with 10 when there are changes.
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// In a workflow on a pull request: keep one comment on it with the plan.
+    #[arg(long)]
+    pub comment: bool,
 }
 
 /// How a plan is shown.

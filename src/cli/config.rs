@@ -101,7 +101,8 @@ fn backup_lines(backup: &BackupService) -> Vec<Line> {
         lines.push(line("alert", &backup.alert, &Origin::File));
     }
     if let Some(offsite) = &backup.offsite {
-        lines.push(line("offsite", offsite, &Origin::File));
+        let shown = if backup.offsite_is_secret { "(filled from the environment)" } else { offsite };
+        lines.push(line("offsite", shown, &Origin::File));
         lines.push(line("offsite-image", &backup.offsite_image.value, &backup.offsite_image.origin));
         let names: toml::Table =
             backup.offsite_environment.iter().map(|(name, _)| (name.clone(), format!("${{{name}}}").into())).collect();

@@ -31,8 +31,10 @@ impl Context {
 
     /// Reads deploy.toml.
     pub(super) fn project(&self) -> Result<Project> {
-        if let Some(key) = self.environment.get("ESTIBA_SSH_KEY") {
-            self.reporter.hide(std::slice::from_ref(key));
+        for name in ["ESTIBA_SSH_KEY", "ESTIBA_TOKEN"] {
+            if let Some(secret) = self.environment.get(name) {
+                self.reporter.hide(std::slice::from_ref(secret));
+            }
         }
         Project::open(&self.global.config, self.environment.clone())
     }

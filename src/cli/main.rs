@@ -41,14 +41,16 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(run(cli, &reporter));
     // A thread that waits for a lookup or a pipe must not keep the process.
     runtime.shutdown_background();
-    match result {
+    let code = match result {
         Ok(code) => code,
         Err(error) => {
             let kind = error.kind;
             reporter.tell(Event::Error(error));
             kind.into()
         }
-    }
+    };
+    reporter.finish();
+    code
 }
 
 /// The path that a variable of the workflow names.

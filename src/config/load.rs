@@ -175,7 +175,11 @@ fn fill_values(source: Source<'_>, config: &mut Config, environment: &Environmen
         let places = [&mut target.identity, &mut target.root, &mut target.url, &mut target.env_file];
         places.into_iter().flatten().try_for_each(&mut one)?;
     }
-    config.backup.offsite.iter_mut().try_for_each(&mut one)?;
+    if let Some(offsite) = &mut config.backup.offsite {
+        let written = offsite.clone();
+        one(offsite)?;
+        config.backup.offsite_is_secret = written != *offsite;
+    }
     config.backup.offsite_environment.values_mut().try_for_each(&mut one)?;
     Ok(())
 }
@@ -184,6 +188,9 @@ fn check_values(source: Source<'_>, config: &Config) -> Result<()> {
     let name = &config.project.name;
     check_project_name(source, name, "project.name")?;
     if let Some(name) = &config.project.compose_project {
+        check_project_name(source, name, "compose-project")?;
+    }
+    for name in config.target.values().filter_map(|section| section.compose_project.as_deref()) {
         check_project_name(source, name, "compose-project")?;
     }
     for (target, section) in &config.target {

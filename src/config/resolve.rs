@@ -31,15 +31,16 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
     let app_service = resolve_app_service(project, &compose, &proxy.service.value)?;
     let service = named(project, &compose, &app_service.value, "[app] service")?;
     let shared = resolve_shared(project, &compose, service, &proxy, &base);
-    let image = resolve_image(project, service, &base)?;
+    let image = resolve_image(project, section, service, &base)?;
     let app = resolve_app(project, &compose, app_service.clone(), &image, &shared.value)?;
     let target = resolve_target(project, &target_name, section)?;
     let database = resolve_database(project, &compose)?;
     Ok(Resolved {
         project: config.project.name.clone(),
-        compose_project: Setting::or_found(config.project.compose_project.clone(), || {
-            Ok((config.project.name.clone(), "the project's name".into()))
-        })?,
+        compose_project: Setting::or_found(
+            section.compose_project.clone().or_else(|| config.project.compose_project.clone()),
+            || Ok((config.project.name.clone(), "the project's name".into())),
+        )?,
         shared,
         health: resolve_health(project, service, &target)?,
         backup: resolve_backup(project, &compose, database.is_some())?,
@@ -103,10 +104,13 @@ fn resolve_target(project: &Project, name: &str, section: &TargetSection) -> Res
             .error_near(path.as_str(), format!("the env file {path} does not exist"))
             .hint("it is a template of KEY=value lines, kept in the repository; secrets stand in it as ${NAME}"));
     }
+    let given = project.environment.get("ESTIBA_HOST_KEYS").map(String::as_str).unwrap_or_default();
+    let given_keys: Vec<String> = given.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     Ok(Target {
         name: name.to_owned(),
         hosts: section.hosts.clone(),
         host_keys: match section.host_keys.as_slice() {
+            _ if !given_keys.is_empty() => Setting { value: given_keys, origin: Origin::Found("ESTIBA_HOST_KEYS".into()) },
             [] => Setting { value: vec!["~/.ssh/known_hosts".into()], origin: Origin::Default },
             keys => Setting { value: keys.to_vec(), origin: Origin::File },
         },
@@ -243,7 +247,7 @@ fn resolve_shared(
     Setting { value: found, origin: Origin::Found("the folders that the app and the proxy both mount".into()) }
 }
 
-fn resolve_image(project: &Project, app: Service<'_>, base: &Utf8Path) -> Result<Image> {
+fn resolve_image(project: &Project, target: &TargetSection, app: Service<'_>, base: &Utf8Path) -> Result<Image> {
     let section = &project.loaded.config.image;
     let build = app.build();
     let context = Setting::or_found(section.context.as_ref().map(Utf8PathBuf::from), || match &build {
@@ -265,6 +269,9 @@ fn resolve_image(project: &Project, app: Service<'_>, base: &Utf8Path) -> Result
     }
     Ok(Image {
         name: Setting::or_found(section.name.clone(), || {
+            if let Some(name) = &target.compose_project {
+                return Ok((name.clone(), "the target's compose-project".into()));
+            }
             Ok((project.loaded.config.project.name.clone(), "the project's name".into()))
         })?,
         source: Setting::or_default(section.source, ImageSource::default()),
@@ -501,6 +508,7 @@ fn resolve_backup(project: &Project, compose: &ComposeFile, has_database: bool) 
         alert,
         image: Setting::or_default(section.image.clone(), "docker:27-cli".into()),
         offsite: section.offsite.clone(),
+        offsite_is_secret: section.offsite_is_secret,
         offsite_environment: section.offsite_environment.clone().into_iter().collect(),
         offsite_image: Setting::or_default(section.offsite_image.clone(), "restic/restic:0.17.3".into()),
     };

@@ -248,6 +248,8 @@ pub struct BackupService {
     pub image: Setting<String>,
     /// The off-site repository.
     pub offsite: Option<String>,
+    /// Does its address hold something of the environment, a password say?
+    pub offsite_is_secret: bool,
     /// What restic gets in its environment.
     pub offsite_environment: Vec<(String, String)>,
     /// The image of restic.

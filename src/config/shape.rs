@@ -65,13 +65,17 @@ pub struct TargetSection {
     /// `user@host[:port]`; several are a fleet of identical servers.
     pub hosts: Vec<String>,
     /// SHA-256 fingerprints (`SHA256:…`), whole known_hosts lines, or the path of a known_hosts file.
-    /// Default: `~/.ssh/known_hosts`. The host key is always verified.
+    /// Default: `~/.ssh/known_hosts`. The host key is always verified. `ESTIBA_HOST_KEYS`, a line each, takes their place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_keys: Vec<String>,
     /// The private key's file. The key itself in `ESTIBA_SSH_KEY` goes before it; without both, the SSH agent is
     /// asked, and without an agent `~/.ssh/id_ed25519`, `id_ecdsa` and `id_rsa` are tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// The Compose project of this target, where another target of the same server has the project's own name. The
+    /// image is named after it too. Default: `project.compose-project`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compose_project: Option<String>,
     /// The folder on the server. Default: `/srv/<project>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<String>,
@@ -379,6 +383,9 @@ pub struct BackupSection {
     /// The image that restic runs in. Default: `restic/restic:0.17.3`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offsite_image: Option<String>,
+    /// Does the repository's address hold something of the environment?
+    #[serde(skip)]
+    pub offsite_is_secret: bool,
 }
 
 /// The JSON Schema of deploy.toml.

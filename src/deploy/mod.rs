@@ -5,6 +5,7 @@ mod backup;
 mod follow;
 mod options;
 mod outside;
+mod planning;
 mod session;
 mod signals;
 mod transaction;
@@ -12,6 +13,7 @@ mod who;
 
 pub use backup::{BackupRun, backup};
 pub use options::Options;
+pub use planning::plan;
 pub use session::{Prepared, Session, check_host_keys, prepare};
 pub use transaction::{deploy, rollback};
 pub use who::Who;

@@ -45,6 +45,7 @@ pub fn prepare<'a>(project: &Project, resolved: &'a Resolved, reporter: &Reporte
     let renderer = Renderer::open(project, resolved)?;
     reporter.hide(&renderer.env.secrets);
     let rendered = render(&renderer)?;
+    reporter.hide(&rendered.secrets);
     let context = Context::open(project, resolved, &renderer.env.environment())?;
     let context_digest = context.digest()?;
     Ok(Prepared { renderer, rendered, context, context_digest })

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::config::{ImageSource, Project, Resolved, Setting, shell_words};
 use crate::error::{Error, Kind, Result};
 use crate::image::{self, ChannelWriter, Compression};
-use crate::plan::{self, DEPLOY, ROLLBACK};
+use crate::plan::{self, DEPLOY, Plan, ROLLBACK, moved};
 use crate::render::Artefact;
 use crate::report::{Event, Outcome, OutcomeKind, Reporter, StepReport, StepStatus};
 use crate::server::Server;
@@ -17,7 +17,7 @@ use super::follow::{Confirm, Follower};
 use super::outside::Outside;
 use super::session::{Prepared, prepare};
 use super::signals::Signals;
-use super::{Options, Session, Who};
+use super::{Options, Session, Who, planning};
 
 /// Room that a release needs beside its image: files, containers and logs, in KiB.
 const SPARE_KB: u64 = 200 * 1024;
@@ -100,6 +100,9 @@ async fn make_ready<'a>(
     same_project(&session)?;
     let text = |value: Option<&str>| value.map(str::to_owned);
     let blank = Outcome { previous: text(facts.current()), ..blank(resolved, release) };
+    if let Some(plan) = &options.plan {
+        as_planned(&session, prepared, plan).await?;
+    }
     if !options.force && is_unchanged(&session, prepared) {
         let outcome = Outcome {
             outcome: OutcomeKind::Unchanged,
@@ -156,6 +159,25 @@ async fn make_ready<'a>(
     .await?;
     let image = Some(settings.image.clone()).filter(|image| !image.is_empty());
     Ok(Ready::Start { session: Box::new(session), settings: Box::new(settings), steps, outcome: Outcome { image, ..blank } })
+}
+
+/// Is a plan that is made now the one that was made then?
+async fn as_planned(session: &Session<'_>, prepared: &Prepared<'_>, then: &Plan) -> Result<()> {
+    let now = planning::plan(session, prepared).await?;
+    let moved = moved(then, &now);
+    if moved.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Moved,
+        format!(
+            "{} is not what the plan {} was made for; nothing was changed:\n  {}",
+            session.resolved.target.name,
+            then.digest,
+            moved.join("\n  ")
+        ),
+    )
+    .hint("make the plan again, look at it, and deploy that one"))
 }
 
 /// A root belongs to one Compose project: under another name the same files would make a second, empty stack.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use yaml_serde::Value;
 
 use crate::compose::variables;
@@ -11,7 +11,7 @@ use crate::render::{EnvFile, Rendered, digest};
 use crate::server::Facts;
 
 /// What becomes of a file or a variable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// The server does not have it.
@@ -23,7 +23,7 @@ pub enum Change {
 }
 
 /// One rendered file that is not what the server has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileChange {
     /// Its path in the release.
     pub path: String,
@@ -48,10 +48,12 @@ pub struct Planned<'a> {
     pub steps: &'a [&'a str],
     /// The migrations that would run, as far as the project's files tell; why not, where they cannot.
     pub pending: &'a Result<Vec<String>, String>,
+    /// What on the server is not as its own release says.
+    pub drift: &'a [String],
 }
 
 /// What a deploy would do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The target.
     pub target: String,
@@ -69,6 +71,8 @@ pub struct Plan {
     pub replaced: Vec<String>,
     /// The migrations that would run, by the project's own files; `None` where they do not tell.
     pub pending: Option<Vec<String>>,
+    /// What on the server is not as its own release says; a deploy mends it.
+    pub drift: Vec<String>,
     /// The steps that would run.
     pub steps: Vec<String>,
     /// Things worth knowing.
@@ -106,7 +110,7 @@ pub fn environment_digests(env: &EnvFile, salt: &str) -> BTreeMap<String, String
 
 /// Compares the new release with what the server has. `contents` are the server's files, where they were read.
 pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, Vec<u8>>, salt: &str) -> Plan {
-    let Planned { target, rendered, env, context, steps, pending } = planned;
+    let Planned { target, rendered, env, context, steps, pending, drift } = planned;
     let secret = |path: &str| path == "secrets" || rendered.release.get(path).is_some_and(|artefact| artefact.secret);
     let changed = changed_paths(rendered, facts);
     let files = changed
@@ -125,12 +129,13 @@ pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, 
     let mut plan = Plan {
         target: target.to_owned(),
         current: facts.current().map(str::to_owned),
-        changes: image_changes || !changed.is_empty(),
+        changes: image_changes || !changed.is_empty() || !drift.is_empty(),
         image_changes,
         files,
         environment,
         replaced,
         pending: pending.as_ref().ok().cloned(),
+        drift: drift.to_vec(),
         steps: steps.iter().map(|step| (*step).to_owned()).collect(),
         notes: rendered.notes.clone(),
         digest: String::new(),

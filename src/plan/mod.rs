@@ -1,8 +1,10 @@
 //! Desired and actual in, a plan and its diff out. Pure: no network, no clock.
 
 mod compare;
+mod moved;
 mod show;
 mod steps;
 
 pub use compare::{Change, FileChange, Plan, Planned, changed_paths, compare, environment_digests};
+pub use moved::moved;
 pub use steps::{DEPLOY, ROLLBACK};

@@ -48,6 +48,12 @@ impl Plan {
             }
         }
         self.write_environment(&mut text);
+        if !self.drift.is_empty() {
+            text.push_str("\nNot as the release that serves says, and mended by a deploy:\n");
+            for drift in &self.drift {
+                let _ = writeln!(text, "! {drift}");
+            }
+        }
         if !self.replaced.is_empty() {
             let _ = write!(
                 text,
@@ -102,6 +108,12 @@ impl Plan {
             text.push_str("\n**Environment** (values are never shown)\n\n");
             for (key, change) in &self.environment {
                 let _ = writeln!(text, "- {} `{key}`", change.sign());
+            }
+        }
+        if !self.drift.is_empty() {
+            text.push_str("\n**Not as the release that serves says**, and mended by a deploy\n\n");
+            for drift in &self.drift {
+                let _ = writeln!(text, "- {drift}");
             }
         }
         if !self.replaced.is_empty() {

@@ -93,7 +93,8 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     if let Some(text) = offsite_environment(resolved) {
         files.insert("offsite.env".into(), Artefact::secret(text));
         let values = resolved.backup.offsite_environment.iter().map(|(_, value)| value.clone());
-        rendered.secrets.extend(values.filter(|value| value.len() >= 4));
+        let address = resolved.backup.offsite.clone().filter(|_| resolved.backup.offsite_is_secret);
+        rendered.secrets.extend(values.chain(address).filter(|value| value.len() >= 4));
     }
     let secrets: String = rendered.secrets.iter().flat_map(|secret| secret.lines()).map(|line| format!("{line}\n")).collect();
     files.insert("secrets".into(), Artefact::secret(secrets));
@@ -116,6 +117,7 @@ fn settings(resolved: &Resolved, env: &EnvFile) -> Result<String> {
     let request_timeout = health.timeout.value.0.clamp(1, 5).to_string();
     let settings: Vec<(&str, String)> = vec![
         ("PROJECT", resolved.project.clone()),
+        ("TARGET", resolved.target.name.clone()),
         ("COMPOSE_PROJECT", resolved.compose_project.value.clone()),
         ("APP_SERVICE", resolved.app.service.value.clone()),
         ("APP_PORT", resolved.app.port.value.to_string()),

@@ -54,6 +54,8 @@ fn backup_service(resolved: &Resolved) -> Mapping {
     ];
     let mut map: Mapping = entries.into_iter().map(|(key, value)| (Value::from(key), value)).collect();
     map.insert("cap_drop".into(), text(&["ALL"]));
+    // An Engine that maps users refuses the host's processes else.
+    map.insert("userns_mode".into(), "host".into());
     map
 }
 

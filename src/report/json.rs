@@ -53,4 +53,8 @@ impl Sink for Json {
     fn hide(&mut self, secrets: &[String]) {
         self.people.hide(secrets);
     }
+
+    fn finish(&mut self) {
+        self.people.finish();
+    }
 }

@@ -16,6 +16,9 @@ pub trait Sink: Send {
     /// Is told of values that must not be shown. They are taken out of every event already; this is for readers that
     /// hide them themselves.
     fn hide(&mut self, _secrets: &[String]) {}
+
+    /// Nothing more will happen.
+    fn finish(&mut self) {}
 }
 
 /// Which sink, by what the user asked for and where output goes.
@@ -77,6 +80,12 @@ impl Reporter {
         inner.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         inner.secrets.dedup();
         inner.sink.hide(secrets);
+    }
+
+    /// Nothing more will happen: what was kept for the end is written.
+    pub fn finish(&self) {
+        let Ok(mut inner) = self.inner.lock() else { return };
+        inner.sink.finish();
     }
 
     /// Tells one event.

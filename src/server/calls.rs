@@ -120,6 +120,8 @@ impl<'a> Server<'a> {
         let mut running = self.connection.start(command).await?;
         let mut followed = Followed::default();
         let mut buffer: Vec<u8> = Vec::new();
+        // Of the line that is coming: bytes that were let go.
+        let mut let_go = 0;
         let mut begun = false;
         while let Some(piece) = running.next().await {
             match piece {
@@ -134,7 +136,7 @@ impl<'a> Server<'a> {
                     begun = text == "estiba:journal";
                     continue;
                 }
-                followed.bytes += line.len() as u64;
+                followed.bytes += line.len() as u64 + std::mem::take(&mut let_go);
                 if let Some(record) = Record::parse(&text) {
                     followed.over |= record.kind == super::RecordKind::Outcome;
                     see(record);
@@ -142,6 +144,10 @@ impl<'a> Server<'a> {
             }
             if followed.over {
                 break;
+            }
+            if buffer.len() > LONGEST_LINE {
+                let_go += (buffer.len() - LONGEST_LINE) as u64;
+                buffer.truncate(LONGEST_LINE);
             }
         }
         Ok(followed)
@@ -193,6 +199,9 @@ impl<'a> Server<'a> {
         Ok(output.text().lines().next().map(str::to_owned).filter(|line| !line.is_empty()))
     }
 }
+
+/// Of a longer line of a journal only its beginning is kept here. The server has all of it.
+const LONGEST_LINE: usize = 128 * 1024;
 
 /// How following a journal ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests set up their own world, and stop where it is not so")]
 
+mod actions;
 mod backup_service;
 mod bad_releases;
 mod clock;
@@ -11,6 +12,7 @@ mod first_deploy;
 mod lock;
 mod mariadb;
 #[path = "../matrix/proxy.rs"]
+mod plan;
 mod proxy;
 mod rollback;
 mod stack;

@@ -27,10 +27,12 @@ mysql_program() {
 }
 
 engine_open() {
-	[ -n "$DATABASE_USER" ] || DATABASE_USER=root
-	for open_name in MARIADB_DATABASE MYSQL_DATABASE; do
-		[ -n "$DATABASE_NAME" ] || DATABASE_NAME=$(docker exec "$database_container" printenv "$open_name" 9>&-)
-	done
+	: "${DATABASE_USER:=root}"
+	if [ -z "$DATABASE_NAME" ]; then
+		database_environment || return 1
+		: "${DATABASE_NAME:=$(environment_value MARIADB_DATABASE)}"
+		: "${DATABASE_NAME:=$(environment_value MYSQL_DATABASE)}"
+	fi
 	[ -n "$DATABASE_NAME" ] || fail "[database] name is not set, and $DATABASE_SERVICE has no MARIADB_DATABASE" || return 1
 	open_said=$(echo 'SELECT 1' | engine_sql "$DATABASE_NAME" 2>&1) && [ "$open_said" = 1 ] && return 0
 	fail "the database does not answer $DATABASE_USER in $DATABASE_SERVICE: $(printf '%s\n' "$open_said" | tail -n 1)"
@@ -46,7 +48,7 @@ mysql_name() {
 }
 
 mysql_tables() {
-	echo "SELECT table_name FROM information_schema.tables WHERE table_schema = '$1' AND table_type = 'BASE TABLE' ORDER BY 1" |
+	echo "SELECT table_name FROM information_schema.tables WHERE table_schema = '$1' AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1" |
 		engine_sql information_schema
 }
 
@@ -60,6 +62,15 @@ engine_counts() {
 engine_columns() {
 	echo "SELECT CONCAT(table_name, ' ', column_name) FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY 1" |
 		engine_sql "$1"
+}
+
+engine_schema() {
+	echo "SELECT table_name, column_name, column_type, is_nullable, column_default, extra FROM information_schema.columns
+			WHERE table_schema = DATABASE() ORDER BY 1, 2;
+		SELECT table_name, index_name, seq_in_index, column_name, non_unique FROM information_schema.statistics
+			WHERE table_schema = DATABASE() ORDER BY 1, 2, 3;
+		SELECT table_name, constraint_name, constraint_type FROM information_schema.table_constraints
+			WHERE table_schema = DATABASE() ORDER BY 1, 2;" | engine_sql "$1"
 }
 
 engine_bytes() {
@@ -91,7 +102,7 @@ engine_dump() {
 		/^DELIMITER ;$/ { code = 0 }
 		code { next }
 		/^CREATE TABLE `/ { name = $0; sub(/^CREATE TABLE `/, "", name); sub(/` \($/, "", name); rows[name] += 0 }
-		/^INSERT INTO `/ { name = $0; sub(/^INSERT INTO `/, "", name); sub(/` VALUES.*/, "", name); rows[name]++ }
+		/^INSERT INTO `/ { name = $0; sub(/^INSERT INTO `/, "", name); sub(/`.*/, "", name); rows[name]++ }
 		END { for (name in rows) print name "|" rows[name] }' | LC_ALL=C sort >"$3" || return 1
 	put position "$(cat "$2")"
 }
@@ -129,27 +140,36 @@ engine_drop() {
 # All tables change their places in one statement, which the server does wholly or not at all. Grants are the name's,
 # so the app keeps its own.
 engine_replace() {
-	engine_exists "$1" || { engine_exists "$2" && engine_drop "$1" && return 0; }
+	mysql_tables "$DATABASE_NAME" >"$run_dir/state/tables.old" && mysql_tables "$1" >"$run_dir/state/tables.new" &&
+		mysql_tables "$2" >"$run_dir/state/tables.away" || return 1
+	if [ ! -s "$run_dir/state/tables.new" ]; then
+		[ -s "$run_dir/state/tables.away" ] || fail "the restored database $1 has no tables" || return 1
+		engine_drop "$1"
+		return
+	fi
 	replace_more=$(echo "SELECT (SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = '$DATABASE_NAME')
 		+ (SELECT COUNT(*) FROM information_schema.views WHERE table_schema = '$DATABASE_NAME')
 		+ (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = '$DATABASE_NAME')" | engine_sql information_schema) || return 1
 	[ "$replace_more" = 0 ] ||
-		fail "$DATABASE_NAME has triggers, views or routines, which cannot follow its tables: $1 holds the restored data" || return 1
+		fail "$DATABASE_NAME has triggers, views or routines, which cannot follow its tables: nothing was changed over" || return 1
 	engine_create "$2" || return 1
 	{
-		printf 'RENAME TABLE '
-		replace_comma=
-		for replace_move in "$DATABASE_NAME $2" "$1 $DATABASE_NAME"; do
-			mysql_tables "${replace_move% *}" | while IFS= read -r replace_table; do
-				printf '%s%s.%s TO %s.%s' "$replace_comma" "$(mysql_name "${replace_move% *}")" "$(mysql_name "$replace_table")" \
-					"$(mysql_name "${replace_move#* }")" "$(mysql_name "$replace_table")"
-				replace_comma=', '
-			done
-			replace_comma=', '
-		done
+		# A transaction that stays open must not queue the whole site behind this.
+		printf 'SET lock_wait_timeout = 20;\nRENAME TABLE '
+		{
+			mysql_moves "$DATABASE_NAME" "$2" <"$run_dir/state/tables.old"
+			mysql_moves "$1" "$DATABASE_NAME" <"$run_dir/state/tables.new"
+		} | paste -sd , -
 		printf ';\n'
 	} >"$run_dir/state/replace.sql"
 	engine_sql information_schema <"$run_dir/state/replace.sql" && engine_drop "$1"
+}
+
+# mysql_moves FROM TO: for RENAME TABLE, of the tables on standard input, a line each.
+mysql_moves() {
+	while IFS= read -r move_table; do
+		printf '%s.%s TO %s.%s\n' "$(mysql_name "$1")" "$(mysql_name "$move_table")" "$(mysql_name "$2")" "$(mysql_name "$move_table")"
+	done
 }
 
 engine_fence() {
@@ -162,16 +182,18 @@ engine_unfence() {
 
 # The statements that may have written, by the server's own counters, and when it was started.
 engine_snapshot() {
-	echo "SHOW GLOBAL STATUS WHERE Variable_name IN ('Com_insert', 'Com_insert_select', 'Com_update', 'Com_update_multi',
+	snapshot_told=$(echo "SHOW GLOBAL STATUS WHERE Variable_name IN ('Com_insert', 'Com_insert_select', 'Com_update', 'Com_update_multi',
 		'Com_delete', 'Com_delete_multi', 'Com_replace', 'Com_replace_select', 'Com_load', 'Com_truncate', 'Com_alter_table',
 		'Com_create_table', 'Com_drop_table', 'Com_rename_table', 'Com_create_index', 'Com_drop_index', 'Uptime');
-		SELECT UNIX_TIMESTAMP();" | engine_sql information_schema |
-		awk '$1 == "Uptime" { up = $2; next } NF == 2 { count += $2; next } { now = $1 } END { print int((now - up) / 5), count }'
+		SELECT UNIX_TIMESTAMP();" | engine_sql information_schema) || return 1
+	printf '%s\n' "$snapshot_told" |
+		awk '$1 == "Uptime" { up = $2; next } NF == 2 { count += $2; next } { now = $1 } END { printf "%.0f %.0f\n", (now - up) / 5, count }'
 }
 
 # After a restart the counters say nothing: one at least, then.
 engine_written() {
-	written_now=$(engine_snapshot) && written_then=$1
+	written_now=$(engine_snapshot) || return 1
+	written_then=$1
 	written_apart=$((${written_now% *} - ${written_then% *}))
 	case $written_apart in
 	-1 | 0 | 1) echo $((${written_now#* } - ${written_then#* })) ;;
@@ -179,9 +201,16 @@ engine_written() {
 	esac
 }
 
+# Dumps and loads of ours, changes over, and what the one-off containers of the run had the server do.
 engine_end_ours() {
-	echo "SELECT CONCAT('KILL ', id, ';') FROM information_schema.processlist WHERE id <> CONNECTION_ID()
-		AND (db LIKE 'estiba\\_%' OR info LIKE '%SQL_NO_CACHE%')" | engine_sql information_schema | engine_sql information_schema >/dev/null
+	end_hosts=$(sed "s/.*/ OR host LIKE '&:%'/" "$run_dir/state/left-addresses" 2>/dev/null | tr -d '\n')
+	for end_id in $(echo "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()
+		AND (db LIKE 'estiba\\_%' OR info LIKE 'RENAME TABLE%estiba\\_%' OR (db = '$DATABASE_NAME' AND info LIKE '%SQL_NO_CACHE%')$end_hosts)" |
+		engine_sql information_schema); do
+		# It may have ended by itself.
+		echo "KILL $end_id" | engine_sql information_schema 2>/dev/null
+	done
+	return 0
 }
 
 engine_migrate_environment() {
@@ -190,9 +219,11 @@ engine_migrate_environment() {
 
 # Statements that the server commits by themselves, as those that change tables, stay done when a later one fails.
 engine_script() {
-	{
+	script_end=$({
 		echo 'START TRANSACTION;'
 		cat
-		echo 'COMMIT;'
-	} | engine_sql "$1"
+		printf "\nCOMMIT;\nSELECT 'estiba:end';\n"
+	} | engine_sql "$1" | tail -n 1)
+	# A quote or a comment that is left open would take the COMMIT with it.
+	[ "$script_end" = estiba:end ]
 }

@@ -15,8 +15,13 @@ postgres() {
 }
 
 engine_open() {
-	[ -n "$DATABASE_USER" ] || DATABASE_USER=$(docker exec "$database_container" printenv POSTGRES_USER 9>&-) || DATABASE_USER=postgres
-	[ -n "$DATABASE_NAME" ] || DATABASE_NAME=$(docker exec "$database_container" printenv POSTGRES_DB 9>&-) || DATABASE_NAME=$DATABASE_USER
+	if [ -z "$DATABASE_USER" ] || [ -z "$DATABASE_NAME" ]; then
+		database_environment || return 1
+		: "${DATABASE_USER:=$(environment_value POSTGRES_USER)}"
+		: "${DATABASE_USER:=postgres}"
+		: "${DATABASE_NAME:=$(environment_value POSTGRES_DB)}"
+		: "${DATABASE_NAME:=$DATABASE_USER}"
+	fi
 	open_said=$(echo 'SELECT 1' | engine_sql postgres 2>&1) && [ "$open_said" = 1 ] && return 0
 	fail "PostgreSQL does not answer $DATABASE_USER in $DATABASE_SERVICE: $(printf '%s\n' "$open_said" | tail -n 1)"
 }
@@ -39,6 +44,16 @@ engine_counts() {
 engine_columns() {
 	echo "SELECT table_schema || '.' || table_name || ' ' || column_name FROM information_schema.columns
 		WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1" | engine_sql "$1"
+}
+
+engine_schema() {
+	engine_sql "$1" <<-'SQL'
+		SELECT table_schema, table_name, column_name, data_type, character_maximum_length, is_nullable, column_default
+			FROM information_schema.columns WHERE table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2, 3;
+		SELECT indexdef FROM pg_indexes WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1;
+		SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace NOT IN
+			(SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema')) ORDER BY 1, 2;
+	SQL
 }
 
 engine_bytes() {

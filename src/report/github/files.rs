@@ -6,7 +6,7 @@ use std::io::Write;
 use camino::Utf8Path;
 use serde_json::Value;
 
-use crate::error::Kind;
+use crate::error::{Error, Kind};
 
 use super::super::{Event, Outcome, OutcomeKind, Sink, plain::print};
 use super::Workflow;
@@ -18,11 +18,13 @@ pub(in crate::report) struct Files {
     inner: Box<dyn Sink>,
     workflow: Workflow,
     summary: Summary,
+    error: Option<Error>,
+    told: bool,
 }
 
 impl Files {
     pub(in crate::report) fn new(workflow: Workflow, inner: Box<dyn Sink>) -> Self {
-        Self { inner, workflow, summary: Summary::default() }
+        Self { inner, workflow, summary: Summary::default(), error: None, told: false }
     }
 
     fn outputs(&self, outputs: &[(&str, String)]) {
@@ -77,18 +79,12 @@ impl Sink for Files {
         self.summary.see(event);
         match event {
             Event::Outcome(outcome) => {
+                self.told = true;
                 self.outputs(&of(outcome));
                 append(self.workflow.summary.as_deref(), &self.summary.of(outcome));
             }
-            Event::Error(error) => {
-                let outcome = match error.kind {
-                    Kind::Failed | Kind::NeedsPerson => OutcomeKind::Failed,
-                    Kind::Interrupted => OutcomeKind::Interrupted,
-                    _ => OutcomeKind::Refused,
-                };
-                self.outputs(&[("outcome", word(outcome)), ("changed", String::from("false"))]);
-                append(self.workflow.summary.as_deref(), &Summary::of_error(error));
-            }
+            // An outcome may follow, which tells more.
+            Event::Error(error) => self.error = Some(error.clone()),
             Event::Plan { document, markdown } => {
                 self.outputs(&of_plan(document));
                 append(self.workflow.summary.as_deref(), &Summary::of_plan(markdown));
@@ -99,5 +95,17 @@ impl Sink for Files {
 
     fn hide(&mut self, secrets: &[String]) {
         self.inner.hide(secrets);
+    }
+
+    fn finish(&mut self) {
+        self.inner.finish();
+        let Some(error) = self.error.take().filter(|_| !self.told) else { return };
+        let outcome = match error.kind {
+            Kind::Failed | Kind::NeedsPerson => OutcomeKind::Failed,
+            Kind::Interrupted => OutcomeKind::Interrupted,
+            _ => OutcomeKind::Refused,
+        };
+        self.outputs(&[("outcome", word(outcome)), ("changed", String::from("false"))]);
+        append(self.workflow.summary.as_deref(), &Summary::of_error(&error));
     }
 }

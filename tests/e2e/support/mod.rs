@@ -9,5 +9,5 @@ mod sshd;
 pub use docker::docker;
 pub use load::{Mixed, wait_for};
 pub use run::Run;
-pub use site::Site;
+pub use site::{Site, remove_project};
 pub use sshd::{Sshd, sshd, sshd_with};

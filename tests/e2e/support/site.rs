@@ -197,19 +197,25 @@ impl Drop for Site {
         if std::env::var_os("ESTIBA_KEEP_SITES").is_some() {
             return;
         }
-        let label = format!("label=com.docker.compose.project={}", self.name);
-        for (list, remove) in [
-            (vec!["ps", "-aq", "--filter", &label], vec!["rm", "-f", "-v"]),
-            (vec!["volume", "ls", "-q", "--filter", &label], vec!["volume", "rm"]),
-            (vec!["network", "ls", "-q", "--filter", &label], vec!["network", "rm"]),
-            (vec!["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &self.name], vec!["image", "rm"]),
-        ] {
-            let found = docker(&list);
-            let ids: Vec<&str> = found.split_whitespace().collect();
-            if !ids.is_empty() {
-                let _ = Command::new("docker").args(remove).args(ids).output();
-            }
-        }
+        remove_project(&self.name);
         let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Everything that Docker has of that Compose project.
+pub fn remove_project(name: &str) {
+    assert!(name.starts_with("e2e-"), "`{name}` is not a test's own project");
+    let label = format!("label=com.docker.compose.project={}", name);
+    for (list, remove) in [
+        (vec!["ps", "-aq", "--filter", &label], vec!["rm", "-f", "-v"]),
+        (vec!["volume", "ls", "-q", "--filter", &label], vec!["volume", "rm"]),
+        (vec!["network", "ls", "-q", "--filter", &label], vec!["network", "rm"]),
+        (vec!["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", name], vec!["image", "rm"]),
+    ] {
+        let found = docker(&list);
+        let ids: Vec<&str> = found.split_whitespace().collect();
+        if !ids.is_empty() {
+            let _ = Command::new("docker").args(remove).args(ids).output();
+        }
     }
 }

@@ -1,0 +1,141 @@
+//! One comment on a pull request, kept up to date.
+
+use std::time::Duration;
+
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+use crate::config::{Environment, read_limited};
+use crate::error::{Error, Result};
+
+/// A comment holds 65,536 characters; what is longer is refused whole.
+const LONGEST: usize = 64_000;
+/// Pages of a hundred comments that are looked through for ours.
+const PAGES: u32 = 20;
+
+/// Writes `body` as the comment that `name` has on the pull request of this workflow: the first time a new one, then
+/// that very one again. Says whether it was made.
+///
+/// The pull request, its repository, the API's address and the token come from the workflow's variables.
+pub async fn comment(environment: &Environment, name: &str, body: &str) -> Result<bool> {
+    let pull_request = PullRequest::of(environment)?;
+    let marker = format!("<!-- estiba {name} -->");
+    let text = json!({ "body": format!("{marker}\n{}", shortened(body)) });
+    let issue = format!("{}/repos/{}/issues", pull_request.api, pull_request.repository);
+    match pull_request.find(&issue, &marker).await? {
+        Some(id) => pull_request.send(Method::PATCH, &format!("{issue}/comments/{id}"), Some(&text)).await.map(|_| false),
+        None => {
+            let comments = format!("{issue}/{}/comments", pull_request.number);
+            pull_request.send(Method::POST, &comments, Some(&text)).await.map(|_| true)
+        }
+    }
+}
+
+struct PullRequest {
+    api: String,
+    repository: String,
+    number: u64,
+    token: String,
+    client: reqwest::Client,
+}
+
+impl PullRequest {
+    fn of(environment: &Environment) -> Result<Self> {
+        let get = |name: &str| environment.get(name).filter(|value| !value.is_empty()).cloned();
+        let missing = |name: &str| {
+            Error::input(format!("--comment needs {name}, which a workflow of GitHub Actions sets"))
+                .hint("on a laptop leave --comment out; `estiba plan --format markdown` prints the same text")
+        };
+        let event = get("GITHUB_EVENT_PATH").ok_or_else(|| missing("GITHUB_EVENT_PATH"))?;
+        let event: Value = serde_json::from_str(&read_limited(event.as_str().into())?)
+            .map_err(|error| Error::failed(format!("{event} is not the JSON of an event: {error}")))?;
+        let number = event["pull_request"]["number"].as_u64().or_else(|| event["number"].as_u64()).ok_or_else(|| {
+            Error::input("--comment: this workflow does not run for a pull request").hint("run it `on: pull_request`")
+        })?;
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(20))
+            .user_agent(concat!("estiba/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Error::failed(format!("no HTTP client: {error}")))?;
+        Ok(Self {
+            api: get("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".into()),
+            repository: get("GITHUB_REPOSITORY").ok_or_else(|| missing("GITHUB_REPOSITORY"))?,
+            number,
+            token: get("ESTIBA_TOKEN").or_else(|| get("GITHUB_TOKEN")).ok_or_else(|| missing("GITHUB_TOKEN"))?,
+            client,
+        })
+    }
+
+    async fn find(&self, issue: &str, marker: &str) -> Result<Option<u64>> {
+        for page in 1..=PAGES {
+            let address = format!("{issue}/{}/comments?per_page=100&page={page}", self.number);
+            let text = self.send(Method::GET, &address, None).await?.text().await;
+            let text = text.map_err(|error| Error::failed(format!("{address}: {error}")))?;
+            let comments: Vec<Value> = serde_json::from_str(&text)
+                .map_err(|error| Error::failed(format!("{address} is no list of comments: {error}")))?;
+            let ours = comments.iter().find(|comment| comment["body"].as_str().is_some_and(|body| body.starts_with(marker)));
+            if let Some(ours) = ours {
+                return Ok(ours["id"].as_u64());
+            }
+            if comments.len() < 100 {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn send(&self, method: Method, address: &str, body: Option<&Value>) -> Result<Response> {
+        let mut request = self
+            .client
+            .request(method, address)
+            .bearer_auth(&self.token)
+            .header("Accept", "application/vnd.github+json")
+            .header("X-GitHub-Api-Version", "2022-11-28");
+        if let Some(body) = body {
+            request = request.header("Content-Type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await.map_err(|error| Error::failed(format!("{address}: {error}")))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let error =
+            Error::failed(format!("the comment on pull request {} was not written: {address} answers {status}", self.number));
+        Err(match status.as_u16() {
+            401 | 403 | 404 => {
+                error.hint("the job needs `permissions: pull-requests: write`; a fork's pull request never has it")
+            }
+            _ => error,
+        })
+    }
+}
+
+/// As much of it as a comment holds.
+fn shortened(body: &str) -> String {
+    match body.char_indices().nth(LONGEST) {
+        None => body.to_owned(),
+        Some((at, _)) => {
+            format!(
+                "{}\n\n```\n\n</details>\n\nThe plan is longer than a comment holds; the summary of the job has more of it.\n",
+                &body[..at]
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_is_kept_within_its_bounds() {
+        assert_eq!(shortened("short"), "short");
+        assert!(shortened(&"ü".repeat(70_000)).chars().count() < 65_000);
+    }
+
+    #[test]
+    fn outside_of_a_pull_request_it_says_so() {
+        let error = PullRequest::of(&Environment::new()).err().unwrap();
+        assert!(error.to_string().contains("GITHUB_EVENT_PATH"), "{error}");
+    }
+}

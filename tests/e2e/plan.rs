@@ -1,0 +1,54 @@
+//! A plan that was made is what runs, or nothing does.
+
+use crate::support::Site;
+
+#[test]
+fn a_plan_is_executed_as_it_was_made_or_refused_with_what_moved() {
+    let site = Site::new("plan", "[rollout]\nobserve = \"0s\"\n");
+    site.deployed();
+    let before = site.containers();
+    let nothing = site.estiba(&["plan"]);
+    assert!(nothing.code == 0 && nothing.stdout.contains("nothing to do"), "{nothing:?}");
+
+    // One line of the proxy's configuration, and a migration.
+    site.edit("nginx/site.conf", "server {", "# one line\nserver {");
+    let migration = "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n    dependencies = [('certificados', '0001_initial')]\n    \
+         operations = [migrations.AddField('certificate', 'note', models.CharField(max_length=20, null=True))]\n";
+    site.write("certificados/migrations/0002_note.py", migration);
+    let made = site.estiba(&["plan", "--out", "../plan.json", "--detailed-exitcode"]);
+    assert_eq!(made.code, 10, "{}", made.stderr);
+    let lines = |sign: char| made.stdout.lines().filter(|line| line.starts_with(sign) && !line.starts_with("+++") && !line.starts_with("---")).count();
+    assert!(made.stdout.contains("+# one line") && made.stdout.contains("+ certificados 0002_note"), "{}", made.stdout);
+    assert_eq!((lines('+'), lines('-')), (2, 0), "{}", made.stdout);
+    assert_eq!(site.containers(), before, "a plan changes nothing");
+
+    // Not a plan; of another target; a file edited on the server; another variable there.
+    site.write("no.json", "{\"target\": 3}\n");
+    site.estiba(&["deploy", "--plan", "no.json"]).says(2, &["no.json:1:", "this is no plan"]);
+    let refused = |words: &[&str]| {
+        let run = site.estiba(&["deploy", "--plan", "../plan.json", "--json"]);
+        run.says(6, words);
+        assert_eq!(site.containers(), before);
+    };
+    let edited = site.root.join("edge/site.conf");
+    let text = std::fs::read_to_string(&edited).unwrap();
+    std::fs::write(&edited, format!("{text}# by hand\n")).unwrap();
+    refused(&["the proxy's file site.conf was edited"]);
+    std::fs::write(&edited, &text).unwrap();
+    let variables = site.root.join("current/files/.env.production");
+    let text = std::fs::read_to_string(&variables).unwrap();
+    std::fs::write(&variables, format!("{text}EXTRA=1\n")).unwrap();
+    refused(&["the variable EXTRA"]);
+    std::fs::write(&variables, &text).unwrap();
+    // The project itself is another.
+    site.append("templates/home.html", "<!-- since -->\n");
+    refused(&["not those that the plan was made from"]);
+    site.edit("templates/home.html", "<!-- since -->\n", "");
+
+    site.estiba(&["deploy", "--plan", "../plan.json", "--json"]).expect(0, "deployed");
+    let serving = site.serving();
+    // Somebody deployed since.
+    let run = site.estiba(&["deploy", "--plan", "../plan.json", "--json"]);
+    run.says(6, &["the server serves", "no more: certificados 0002_note"]);
+    assert_eq!(site.serving(), serving);
+}
