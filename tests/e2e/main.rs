@@ -11,8 +11,8 @@ mod database;
 mod first_deploy;
 mod lock;
 mod mariadb;
-#[path = "../matrix/proxy.rs"]
 mod plan;
+#[path = "../matrix/proxy.rs"]
 mod proxy;
 mod rollback;
 mod stack;

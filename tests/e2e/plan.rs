@@ -17,14 +17,16 @@ fn a_plan_is_executed_as_it_was_made_or_refused_with_what_moved() {
     site.write("certificados/migrations/0002_note.py", migration);
     let made = site.estiba(&["plan", "--out", "../plan.json", "--detailed-exitcode"]);
     assert_eq!(made.code, 10, "{}", made.stderr);
-    let lines = |sign: char| made.stdout.lines().filter(|line| line.starts_with(sign) && !line.starts_with("+++") && !line.starts_with("---")).count();
+    let lines = |sign: char| {
+        made.stdout.lines().filter(|line| line.starts_with(sign) && !line.starts_with("+++") && !line.starts_with("---")).count()
+    };
     assert!(made.stdout.contains("+# one line") && made.stdout.contains("+ certificados 0002_note"), "{}", made.stdout);
     assert_eq!((lines('+'), lines('-')), (2, 0), "{}", made.stdout);
     assert_eq!(site.containers(), before, "a plan changes nothing");
 
     // Not a plan; of another target; a file edited on the server; another variable there.
-    site.write("no.json", "{\"target\": 3}\n");
-    site.estiba(&["deploy", "--plan", "no.json"]).says(2, &["no.json:1:", "this is no plan"]);
+    std::fs::write(site.folder.join("no.json"), "{\"target\": 3}\n").unwrap();
+    site.estiba(&["deploy", "--plan", "../no.json"]).says(2, &["no.json:1:", "this is no plan"]);
     let refused = |words: &[&str]| {
         let run = site.estiba(&["deploy", "--plan", "../plan.json", "--json"]);
         run.says(6, words);
