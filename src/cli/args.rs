@@ -148,6 +148,12 @@ pub struct PlanArgs {
     /// Exit with 10 when there are changes.
     #[arg(long)]
     pub detailed_exitcode: bool,
+    /// Without a server: compare with a commit of the repository. Secrets need not be there.
+    #[arg(long)]
+    pub offline: bool,
+    /// With --offline: the commit to compare with. Default: the branch that a pull request goes to, else HEAD.
+    #[arg(long, value_name = "COMMIT", requires = "offline")]
+    pub against: Option<String>,
     /// In a workflow on a pull request: keep one comment on it with the plan.
     #[arg(long)]
     pub comment: bool,

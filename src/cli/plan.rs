@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::config::resolve;
-use crate::deploy::{Session, plan, prepare};
+use crate::deploy::{Session, plan, plan_offline, prepare};
 use crate::error::{Error, Result};
 use crate::notify::comment;
 use crate::plan::Plan;
@@ -13,16 +13,10 @@ use super::args::{Format, PlanArgs};
 use super::context::Context;
 
 pub(super) async fn run(context: &Context, args: PlanArgs) -> Result<ExitCode> {
-    let project = context.project()?;
-    let resolved = resolve(&project, args.target.as_deref())?;
-    let prepared = prepare(&project, &resolved, &context.reporter)?;
-    let who = context.who(&project).await;
-    let session = Session::open(&project, &resolved, &who).await?;
-    session.facts.check()?;
-    let plan = plan(&session, &prepared).await?;
+    let (target, plan) = if args.offline { offline(context, &args).await? } else { online(context, &args).await? };
     show(context, &args, &plan)?;
     if args.comment {
-        let made = comment(&context.environment, &format!("plan {}", resolved.target.name), &plan.to_markdown()).await?;
+        let made = comment(&context.environment, &format!("plan {target}"), &plan.to_markdown()).await?;
         context.reporter.note(if made {
             "the plan is a comment on the pull request"
         } else {
@@ -30,6 +24,25 @@ pub(super) async fn run(context: &Context, args: PlanArgs) -> Result<ExitCode> {
         });
     }
     Ok(if args.detailed_exitcode && plan.changes { ExitCode::from(10) } else { ExitCode::SUCCESS })
+}
+
+async fn online(context: &Context, args: &PlanArgs) -> Result<(String, Plan)> {
+    let project = context.project()?;
+    let resolved = resolve(&project, args.target.as_deref())?;
+    let prepared = prepare(&project, &resolved, &context.reporter)?;
+    let who = context.who(&project).await;
+    let session = Session::open(&project, &resolved, &who).await?;
+    session.facts.check()?;
+    let plan = plan(&session, &prepared).await?;
+    Ok((resolved.target.name.clone(), plan))
+}
+
+async fn offline(context: &Context, args: &PlanArgs) -> Result<(String, Plan)> {
+    let base = context.environment.get("GITHUB_BASE_REF").filter(|base| !base.is_empty()).map(|base| format!("origin/{base}"));
+    let reference = args.against.clone().or(base).unwrap_or_else(|| "HEAD".into());
+    let plan =
+        plan_offline(&context.global.config, &context.environment, args.target.as_deref(), &reference, &context.reporter).await?;
+    Ok((plan.target.clone(), plan))
 }
 
 fn show(context: &Context, args: &PlanArgs, plan: &Plan) -> Result<()> {

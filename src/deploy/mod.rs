@@ -3,6 +3,7 @@
 mod artefacts;
 mod backup;
 mod follow;
+mod offline;
 mod options;
 mod outside;
 mod planning;
@@ -12,6 +13,7 @@ mod transaction;
 mod who;
 
 pub use backup::{BackupRun, backup};
+pub use offline::plan_offline;
 pub use options::Options;
 pub use planning::plan;
 pub use session::{Prepared, Session, check_host_keys, prepare};

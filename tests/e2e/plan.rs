@@ -54,3 +54,38 @@ fn a_plan_is_executed_as_it_was_made_or_refused_with_what_moved() {
     run.says(6, &["the server serves", "no more: certificados 0002_note"]);
     assert_eq!(site.serving(), serving);
 }
+
+#[test]
+fn a_plan_without_a_server_needs_no_secrets_and_no_server() {
+    let site = Site::new("offline", "");
+    let git = |arguments: &[&str]| {
+        let done = std::process::Command::new("git")
+            .args(["-c", "user.name=estibador", "-c", "user.email=estibador@example.com", "-c", "commit.gpgsign=false"])
+            .args(arguments)
+            .current_dir(site.app(""))
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    site.edit("deploy.toml", "127.0.0.1", "${HOST_OF_NOBODY}");
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "-A"]);
+    git(&["commit", "-q", "-m", "first"]);
+    site.edit("nginx/site.conf", "server {", "# one line\nserver {");
+    site.append(".env.production", "NEW=1\n");
+    site.write("certificados/migrations/0002_note.py", "");
+    let offline = |more: &[&str]| {
+        let mut command = site.command(&[&["plan", "--offline"], more].concat());
+        for secret in ["DJANGO_SECRET_KEY", "POSTGRES_PASSWORD", "ESTIBA_SSH_KEY"] {
+            command.env_remove(secret);
+        }
+        Site::ended(command.spawn().unwrap())
+    };
+    let made = offline(&[]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    for words in ["+# one line", "+ NEW", "+ certificados 0002_note", "without a server"] {
+        assert!(made.stdout.contains(words), "{}", made.stdout);
+    }
+    assert!(!made.stdout.contains("DJANGO_SECRET_KEY"), "{}", made.stdout);
+    offline(&["--against", "nowhere"]).says(2, &["git does not know"]);
+}
