@@ -1,7 +1,8 @@
 //! Whole processes, each paired against what a user would use instead, in turn, as a ratio with its spread. Absolute
 //! times are those of the machine and of the moment; the ratios are what counts.
 //!
-//! `make bench`, or `cargo bench --bench whole_process`.
+//! `make bench`, or `cargo bench --bench whole_process`; a word behind it (`-- backup`) runs those alone that have it in
+//! their name.
 
 #![expect(
     dead_code,
@@ -62,8 +63,17 @@ fn main() {
     );
 }
 
+/// Was this pair asked for?
+fn wanted(what: &str) -> bool {
+    std::env::args().skip(1).filter(|word| !word.starts_with('-')).all(|word| what.contains(&word))
+}
+
 /// The dump of a backup, without what makes it one that has been restored, against the bare program.
 fn backup(site: &Site) {
+    let what = "the dump of a backup, 200 MB · pg_dump -Fc";
+    if !wanted(what) {
+        return;
+    }
     let database = format!("{}-db-1", site.name);
     let fill = "CREATE TABLE big AS SELECT i, md5(i::text) || repeat(md5((i * 7)::text), 3) AS text FROM generate_series(1, 1500000) AS i";
     let sql = ["exec", &database, "psql", "-q", "-U", "certificados_user", "-d", "certificados_prod", "-c"];
@@ -80,12 +90,15 @@ fn backup(site: &Site) {
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
         started.elapsed()
     };
-    pair("the dump of a backup, 200 MB · pg_dump -Fc", 5, ours, theirs);
+    pair(what, 5, ours, theirs);
     assert!(Command::new("docker").args(sql).arg("DROP TABLE big").status().unwrap().success());
 }
 
 /// Runs the two in turn and prints the ratio of their times.
 fn pair(what: &str, runs: usize, mut ours: impl FnMut() -> Duration, mut theirs: impl FnMut() -> Duration) {
+    if !wanted(what) {
+        return;
+    }
     ours();
     theirs();
     let mut ratios = Vec::new();
