@@ -92,6 +92,13 @@ edge_switch() {
 	rm -rf "$edge.next"
 }
 
+# edge_renew: the proxy looks the names in its configuration up again.
+edge_renew() {
+	renew_proxy=$(proxy_container)
+	[ -z "$renew_proxy" ] || docker exec "$renew_proxy" nginx -s reload 9>&- 2>&1 | grep -v 'signal process started'
+	return 0
+}
+
 # edge_drain SECONDS: waits until no worker of an earlier configuration is left, so that no request
 # is in flight to a slot that no longer serves. nginx tells its old workers a tenth of a second after the new
 # ones serve, so one look that finds none is not enough.

@@ -27,7 +27,10 @@ revive_do() {
 	done
 	revive_status=0
 	for revive_pid in $revive_pids; do wait "$revive_pid" || revive_status=1; done
-	revive_start "$PROXY_SERVICE" && return "$revive_status"
+	revive_start "$PROXY_SERVICE" || return 1
+	# A container that starts again may have another address than the one that the proxy looked up.
+	! has revived || edge_renew
+	return "$revive_status"
 }
 
 # revive_start SERVICE: its containers that do not run are started; a service without any is left alone.
@@ -38,6 +41,7 @@ revive_start() {
 		! revive_was_down "$revive_id" || continue
 		tell "$1 does not run; its container is started again"
 		docker start "$revive_id" 9>&- >/dev/null || return 1
+		: >"$run_dir/state/revived"
 	done
 }
 
