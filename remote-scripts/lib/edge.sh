@@ -73,7 +73,7 @@ edge_health() {
 
 # edge_is_fenced: does the proxy's configuration answer 503 for a migration's sake?
 edge_is_fenced() {
-	grep -q estiba_fence "$edge/estiba-upstreams.conf" 2>/dev/null
+	grep -q "^    server 127.0.0.1:8098;" "$edge/estiba-upstreams.conf" 2>/dev/null
 }
 
 # edge_switch RELEASE SLOT [BACKUP] [FENCE]: the running proxy serves that slot with that release's files.

@@ -135,7 +135,7 @@ pub fn left_in_the_database(server: &Server) -> Vec<String> {
     if sql(server, "certificados_prod", "SHOW default_transaction_read_only") != "off" {
         left.push("the database takes no writes".into());
     }
-    if server.try_exec("grep -q estiba_fence /srv/shop/edge/estiba-upstreams.conf").status.success() {
+    if server.try_exec("grep -q '^    server 127.0.0.1:8098;' /srv/shop/edge/estiba-upstreams.conf").status.success() {
         left.push("the proxy refuses writes".into());
     }
     left

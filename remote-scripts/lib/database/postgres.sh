@@ -168,11 +168,14 @@ engine_fence() {
 		postgres_renew
 }
 
+# Nothing is written where nothing is to be taken away: a full disk keeps no undo waiting.
 engine_unfence() {
 	engine_sql postgres <<-'SQL' && postgres_renew
 		SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS true', :'db') WHERE NOT
 			(SELECT datallowconn FROM pg_database WHERE datname = :'db') \gexec
-		SELECT format('ALTER DATABASE %I RESET default_transaction_read_only', :'db') \gexec
+		SELECT format('ALTER DATABASE %I RESET default_transaction_read_only', :'db') WHERE EXISTS
+			(SELECT FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+			WHERE d.datname = :'db' AND s.setrole = 0 AND 'default_transaction_read_only=on' = ANY (s.setconfig)) \gexec
 	SQL
 }
 
