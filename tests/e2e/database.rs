@@ -96,7 +96,9 @@ fn nothing_is_left(site: &Site) {
     }));
     let (status, body) = site.get("/certificados/");
     assert_eq!(status, 200, "{body}");
-    assert!(!std::fs::read_to_string(site.root.join("edge/estiba-upstreams.conf")).unwrap().contains("    server 127.0.0.1:8098;"));
+    assert!(
+        !std::fs::read_to_string(site.root.join("edge/estiba-upstreams.conf")).unwrap().contains("    server 127.0.0.1:8098;")
+    );
 }
 
 fn dumps(site: &Site) -> Vec<PathBuf> {
