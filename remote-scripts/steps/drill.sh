@@ -29,14 +29,13 @@ drill_recall() {
 	mkdir -p "$drill_folder" || return 1
 	restic dump --archive tar --host "$(offsite_host)" --tag "$BACKUP_ID" latest /backups 2>"$run_dir/state/restic.err" |
 		tar -xf - -C "$drill_folder" || fail "the off-site repository does not give the backup $BACKUP_ID: $(restic_said)" || return 1
-	[ -e "$drill_folder/backups/$BACKUP_ID.dump" ] || [ ! -e "$drill_folder/$BACKUP_ID.dump" ] || mv "$drill_folder" "$drill_folder.flat"
-	[ ! -d "$drill_folder.flat" ] || { mkdir "$drill_folder" && mv "$drill_folder.flat" "$drill_folder/backups"; } || return 1
-	[ -e "$drill_folder/backups/$BACKUP_ID.dump" ] ||
-		fail "the off-site repository does not give the backup $BACKUP_ID: $(restic_said)" || return 1
-	backups=$drill_folder/backups
+	# Versions of restic put the files at other depths.
+	drill_dump=$(find "$drill_folder" -name "$BACKUP_ID.dump")
+	[ -n "$drill_dump" ] || fail "the off-site repository does not give the backup $BACKUP_ID: $(restic_said)" || return 1
+	backups=${drill_dump%/*}
 }
 
 drill_undo() {
-	rm -rf "$run_dir/recalled" "$run_dir/recalled.flat"
+	rm -rf "$run_dir/recalled"
 	standby_undo
 }

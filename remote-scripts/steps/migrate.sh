@@ -141,7 +141,7 @@ migrate_person() {
 		tell 'either: estiba backup restore BACKUP    puts the data back as it was then; estiba backup list has them'
 	fi
 	tell 'or:     estiba deploy    with a release that works on the schema as it is now'
-	[ "$(df -Pk "$root" | awk 'NR == 2 {print $4}')" -gt 16384 ] ||
+	! disk_is_full ||
 		tell "the disk under $root is full, which may be why the old release is not healthy: make room first, and look again"
 	fail 'the old release is not healthy on the migrated schema, and no way back is without loss: a person must choose'
 }

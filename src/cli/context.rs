@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::config::{Environment, Project};
 use crate::deploy::{Options, Who};
 use crate::error::{Error, Kind, Result};
-use crate::report::{Event, Outcome, OutcomeKind, Reporter};
+use crate::report::{Event, Outcome, Reporter};
 
 use super::args::Global;
 
@@ -60,11 +60,7 @@ impl Context {
         let kind = error.kind;
         let outcome = Outcome {
             event: "outcome",
-            outcome: match kind {
-                Kind::Failed | Kind::NeedsPerson => OutcomeKind::Failed,
-                Kind::Interrupted => OutcomeKind::Interrupted,
-                _ => OutcomeKind::Refused,
-            },
+            outcome: kind.into(),
             target: target.unwrap_or_default().to_owned(),
             release: None,
             previous: None,

@@ -1,16 +1,18 @@
 //! What a deploy.toml comes to once conventions have filled in what it leaves out. Beside each value
 //! stands where it came from; what is ambiguous is an error that names the candidates.
 
+mod data;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::compose::{ComposeFile, Service};
 use crate::error::{Error, Result};
 
-use super::resolved::{
-    App, BackupService, Cache, Database, GUESSED_PORT, Health, Image, Origin, Proxy, Resolved, Rollout, Setting, Target,
-};
-use super::shape::{Backup, DuringMigrations, Engine, ImageSource, Restore, Strategy, TargetSection};
-use super::{Project, Schedule, Seconds, is_name, nearest};
+use data::{resolve_backup, resolve_cache, resolve_database};
+
+use super::resolved::{App, GUESSED_PORT, Health, Image, Origin, Proxy, Resolved, Rollout, Setting, Target};
+use super::shape::{ImageSource, Strategy, TargetSection};
+use super::{Project, Seconds, nearest};
 
 /// Resolves deploy.toml for the target of that name, or for the only one.
 ///
@@ -390,156 +392,4 @@ fn resolve_rollout(project: &Project) -> Rollout {
         confirm_timeout: Setting::or_default(section.confirm_timeout, Seconds(60)),
         keep_releases: Setting::or_default(section.keep_releases, 5),
     }
-}
-
-/// The engine of a service, by its image.
-fn engine_of(service: &Service<'_>) -> Option<Engine> {
-    let runs = |names: &[&str]| names.iter().any(|name| service.runs_image(name));
-    if runs(&["backup", "exporter"]) {
-        None
-    } else if runs(&["postgres", "postgis"]) {
-        Some(Engine::Postgres)
-    } else if runs(&["mariadb", "mysql"]) {
-        Some(Engine::Mysql)
-    } else {
-        None
-    }
-}
-
-fn resolve_database(project: &Project, compose: &ComposeFile) -> Result<Option<Database>> {
-    let section = &project.loaded.config.database;
-    let candidates: Vec<_> =
-        compose.services().filter(|service| engine_of(service).is_some() && service.starts_by_default()).collect();
-    if section.service.is_none() && candidates.is_empty() {
-        return Ok(None);
-    }
-    let service = Setting::or_found(section.service.clone(), || {
-        let found = only("the database", "[database] service", compose, &candidates, "no service has a database's image")?;
-        Ok((found.name.to_owned(), "the service with a database's image".into()))
-    })?;
-    let found = named(project, compose, &service.value, "[database] service")?;
-    let engine = Setting::or_found(section.engine, || {
-        Ok((engine_of(&found).unwrap_or_default(), format!("the image of `{}`", service.value)))
-    })?;
-    let environment = found.environment();
-    let from = |variables: &[&str], own: &Option<String>, default: &str| {
-        Setting::or_found(own.clone(), || {
-            let told = variables.iter().find_map(|variable| Some((variable, environment.get(*variable)?)));
-            Ok(match told {
-                Some((variable, value)) => (value.clone(), format!("{variable} of `{}`", service.value)),
-                None if variables.is_empty() => (default.to_owned(), String::from("the one who may make databases")),
-                None => (default.to_owned(), format!("{} is not set on `{}`", variables.join(" or "), service.value)),
-            })
-        })
-    };
-    let during_migrations = Setting::or_default(section.during_migrations, DuringMigrations::default());
-    let (name, user) = match engine.value {
-        Engine::Postgres => {
-            (from(&["POSTGRES_DB"], &section.name, "postgres")?, from(&["POSTGRES_USER"], &section.user, "postgres")?)
-        }
-        Engine::Mysql => {
-            (from(&["MARIADB_DATABASE", "MYSQL_DATABASE"], &section.name, "mysql")?, from(&[], &section.user, "root")?)
-        }
-    };
-    if engine.value == Engine::Mysql && during_migrations.value == DuringMigrations::ReadOnly {
-        return Err(project
-            .loaded
-            .source()
-            .error_near(
-                "during-migrations",
-                "MySQL cannot refuse writes to all but the migration: read-only would promise too much",
-            )
-            .hint("`maintenance` keeps every request out at the proxy; `online` lets the site go on"));
-    }
-    Ok(Some(Database {
-        user,
-        name,
-        engine,
-        during_migrations,
-        backup: Setting::or_default(section.backup, Backup::default()),
-        restore: Setting::or_default(section.restore, Restore::default()),
-        lock_timeout: Setting::or_default(section.lock_timeout, Seconds(1)),
-        keep_backups: Setting::or_default(section.keep_backups, 14),
-        keep_daily: Setting::or_default(section.keep_daily, 0),
-        keep_weekly: Setting::or_default(section.keep_weekly, 0),
-        keep_monthly: Setting::or_default(section.keep_monthly, 0),
-        service,
-    }))
-}
-
-fn resolve_cache(project: &Project, compose: &ComposeFile) -> Result<Option<Cache>> {
-    let section = &project.loaded.config.cache;
-    let persist = Setting::or_default(section.persist, false);
-    // What is not copied need not be known.
-    if section.service.is_none() && !persist.value {
-        return Ok(None);
-    }
-    let candidates: Vec<_> =
-        compose.services().filter(|service| service.runs_image("redis") && service.starts_by_default()).collect();
-    let service = Setting::or_found(section.service.clone(), || {
-        let found = only("the cache", "[cache] service", compose, &candidates, "no service has a redis image")?;
-        Ok((found.name.to_owned(), "the service with a redis image".into()))
-    })?;
-    named(project, compose, &service.value, "[cache] service")?;
-    Ok(Some(Cache { service, persist }))
-}
-
-fn resolve_backup(project: &Project, compose: &ComposeFile, has_database: bool) -> Result<BackupService> {
-    let section = &project.loaded.config.backup;
-    let source = project.loaded.source();
-    let schedule = |text: &Option<String>, key: &str| -> Result<Option<(String, Schedule)>> {
-        let Some(text) = text else { return Ok(None) };
-        let schedule = Schedule::parse(text).map_err(|why| {
-            source
-                .error_near(key, format!("[backup] {key} = \"{text}\" is no schedule: {why}"))
-                .hint("\"0 3 * * *\" is every night at three, UTC")
-        })?;
-        Ok(Some((text.clone(), schedule)))
-    };
-    let wrong = |near: &str, message: &str| source.error_near(near, message);
-    let alert = section.alert.clone().unwrap_or_default();
-    if super::command_words(&alert).is_none() {
-        return Err(wrong(&alert, "the quotes of [backup] alert do not match")
-            .hint("a command is written as in a shell; what needs one (pipes, &&, variables) is handed to `sh -c`"));
-    }
-    let service = BackupService {
-        schedule: schedule(&section.schedule, "schedule")?,
-        drill: schedule(&section.drill, "drill")?,
-        alert,
-        image: Setting::or_default(section.image.clone(), "docker:27-cli".into()),
-        offsite: section.offsite.clone(),
-        offsite_is_secret: section.offsite_is_secret,
-        offsite_environment: section.offsite_environment.clone().into_iter().collect(),
-        offsite_image: Setting::or_default(section.offsite_image.clone(), "restic/restic:0.17.3".into()),
-    };
-    if service.is_wanted() && !has_database {
-        return Err(wrong("[backup]", "a backup is scheduled, and no database is known").hint("[database] service names it"));
-    }
-    if service.is_wanted() && compose.service(BackupService::SERVICE).is_some() {
-        return Err(compose.source().error_near(
-            &format!("{}:", BackupService::SERVICE),
-            format!("`{}` is the name of the service that [backup] schedule adds", BackupService::SERVICE),
-        ));
-    }
-    if let Some(offsite) = &service.offsite {
-        let has = |name: &str| service.offsite_environment.iter().any(|(key, value)| key == name && !value.is_empty());
-        if !has("RESTIC_PASSWORD") {
-            return Err(wrong("offsite", "the off-site repository has no password")
-                .hint("offsite-environment = { RESTIC_PASSWORD = \"${RESTIC_PASSWORD}\" }; keep the password elsewhere too: without it no copy can be read"));
-        }
-        if offsite.is_empty() || offsite.chars().any(char::is_control) {
-            return Err(wrong("offsite", "[backup] offsite is not the address of a repository"));
-        }
-        if offsite.starts_with('/') && !offsite.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b)) {
-            return Err(
-                wrong("offsite", "[backup] offsite is not a path of plain characters").hint("letters, digits and ._-/ only")
-            );
-        }
-    }
-    for (name, value) in &service.offsite_environment {
-        if !is_name(name) || value.contains(['\n', '\r', '\0']) {
-            return Err(wrong(name, "an entry of offsite-environment is a variable's name and a value of one line"));
-        }
-    }
-    Ok(service)
 }

@@ -7,4 +7,5 @@ mod steps;
 
 pub use compare::{Change, FileChange, Plan, Planned, changed_paths, compare, environment_digests};
 pub use moved::moved;
+pub(crate) use show::fence;
 pub use steps::{DEPLOY, ROLLBACK};

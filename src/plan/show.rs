@@ -96,8 +96,7 @@ impl Plan {
             let _ = write!(text, "\n<details><summary>{} <code>{name}</code></summary>\n\n", file.change.sign());
             match &file.diff {
                 Some(diff) => {
-                    // A fence longer than any in the text, so that the text cannot end it.
-                    let fence = "`".repeat(3.max(longest_run(diff) + 1));
+                    let fence = fence(diff);
                     let _ = write!(text, "{fence}diff\n{diff}{fence}\n");
                 }
                 None => text.push_str("Not text.\n"),
@@ -145,6 +144,8 @@ fn allow(replaced: &[String]) -> String {
     replaced.iter().map(|service| format!(" --allow-replace {service}")).collect()
 }
 
-fn longest_run(text: &str) -> usize {
-    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+/// A Markdown fence longer than any in the text, so that the text cannot end it.
+pub(crate) fn fence(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    "`".repeat(3.max(longest + 1))
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,6 +105,17 @@ pub enum OutcomeKind {
     Failed,
     /// Somebody stopped it.
     Interrupted,
+}
+
+impl From<Kind> for OutcomeKind {
+    /// What an error comes to that came before the server began.
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Failed | Kind::NeedsPerson => Self::Failed,
+            Kind::Interrupted => Self::Interrupted,
+            _ => Self::Refused,
+        }
+    }
 }
 
 /// What became of one step.

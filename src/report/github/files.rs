@@ -6,7 +6,7 @@ use std::io::Write;
 use camino::Utf8Path;
 use serde_json::Value;
 
-use crate::error::{Error, Kind};
+use crate::error::Error;
 
 use super::super::{Event, Outcome, OutcomeKind, Sink, plain::print};
 use super::Workflow;
@@ -100,12 +100,7 @@ impl Sink for Files {
     fn finish(&mut self) {
         self.inner.finish();
         let Some(error) = self.error.take().filter(|_| !self.told) else { return };
-        let outcome = match error.kind {
-            Kind::Failed | Kind::NeedsPerson => OutcomeKind::Failed,
-            Kind::Interrupted => OutcomeKind::Interrupted,
-            _ => OutcomeKind::Refused,
-        };
-        self.outputs(&[("outcome", word(outcome)), ("changed", String::from("false"))]);
+        self.outputs(&[("outcome", word(error.kind.into())), ("changed", String::from("false"))]);
         append(self.workflow.summary.as_deref(), &Summary::of_error(&error));
     }
 }

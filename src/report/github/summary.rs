@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 
 use crate::error::Error;
+use crate::plan::fence;
 
 use super::super::plain::verdict;
 use super::super::style::seconds;
@@ -103,17 +104,6 @@ fn timeline(outcome: &Outcome) -> String {
         at += step.duration_ms;
     }
     text + "```\n"
-}
-
-/// A fence longer than any in the text, so that the text cannot end it.
-fn fence(text: &str) -> String {
-    let mut longest = 0;
-    let mut run = 0;
-    for character in text.chars() {
-        run = if character == '`' { run + 1 } else { 0 };
-        longest = longest.max(run);
-    }
-    "`".repeat(3.max(longest + 1))
 }
 
 /// A text that is no Markdown, on one line.
