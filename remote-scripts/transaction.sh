@@ -60,7 +60,7 @@ deadline_of() {
 	confirm) echo $((CONFIRM_TIMEOUT + 30)) ;;
 	observe) echo $((OBSERVE + 60)) ;;
 	switch) echo $((DRAIN_TIMEOUT + 300)) ;;
-	drain) echo $((DRAIN_TIMEOUT + 120)) ;;
+	drain) echo $((DRAIN_TIMEOUT + HEALTH_TIMEOUT + 120)) ;;
 	*) echo 300 ;;
 	esac
 }

@@ -16,7 +16,6 @@ commit_rest() {
 	write_file "$state/stack" <"$run_dir/state/stack"
 	docker tag "$IMAGE_ID" "$IMAGE_NAME:current" 9>&-
 	[ ! -e "$root/previous/image" ] || docker tag "$(cat "$root/previous/image")" "$IMAGE_NAME:previous" 9>&-
-	[ "$OBSERVE" = 0 ] || edge_switch "$RELEASE" "$(get slot)"
 }
 
 commit_undo() {

@@ -35,6 +35,7 @@ pub struct Limits {
     database: Duration,
     engine: Duration,
     reboot: Duration,
+    container: Duration,
 }
 
 impl Limits {
@@ -49,19 +50,27 @@ impl Limits {
             fault.strike(server, client, &mut nobody);
             let _ = nobody.wait();
             fault.relent(server, client);
-            // An Engine that was killed leaves containers down that are `restart: unless-stopped`: somebody starts them.
-            if fault == Fault::RestartEngine {
+            // An Engine that was killed leaves containers down that are `restart: unless-stopped`, and starts none that
+            // was killed by hand: somebody does, and the proxy looks their addresses up again.
+            if matches!(fault, Fault::RestartEngine | Fault::KillNewContainer) {
                 server.try_exec("/usr/bin/docker start $(/usr/bin/docker ps -aq)");
+                server.try_exec("/usr/bin/docker exec shop-nginx-1 nginx -s reload");
             }
             wait_until("the site after a restart", Duration::from_secs(60), || site_answers(server));
             std::thread::sleep(Duration::from_millis(500));
             traffic.stop().0.outage
         };
-        Self { database: outage(Fault::StopDatabase), engine: outage(Fault::RestartEngine), reboot: outage(Fault::Reboot) }
+        Self {
+            database: outage(Fault::StopDatabase),
+            engine: outage(Fault::RestartEngine),
+            reboot: outage(Fault::Reboot),
+            container: outage(Fault::KillNewContainer),
+        }
     }
 
-    fn of(&self, fault: Fault) -> Duration {
+    fn of(&self, step: &str, fault: Fault) -> Duration {
         match fault {
+            Fault::KillNewContainer if alone(step, fault) => self.container,
             Fault::StopDatabase => self.database,
             Fault::RestartEngine => self.engine,
             Fault::Reboot => self.reboot,
@@ -73,8 +82,20 @@ impl Limits {
 impl fmt::Display for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = |time: &Duration| format!("{:.1} s", time.as_secs_f64());
-        write!(f, "database {}, engine {}, machine {}", seconds(&self.database), seconds(&self.engine), seconds(&self.reboot))
+        write!(
+            f,
+            "database {}, engine {}, machine {}, the app's container {}",
+            seconds(&self.database),
+            seconds(&self.engine),
+            seconds(&self.reboot),
+            seconds(&self.container)
+        )
     }
+}
+
+/// Is what is killed the only container that serves? The old release has been stopped by then.
+fn alone(step: &str, fault: Fault) -> bool {
+    step == "prune" && fault == Fault::KillNewContainer
 }
 
 impl Cell {
@@ -146,7 +167,7 @@ impl Cell {
         let failed = tally.failed + written.failed.len() as u64;
         // When a restored database takes its place, connections are cut: less than five seconds.
         let changes_over = restores && tally.outage < Duration::from_secs(5);
-        let may_fail = fault.stops_writes() || changes_over;
+        let may_fail = fault.stops_writes() || changes_over || alone(step, fault);
         let wrong = [(tally.failed, may_fail), (written.failed.len() as u64, may_fail)];
         if wrong.iter().any(|(count, allowed)| *count > 0 && !allowed) {
             let samples: Vec<&String> = tally.failures.iter().chain(&written.failed).take(3).collect();
@@ -158,9 +179,9 @@ impl Cell {
             Fault::RestartEngine | Fault::Reboot => back + CONTAINERS_START,
             _ => Duration::ZERO,
         };
-        let allowed = limits.of(fault).max(own) + Duration::from_secs(2);
+        let allowed = limits.of(step, fault).max(own) + Duration::from_secs(2);
         let allowed = if fault == Fault::FillDisk { settled + allowed } else { allowed };
-        if fault.stops_writes() && tally.outage > allowed {
+        if (fault.stops_writes() || alone(step, fault)) && tally.outage > allowed {
             problems.push(format!("outage {:.1} s, more than {:.1} s", tally.outage.as_secs_f64(), allowed.as_secs_f64()));
         }
         forget_replaced(server);
@@ -186,6 +207,12 @@ impl Cell {
             outage: tally.outage,
             problems,
         }
+    }
+}
+
+impl Cell {
+    pub fn stops_the_only_one(&self) -> bool {
+        alone(self.step, self.fault)
     }
 }
 
