@@ -24,7 +24,9 @@ pub fn render(cells: &[Cell]) -> String {
                 Some(cell) => {
                     let broken = if cell.problems.is_empty() { "" } else { "**broken** " };
                     let outage = match fault {
-                        _ if fault.stops_a_part() || (*fault == Fault::KillNewContainer && cell.failed > 0) => format!(", out {:.1} s", cell.outage.as_secs_f64()),
+                        _ if fault.stops_a_part() || (*fault == Fault::KillNewContainer && cell.failed > 0) => {
+                            format!(", out {:.1} s", cell.outage.as_secs_f64())
+                        }
                         Fault::FillDisk => format!(", {} requests refused", cell.failed),
                         _ => String::new(),
                     };
@@ -36,7 +38,8 @@ pub fn render(cells: &[Cell]) -> String {
         text.push('\n');
     }
     let requests: u64 = cells.iter().map(|cell| cell.requests).sum();
-    let failed: u64 = cells.iter().filter(|cell| !cell.fault.stops_writes() && !cell.stops_the_only_one()).map(|cell| cell.failed).sum();
+    let failed: u64 =
+        cells.iter().filter(|cell| !cell.fault.stops_writes() && !cell.stops_the_only_one()).map(|cell| cell.failed).sum();
     let _ = write!(
         text,
         "\n{} cells, {requests} requests; {failed} failed in cells that stop neither the machine, the engine, the database, its writes nor the only container that serves.\n",
