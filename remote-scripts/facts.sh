@@ -14,13 +14,16 @@ pointed() {
 echo 'estiba:facts'
 echo "user=$(id -un)"
 echo "arch=$(uname -m)"
-if docker_version=$(docker version --format '{{.Server.Version}}' 2>&1); then
-	echo "docker=$docker_version"
-	echo "compose=$(docker compose version --short 2>/dev/null)"
-	docker info --format 'store={{.Driver}} {{.DriverStatus}}
-docker_root={{.DockerRootDir}}' | sed 's/io\.containerd\.snapshotter\.v1/containerd/'
+# One call of docker each for the Engine, the containers and the images: a call takes longer than all else here.
+# `docker info` ends with 0 where the Engine does not answer, and has no version then.
+if engine=$(docker info --format 'docker={{.ServerVersion}}
+{{range .ClientInfo.Plugins}}{{if eq .Name "compose"}}compose={{.Version}}{{end}}{{end}}
+store={{.Driver}} {{.DriverStatus}}
+docker_root={{.DockerRootDir}}' 2>&1) && [ "${engine#docker=[0-9]}" != "$engine" ]; then
+	printf '%s\n' "$engine" | sed 's/^compose=v/compose=/; s/io\.containerd\.snapshotter\.v1/containerd/'
 else
-	echo "docker_error=$(printf '%s' "$docker_version" | tail -n 1)"
+	echo "docker_error=$(docker version --format '{{.Server.Version}}' 2>&1 | tail -n 1)"
+	engine=
 fi
 command -v flock >/dev/null && command -v setsid >/dev/null || echo 'lacks=util-linux (flock and setsid)'
 near=$root
@@ -28,7 +31,7 @@ while [ ! -e "$near" ]; do near=$(dirname "$near"); done
 [ -d "$near" ] && [ -w "$near" ] || echo "unwritable=$near"
 command -v zstd >/dev/null && echo 'zstd=yes'
 echo "free_kb=$(df -Pk "$near" | awk 'NR == 2 {print $4}')"
-docker_root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null)
+docker_root=$(printf '%s\n' "$engine" | sed -n 's/^docker_root=//p')
 [ -z "$docker_root" ] || echo "docker_free_kb=$(df -Pk "$docker_root" 2>/dev/null | awk 'NR == 2 {print $4}')"
 [ ! -d "$root/bin/$scripts" ] || echo 'scripts=present'
 
@@ -57,10 +60,19 @@ for run in "$root"/runs/*/; do
 	T*) echo 'holder_stopped=yes' ;;
 	esac
 done
+# Every image that a kept release has, by its id, and those that the two tags name.
+wanted=$(cat "$root"/releases/*/image 2>/dev/null | sort -u)
+# shellcheck disable=SC2086 # ids, none with a space
+images=$(docker image inspect -f '{{.Id}} {{.Size}}{{range .RepoTags}} {{.}}{{end}}' $wanted "$image_name:current" "$image_name:previous" 2>/dev/null)
 for release in "$root"/releases/*/; do
 	[ -e "$release/committed" ] || continue
 	image=$(cat "$release/image" 2>/dev/null)
-	docker image inspect "$image" >/dev/null 2>&1 && there=present || there=gone
+	case "
+$images" in
+	*"
+$image "*) there=present ;;
+	*) there=gone ;;
+	esac
 	echo "release=$(basename "$release") $image $there"
 done
 if [ -n "$current" ] && [ -d "$root/releases/$current" ]; then
@@ -70,15 +82,15 @@ if [ -n "$current" ] && [ -d "$root/releases/$current" ]; then
 	done
 	echo "current_since=$(cat "$root/state/since" 2>/dev/null)"
 	echo "current_by=$(cat "$root/state/by" 2>/dev/null)"
-	echo "current_image=$(cat "$root/releases/$current/image" 2>/dev/null)"
+	image=$(cat "$root/releases/$current/image" 2>/dev/null)
+	echo "current_image=$image"
+	printf '%s\n' "$images" | sed -n "s/^$image \([0-9]*\).*/current_image_size=\1/p" | head -n 1
 	sed 's/^/current_file=/' "$root/releases/$current/manifest"
 	(cd "$root/releases/$current" && LC_ALL=C sha256sum -c manifest 2>/dev/null) | sed -n 's/^\(.*\): FAILED.*/edited=\1/p'
 	sed -n 's/.*return 200 "\([^ ]*\) \([^ ]*\) .*/edge=\1 \2/p' "$root/edge/estiba-upstreams.conf" 2>/dev/null
 	for file in $(cd "$root/releases/$current/edge" && find . -type f ! -name estiba-upstreams.conf); do
 		cmp -s "$root/releases/$current/edge/$file" "$root/edge/$file" || echo "edited=edge:${file#./}"
 	done
-	docker ps -aq --filter "label=com.docker.compose.project=$compose_project" --filter "label=estiba.release=$current" |
-		xargs -r docker inspect -f 'slot_image={{index .Config.Labels "com.docker.compose.service"}} {{.Image}}' 2>/dev/null
 	while IFS= read -r line || [ -n "$line" ]; do
 		case $line in
 		[A-Za-z_]*=*) printf 'current_env=%s %s\n' "${line%%=*}" "$(printf '%s%s' "$salt" "$line" | sha256sum | cut -d ' ' -f 1)" ;;
@@ -86,8 +98,13 @@ if [ -n "$current" ] && [ -d "$root/releases/$current" ]; then
 	done <"$root/releases/$current/files/$(sed -n "s/^ENV_FILE=//p" "$root/releases/$current/settings.env" | tr -d "'")"
 fi
 for kind in current previous; do
-	echo "tag_$kind=$(docker image inspect -f '{{.Id}}' "$image_name:$kind" 2>/dev/null)"
+	printf '%s\n' "$images" | awk -v tag="$image_name:$kind" -v key="tag_$kind" '
+		{ for (word = 3; word <= NF; word++) if ($word == tag) found = $1 }
+		END { print key "=" found }'
 done
-docker ps -a --filter "label=com.docker.compose.project=$compose_project" --filter 'label=com.docker.compose.oneoff=False' \
-	--format 'container={{.Label "com.docker.compose.service"}} {{.State}} {{.ID}} {{.Label "estiba.release"}} {{.Status}}' 2>/dev/null
+ids=$(docker ps -aq --filter "label=com.docker.compose.project=$compose_project" --filter 'label=com.docker.compose.oneoff=False' 2>/dev/null)
+# A label or a health that a container does not have must not be asked for by its name alone: that is an error.
+# shellcheck disable=SC2086 # ids, none with a space
+[ -z "$ids" ] || docker inspect -f '{{$labels := .Config.Labels}}container={{index $labels "com.docker.compose.service"}} {{.State.Status}} {{printf "%.12s" .Id}} {{with index $labels "estiba.release"}}{{.}}{{end}} {{with index .State "Health"}}{{.Status}}{{end}}
+{{with index $labels "estiba.release"}}slot_image={{index $labels "com.docker.compose.service"}} {{$.Image}} {{.}}{{end}}' $ids 2>/dev/null
 echo 'estiba:end'

@@ -15,7 +15,7 @@ run_dir=$runs/$RUN
 . "$run_dir/run.env"
 . "$releases/$RELEASE/settings.env"
 IMAGE_ID=$(cat "$releases/$RELEASE/image" 2>/dev/null)
-load_secrets "$releases/$RELEASE/secrets"
+load_secrets
 old_settings
 . "$here/steps/$step.sh"
 

@@ -32,7 +32,8 @@ lock_sign "$BY from $FROM, $KIND of $RELEASE, since $STARTED"
 point "$run_dir/scripts" "$here"
 point "$root/bin/current" "${here##*/}"
 # Room to undo with when the disk has filled up.
-[ -e "$state/reserve" ] || head -c 8388608 /dev/zero >"$state/reserve"
+# PostgreSQL does not start without room for two segments of its log, of 16 MB each.
+[ -e "$state/reserve" ] || fallocate -l 50331648 "$state/reserve" 2>/dev/null || head -c 50331648 /dev/zero >"$state/reserve"
 recover_others "$RUN" "${RECOVER:-}"
 
 setsid sh "$here/guard.sh" "$root" "$RUN" </dev/null >>"$run_dir/stray" 2>&1 9>&- &

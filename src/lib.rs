@@ -14,5 +14,6 @@ pub mod plan;
 pub mod process;
 pub mod render;
 pub mod report;
+pub mod scaffold;
 pub mod server;
 pub mod ssh;

@@ -29,8 +29,8 @@ pub struct Ended {
 ///
 /// Fails only when the program cannot be started.
 pub async fn run(program: &str, arguments: &[&str], folder: Option<&Utf8Path>) -> Result<Ended> {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    let mut command = quiet(program);
+    command.args(arguments);
     if let Some(folder) = folder.filter(|folder| !folder.as_str().is_empty()) {
         command.current_dir(folder);
     }
@@ -44,20 +44,18 @@ pub async fn run(program: &str, arguments: &[&str], folder: Option<&Utf8Path>) -
 }
 
 /// Runs a program and hands on each line that it prints, on either stream, as it comes. `environment` is
-/// added to this process's own. Says whether it succeeded, and its status in words.
+/// added to what it inherits. Says whether it succeeded, and its status in words.
 pub async fn stream(
     program: &str,
     arguments: &[&str],
     environment: &[(String, String)],
     mut see: impl FnMut(String),
 ) -> Result<(bool, String)> {
-    let mut child = Command::new(program)
+    let mut child = quiet(program)
         .args(arguments)
         .envs(environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
         .spawn()
         .map_err(|error| cannot_start(program, &error))?;
     let (sender, mut lines) = mpsc::channel(64);
@@ -72,6 +70,45 @@ pub async fn stream(
     }
     let status = child.wait().await.map_err(|error| Error::failed(format!("{program}: {error}")))?;
     Ok((status.success(), status.to_string()))
+}
+
+/// What a program may know of this process's environment, by the beginnings of the names. Everything else may be a
+/// secret: the SSH key, or what the env file is filled with.
+const INHERITED: [&str; 21] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LC_",
+    "XDG_",
+    "DOCKER_",
+    "BUILDKIT_",
+    "BUILDX_",
+    "GIT_",
+    "SSL_CERT_",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ACTIONS_CACHE",
+    "ACTIONS_RUNTIME",
+];
+
+/// A program without input that goes when nobody waits for it any more.
+fn quiet(program: &str) -> Command {
+    let inherited = std::env::vars_os().filter(|(name, _)| {
+        let name = name.to_string_lossy().to_ascii_uppercase();
+        INHERITED
+            .iter()
+            .any(|known| name == *known || (known.ends_with('_') || known.starts_with("ACTIONS")) && name.starts_with(known))
+    });
+    let mut command = Command::new(program);
+    command.env_clear().envs(inherited).stdin(Stdio::null()).kill_on_drop(true);
+    command
 }
 
 async fn lines_of(stream: impl tokio::io::AsyncRead + Unpin, sender: mpsc::Sender<String>) {
@@ -96,12 +133,10 @@ pub struct Producer {
 impl Producer {
     /// Starts it; its standard output arrives in the channel.
     pub fn start(program: &str, arguments: &[&str]) -> Result<(Self, mpsc::Receiver<Bytes>)> {
-        let mut child = Command::new(program)
+        let mut child = quiet(program)
             .args(arguments)
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .map_err(|error| cannot_start(program, &error))?;
         let (sender, receiver) = mpsc::channel(8);

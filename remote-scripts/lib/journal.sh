@@ -9,15 +9,74 @@ journal() {
 	printf '%s\t%s\t%s\t%s\n' "$uptime_cs" "$1" "$2" "$3" >>"$run_dir/journal"
 }
 
-# load_secrets FILE: reads the values that the journal must never hold, one a line.
+# load_secrets: reads the values that the journal must never hold from where the release has them: its env file and the
+# one for the off-site repository. No other file holds a copy.
 load_secrets() {
 	secret_count=0
-	[ -r "$1" ] || return 0
-	while IFS= read -r secret || [ -n "$secret" ]; do
+	secret_list=$(
+		secrets_in "$releases/$RELEASE/files/${ENV_FILE:-}" "${SECRETS:-}" quoted
+		secrets_in "$releases/$RELEASE/offsite.env" "${OFFSITE_SECRETS:-}" plain
+	)
+	secret_ifs=$IFS
+	IFS='
+'
+	set -f
+	for secret in $secret_list; do
 		[ "${#secret}" -ge 4 ] || continue
 		secret_count=$((secret_count + 1))
 		eval "secret_$secret_count=\$secret"
-	done <"$1"
+	done
+	set +f
+	IFS=$secret_ifs
+}
+
+# secrets_in FILE PLACES FORM: prints what stands at these places, `KEY:offset:length`, of the file's values: bytes of
+# the value without the quotes that Compose takes off, where FORM is quoted. Each line of them, also as JSON or Python
+# write it.
+secrets_in() {
+	[ -n "$2" ] && [ -r "$1" ] || return 0
+	LC_ALL=C awk -v places="$2" -v form="$3" '
+		function value(raw, first, out, at, c) {
+			first = substr(raw, 1, 1)
+			if (form == "quoted" && first == "\047") return substr(raw, 2, length(raw) - 2)
+			if (form != "quoted" || first != "\"") return raw
+			for (at = 2; at < length(raw); at++) {
+				c = substr(raw, at, 1)
+				if (c == "\\") {
+					c = substr(raw, ++at, 1)
+					if (c == "n") c = "\n"
+					else if (c == "r") c = "\r"
+				}
+				out = out c
+			}
+			return out
+		}
+		# As programs write a text in quotes: backslashes and these quotes with a backslash before them.
+		function escaped(text, quotes, out, at, c) {
+			for (at = 1; at <= length(text); at++) {
+				c = substr(text, at, 1)
+				out = out (c == "\\" || index(quotes, c) ? "\\" c : c)
+			}
+			return out
+		}
+		function tell(text) {
+			if (!told[text]++) print text
+		}
+		BEGIN { count = split(places, place, " ") }
+		{
+			equals = index($0, "=")
+			for (one = 1; one <= count; one++) {
+				split(place[one], part, ":")
+				if (!equals || part[1] != substr($0, 1, equals - 1)) continue
+				lines = split(substr(value(substr($0, equals + 1)), part[2] + 1, part[3]), secret, "\n")
+				for (line = 1; line <= lines; line++) {
+					tell(secret[line])
+					tell(escaped(secret[line], ""))
+					tell(escaped(secret[line], "\""))
+					tell(escaped(secret[line], "\047"))
+				}
+			}
+		}' "$1"
 }
 
 # redact: replaces every secret in $line by ***.

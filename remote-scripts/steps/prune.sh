@@ -2,8 +2,7 @@
 # prune: releases beyond keep-releases go, with their image tags, and what failed runs left.
 
 prune_do() {
-	# The copy that stood by is not needed any more: the new release has been committed.
-	! has standby || { database_open && standby_goes; } || note "the database $(standby) could not be removed"
+	prune_standby || return 1
 	prune_kept=0
 	for prune_release in $(newest_first "$releases"); do
 		case $prune_release in
@@ -25,6 +24,16 @@ prune_do() {
 		if [ -L "$prune_scripts" ] || [ "$prune_scripts" = "$here" ]; then continue; fi
 		[ -n "$(find "$prune_scripts" -prune -mtime -30)" ] || rm -rf "$prune_scripts"
 	done
+}
+
+# prune_standby: the copy that stood by is not needed any more: the new release has been committed. Where the database
+# does not answer, the step is tried once more, after what does not run has been started.
+prune_standby() {
+	! has standby || { database_wait 10 && standby_goes; } && return 0
+	rm -f "$run_dir/reason"
+	! has prune-again || { tell "the database $(standby) could not be removed; the next backup removes it" && return 0; }
+	put prune-again 1
+	fail 'the database does not answer'
 }
 
 # prune_is_wanted RELEASE: does a run that has not ended yet name it?

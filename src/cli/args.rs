@@ -51,6 +51,9 @@ pub enum Color {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write deploy.toml and the workflows for the project in this folder, and a stack for a Django site that has none.
+    /// Never overwrites a file.
+    Init(InitArgs),
     /// Make the target serve the project as it stands here.
     Deploy(DeployArgs),
     /// Back to the previous release or a named one, with its own files, environment and image.
@@ -98,6 +101,14 @@ pub struct HistoryArgs {
     /// At most this many runs.
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     pub limit: usize,
+}
+
+/// `init`
+#[derive(Debug, Clone, Args)]
+pub struct InitArgs {
+    /// The project's name. Default: the folder's.
+    #[arg(long)]
+    pub name: Option<String>,
 }
 
 /// `deploy`
@@ -154,6 +165,9 @@ pub struct PlanArgs {
     /// With --offline: the commit to compare with. Default: the branch that a pull request goes to, else HEAD.
     #[arg(long, value_name = "COMMIT", requires = "offline")]
     pub against: Option<String>,
+    /// Build the image too, here, to tell its size and how many of its layers the server lacks. Nothing is sent.
+    #[arg(long, conflicts_with = "offline")]
+    pub build: bool,
     /// In a workflow on a pull request: keep one comment on it with the plan.
     #[arg(long)]
     pub comment: bool,

@@ -31,7 +31,7 @@ impl Context {
 
     /// Reads deploy.toml.
     pub(super) fn project(&self) -> Result<Project> {
-        for name in ["ESTIBA_SSH_KEY", "ESTIBA_TOKEN"] {
+        for name in ["ESTIBA_SSH_KEY", "ESTIBA_SSH_PASSPHRASE", "ESTIBA_TOKEN"] {
             if let Some(secret) = self.environment.get(name) {
                 self.reporter.hide(std::slice::from_ref(secret));
             }

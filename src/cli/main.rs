@@ -11,7 +11,7 @@ use crate::report::{Choice, Event, Reporter, Workflow};
 
 use super::args::{Color, Command};
 use super::context::Context;
-use super::{Cli, abort, backup, completions, config, demo, deploy, history, plan, recover, reference, rollback, status};
+use super::{Cli, abort, backup, completions, config, demo, deploy, history, init, plan, recover, reference, rollback, status};
 
 /// Runs the process's command line. The exit codes are those of docs/reference.md.
 pub fn main() -> ExitCode {
@@ -62,6 +62,7 @@ fn file(variable: &str) -> Option<Utf8PathBuf> {
 async fn run(cli: Cli, reporter: &Reporter) -> Result<ExitCode> {
     let context = Context::new(cli.global, reporter);
     match cli.command {
+        Command::Init(args) => init::run(&context, args),
         Command::Deploy(args) => Ok(deploy::run(&context, args).await),
         Command::Rollback(args) => Ok(rollback::run(&context, args).await),
         Command::Status(args) => status::run(&context, args).await,

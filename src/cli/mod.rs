@@ -9,6 +9,7 @@ mod context;
 mod demo;
 mod deploy;
 mod history;
+mod init;
 mod main;
 mod plan;
 mod recover;

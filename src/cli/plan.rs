@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::config::resolve;
-use crate::deploy::{Session, plan, plan_offline, prepare};
+use crate::deploy::{Session, build_for, plan, plan_offline, prepare, warn};
 use crate::error::{Error, Result};
 use crate::notify::comment;
 use crate::plan::Plan;
@@ -33,7 +33,11 @@ async fn online(context: &Context, args: &PlanArgs) -> Result<(String, Plan)> {
     let who = context.who(&project).await;
     let session = Session::open(&project, &resolved, &who).await?;
     session.facts.check()?;
-    let plan = plan(&session, &prepared).await?;
+    let mut plan = plan(&session, &prepared).await?;
+    warn(&session, &mut plan).await?;
+    if args.build && plan.image_changes {
+        build_for(&session, &prepared, &mut plan, &context.reporter).await?;
+    }
     Ok((resolved.target.name.clone(), plan))
 }
 

@@ -15,7 +15,7 @@ mod who;
 pub use backup::{BackupRun, backup};
 pub use offline::plan_offline;
 pub use options::Options;
-pub use planning::plan;
+pub use planning::{build_for, plan, warn};
 pub use session::{Prepared, Session, check_host_keys, prepare};
 pub use transaction::{deploy, rollback};
 pub use who::Who;

@@ -1,9 +1,12 @@
 //! The plan of a deploy, made from what is here and what the server has.
 
 use crate::error::Result;
-use crate::plan::{DEPLOY, Plan, Planned, changed_paths, compare};
+use crate::image;
+use crate::plan::{BuiltImage, DEPLOY, Plan, Planned, changed_paths, compare, warnings};
+use crate::report::Reporter;
 use crate::server::Status;
 
+use super::outside::{Outside, Seen};
 use super::{Prepared, Session};
 
 /// What a deploy of this release to this server would do. Changes nothing there.
@@ -20,13 +23,37 @@ pub async fn plan(session: &Session<'_>, prepared: &Prepared<'_>) -> Result<Plan
         drift: &drift,
     };
     let changed = changed_paths(&prepared.rendered, &session.facts);
-    let secret = |path: &str| path == "secrets" || prepared.rendered.release.get(path).is_none_or(|file| file.secret);
+    let secret = |path: &str| prepared.rendered.release.get(path).is_none_or(|file| file.secret);
     let read: Vec<&str> = changed.keys().map(String::as_str).filter(|path| !secret(path)).collect();
     let contents = match session.facts.current() {
         Some(current) => session.server().read(&format!("releases/{current}"), &read).await?,
         None => Default::default(),
     };
     Ok(compare(planned, &session.facts, &contents, &session.salt))
+}
+
+/// Adds to a plan what may go wrong: as the server stands now, and as its url is seen from here. Changes nothing.
+pub async fn warn(session: &Session<'_>, plan: &mut Plan) -> Result<()> {
+    plan.warnings = warnings(&session.facts, plan.image_changes);
+    if let (Some(outside), Some(current)) = (Outside::of(&session.resolved.target)?, session.facts.current()) {
+        match outside.look(current).await {
+            Seen::Good(None) => {}
+            Seen::Good(Some(note)) => plan.warnings.push(note),
+            Seen::Bad(why) => plan.warnings.push(format!("from here, the site is not as it should be: {why}")),
+        }
+    }
+    Ok(())
+}
+
+/// Builds the image here, to tell how large it is and which of its layers the server lacks. Nothing is sent.
+pub async fn build_for(session: &Session<'_>, prepared: &Prepared<'_>, plan: &mut Plan, reporter: &Reporter) -> Result<()> {
+    let tag = format!("{}:estiba-build", session.resolved.image.name.value);
+    let built = image::build(&prepared.context, &tag, reporter).await?;
+    let layers = built.layer_ids();
+    let there = session.server().layers().await?;
+    let missing = layers.len() - image::common_layers(&layers, &there);
+    plan.image.built = Some(BuiltImage { id: built.id, size: built.size, layers: layers.len(), missing });
+    Ok(())
 }
 
 /// Migrations of the project's files that the database does not have. The server is asked only where there may be some.

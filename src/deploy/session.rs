@@ -99,7 +99,13 @@ fn settings(project: &Project, resolved: &Resolved) -> Result<Settings> {
     Ok(Settings {
         address: Address::parse(&target.hosts[0])?,
         host_keys: check_host_keys(project, resolved)?,
-        identity: Identity::choose(get("ESTIBA_SSH_KEY"), target.identity.as_deref(), get("SSH_AUTH_SOCK"), home)?,
+        identity: Identity::choose(
+            get("ESTIBA_SSH_KEY"),
+            target.identity.as_deref(),
+            get("SSH_AUTH_SOCK"),
+            home,
+            get("ESTIBA_SSH_PASSPHRASE"),
+        )?,
     })
 }
 

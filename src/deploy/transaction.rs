@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::config::{ImageSource, Project, Resolved, Setting, shell_words};
 use crate::error::{Error, Kind, Result};
 use crate::image::{self, ChannelWriter, Compression};
-use crate::plan::{self, DEPLOY, Plan, ROLLBACK, moved};
+use crate::plan::{self, DEPLOY, Plan, ROLLBACK, SPARE_KB, moved};
 use crate::render::Artefact;
 use crate::report::{Event, Outcome, OutcomeKind, Reporter, StepReport, StepStatus};
 use crate::server::Server;
@@ -18,9 +18,6 @@ use super::outside::Outside;
 use super::session::{Prepared, prepare};
 use super::signals::Signals;
 use super::{Options, Session, Who, planning};
-
-/// Room that a release needs beside its image: files, containers and logs, in KiB.
-const SPARE_KB: u64 = 200 * 1024;
 
 /// What a deploy came to: its outcome, and the kind of failure where it is one.
 pub type Ending = (Outcome, Option<Kind>);

@@ -17,6 +17,13 @@ pub struct Built {
     pub size: u64,
 }
 
+impl Built {
+    /// The digests of its layers, lowest first.
+    pub fn layer_ids(&self) -> Vec<String> {
+        serde_json::from_str(&self.layers).unwrap_or_default()
+    }
+}
+
 /// Builds the image and tags it; each line of the build is an output of step `build`.
 ///
 /// A build that fails is a failure (exit 1): nothing was dialled for it or changed.

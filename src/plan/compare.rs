@@ -63,6 +63,9 @@ pub struct Plan {
     pub changes: bool,
     /// Would the image be built anew?
     pub image_changes: bool,
+    /// The image that serves, and the one that would.
+    #[serde(default)]
+    pub image: PlannedImage,
     /// The files that change.
     pub files: Vec<FileChange>,
     /// The environment's keys that change; never their values.
@@ -77,8 +80,38 @@ pub struct Plan {
     pub steps: Vec<String>,
     /// Things worth knowing.
     pub notes: Vec<String>,
-    /// A digest of all of the above and of the files' contents.
+    /// What may go wrong, as the server stands now.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// A digest of what would be done and of the files' contents: not of the warnings, nor of an image that was only
+    /// built to be looked at.
     pub digest: String,
+}
+
+/// The image of a plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedImage {
+    /// The id of the image that serves.
+    pub current: Option<String>,
+    /// Its size in bytes, unpacked.
+    pub current_size: Option<u64>,
+    /// What the new one is built from: the digest of the build context, its Dockerfile and arguments.
+    pub context: String,
+    /// The new one, where it was built to be looked at (`plan --build`).
+    pub built: Option<BuiltImage>,
+}
+
+/// An image that was built for a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltImage {
+    /// Its id in the Engine that built it.
+    pub id: String,
+    /// Its size in bytes, unpacked.
+    pub size: u64,
+    /// How many layers it has.
+    pub layers: usize,
+    /// How many of them the server lacks.
+    pub missing: usize,
 }
 
 /// Files that tell of the release itself, not of what was asked for.
@@ -111,7 +144,7 @@ pub fn environment_digests(env: &EnvFile, salt: &str) -> BTreeMap<String, String
 /// Compares the new release with what the server has. `contents` are the server's files, where they were read.
 pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, Vec<u8>>, salt: &str) -> Plan {
     let Planned { target, rendered, env, context, steps, pending, drift } = planned;
-    let secret = |path: &str| path == "secrets" || rendered.release.get(path).is_some_and(|artefact| artefact.secret);
+    let secret = |path: &str| rendered.release.get(path).is_some_and(|artefact| artefact.secret);
     let changed = changed_paths(rendered, facts);
     let files = changed
         .iter()
@@ -131,6 +164,12 @@ pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, 
         current: facts.current().map(str::to_owned),
         changes: image_changes || !changed.is_empty() || !drift.is_empty(),
         image_changes,
+        image: PlannedImage {
+            current: facts.get("current_image").map(str::to_owned),
+            current_size: facts.get("current_image_size").and_then(|size| size.parse().ok()),
+            context: context.to_owned(),
+            built: None,
+        },
         files,
         environment,
         replaced,
@@ -138,6 +177,7 @@ pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, 
         drift: drift.to_vec(),
         steps: steps.iter().map(|step| (*step).to_owned()).collect(),
         notes: rendered.notes.clone(),
+        warnings: Vec::new(),
         digest: String::new(),
     };
     plan.notes.extend(pending.as_ref().err().map(|why| format!("the pending migrations are not known: {why}")));

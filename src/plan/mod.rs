@@ -4,8 +4,10 @@ mod compare;
 mod moved;
 mod show;
 mod steps;
+mod warnings;
 
-pub use compare::{Change, FileChange, Plan, Planned, changed_paths, compare, environment_digests};
+pub use compare::{BuiltImage, Change, FileChange, Plan, Planned, PlannedImage, changed_paths, compare, environment_digests};
 pub use moved::moved;
 pub(crate) use show::fence;
-pub use steps::{DEPLOY, ROLLBACK};
+pub use steps::{DEPLOY, ROLLBACK, consequences};
+pub use warnings::{SPARE_KB, warnings};

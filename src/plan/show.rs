@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Change, Plan};
+use super::{Change, Plan, consequences};
 
 impl Change {
     const fn sign(self) -> char {
@@ -19,7 +19,7 @@ impl Plan {
     pub fn summary(&self) -> String {
         let current = self.current.as_deref().unwrap_or("nothing yet");
         if !self.changes {
-            return format!("{}: nothing to do; it serves {current}", self.target);
+            return format!("{}: no changes, nothing to do; it serves {current}", self.target);
         }
         let image = if self.image_changes { "a new image" } else { "the same image" };
         let files = match self.files.len() {
@@ -68,14 +68,45 @@ impl Plan {
                 let _ = writeln!(text, "+ {migration}");
             }
         }
+        if let Some(image) = self.image_line() {
+            let _ = write!(text, "\nImage: {image}\n");
+        }
         for note in &self.notes {
             let _ = write!(text, "\nNote: {note}\n");
         }
+        for warning in &self.warnings {
+            let _ = write!(text, "\nWarning: {warning}\n");
+        }
         if !self.steps.is_empty() {
-            let _ = write!(text, "\nSteps: {}\n", self.steps.join(", "));
+            text.push_str("\nSteps, and what a failure in them leads to:\n");
+            for (steps, what) in consequences(&self.steps) {
+                let _ = writeln!(text, "  {}: {what}", steps.join(", "));
+            }
         }
         let _ = write!(text, "\nPlan digest: {}\n", self.digest);
         text
+    }
+
+    /// The image that serves, and the one that would.
+    fn image_line(&self) -> Option<String> {
+        if !self.image_changes {
+            return None;
+        }
+        let mut line = match &self.image.built {
+            Some(built) => format!(
+                "{} ({}, {} layers, of which the server lacks {})",
+                short(&built.id),
+                megabytes(built.size),
+                built.layers,
+                built.missing
+            ),
+            None => format!("to be built from the context {}", short(&self.image.context)),
+        };
+        if let Some(current) = &self.image.current {
+            let _ = write!(line, "; serves now: {}", short(current));
+            let _ = self.image.current_size.map(|size| write!(line, " ({})", megabytes(size)));
+        }
+        Some(line)
     }
 
     fn write_environment(&self, text: &mut String) {
@@ -129,15 +160,35 @@ impl Plan {
                 let _ = writeln!(text, "- `{migration}`");
             }
         }
+        if let Some(image) = self.image_line() {
+            let _ = write!(text, "\n**Image**: {image}\n");
+        }
         for note in &self.notes {
             let _ = write!(text, "\n> {note}\n");
         }
+        for warning in &self.warnings {
+            let _ = write!(text, "\n> ⚠️ {warning}\n");
+        }
         if !self.steps.is_empty() {
-            let _ = write!(text, "\nSteps: {}\n", self.steps.join(" → "));
+            text.push_str("\n<details><summary>Steps, and what a failure in them leads to</summary>\n\n");
+            for (steps, what) in consequences(&self.steps) {
+                let _ = writeln!(text, "- {}: {what}", steps.join(" → "));
+            }
+            text.push_str("\n</details>\n");
         }
         let _ = write!(text, "\nPlan digest: `{}`\n", self.digest);
         text
     }
+}
+
+/// An id or a digest, as long as people read it.
+fn short(id: &str) -> &str {
+    let digits = id.strip_prefix("sha256:").unwrap_or(id);
+    digits.get(..12).unwrap_or(digits)
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{} MB", bytes / 1_000_000)
 }
 
 fn allow(replaced: &[String]) -> String {

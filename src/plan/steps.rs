@@ -25,3 +25,31 @@ pub const DEPLOY: [&str; 18] = [
 /// What a rollback is: the release has proven itself before, and its schema has been left behind.
 pub const ROLLBACK: [&str; 10] =
     ["preflight", "image", "static", "start", "check", "switch", "workers", "commit", "drain", "prune"];
+
+/// What a failure in each of these steps leads to: steps that follow one another and share it stand together.
+pub fn consequences(steps: &[String]) -> Vec<(Vec<&str>, &'static str)> {
+    let mut told: Vec<(Vec<&str>, &'static str)> = Vec::new();
+    for step in steps {
+        let what = consequence(step);
+        match told.last_mut().filter(|(_, known)| *known == what) {
+            Some((together, _)) => together.push(step),
+            None => told.push((vec![step], what)),
+        }
+    }
+    told
+}
+
+fn consequence(step: &str) -> &'static str {
+    match step {
+        "preflight" | "image" => "refused: nothing has changed",
+        "stack" | "pending" | "fence" | "backup" => "undone; the release before serves all the while",
+        "migrate" => "undone, the data as [database] restore says; the release before serves all the while",
+        "static" | "start" | "check" | "lift" => {
+            "undone, a migration too where it must be; the release before serves all the while"
+        }
+        "switch" | "workers" | "observe" | "confirm" => {
+            "the proxy goes back to the release before, which still runs; then undone"
+        }
+        _ => "finished, not undone: the new release serves",
+    }
+}

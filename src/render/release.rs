@@ -90,15 +90,20 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     }
     rendered.stack = layout.stack_files();
     files.extend(edge::render(resolved, &renderer.files)?);
+    let (mut offsite_secrets, mut offsite_places) = (Vec::new(), String::new());
     if let Some(text) = offsite_environment(resolved) {
-        files.insert("offsite.env".into(), Artefact::secret(text));
         let values = resolved.backup.offsite_environment.iter().map(|(_, value)| value.clone());
         let address = resolved.backup.offsite.clone().filter(|_| resolved.backup.offsite_is_secret);
-        rendered.secrets.extend(values.chain(address).filter(|value| value.len() >= 4));
+        offsite_secrets.extend(values.chain(address).filter(|value| value.len() >= 4));
+        let lines = text.lines().filter_map(|line| line.split_once('='));
+        offsite_places = secret_places(lines, &offsite_secrets);
+        files.insert("offsite.env".into(), Artefact::secret(text));
     }
-    let secrets: String = rendered.secrets.iter().flat_map(|secret| secret.lines()).map(|line| format!("{line}\n")).collect();
-    files.insert("secrets".into(), Artefact::secret(secrets));
-    files.insert("settings.env".into(), Artefact::text(settings(resolved, &renderer.env)?));
+    let values = renderer.env.values.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let places = secret_places(values, &rendered.secrets);
+    let settings = settings(resolved, &renderer.env, &places, &offsite_places)?;
+    files.insert("settings.env".into(), Artefact::text(settings));
+    rendered.secrets.extend(offsite_secrets);
     files.insert("manifest".into(), Artefact::text(manifest(&files)));
     rendered.release = files;
     rendered.notes.sort();
@@ -106,8 +111,18 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     Ok(rendered)
 }
 
+/// Where in the values of an env file secrets stand, for the server to keep them out of its journal without a copy of
+/// them: `KEY:offset:length`, in bytes.
+fn secret_places<'a>(values: impl Iterator<Item = (&'a str, &'a str)>, secrets: &[String]) -> String {
+    let in_value = |(key, value): (&str, &str)| -> Vec<String> {
+        let place = |secret: &String| value.find(secret.as_str()).map(|at| format!("{key}:{at}:{}", secret.len()));
+        secrets.iter().filter_map(place).collect()
+    };
+    values.flat_map(in_value).collect::<Vec<_>>().join(" ")
+}
+
 /// The settings that the server's half reads: shell assignments, every value quoted.
-fn settings(resolved: &Resolved, env: &EnvFile) -> Result<String> {
+fn settings(resolved: &Resolved, env: &EnvFile, secrets: &str, offsite_secrets: &str) -> Result<String> {
     let words = |command: &str| -> Result<String> {
         let words = command_words(command).ok_or_else(|| Error::input(format!("the quotes do not match: {command}")))?;
         Ok(shell_words(words.iter().map(String::as_str)))
@@ -141,6 +156,8 @@ fn settings(resolved: &Resolved, env: &EnvFile) -> Result<String> {
         ("HEALTH_TIMEOUT", health.timeout.value.0.to_string()),
         ("HEALTH_REQUEST_TIMEOUT", request_timeout),
         ("ENV_FILE", env.name.clone()),
+        ("SECRETS", secrets.to_owned()),
+        ("OFFSITE_SECRETS", offsite_secrets.to_owned()),
         (
             "STRATEGY",
             String::from(match resolved.rollout.strategy.value {

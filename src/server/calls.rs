@@ -83,6 +83,13 @@ impl<'a> Server<'a> {
         Err(if said.is_empty() { error } else { error.hint(format!("it said: {said}")) })
     }
 
+    /// The layers of each image on the server, by the digests of their contents, lowest first.
+    pub async fn layers(&self) -> Result<Vec<Vec<String>>> {
+        let script = "docker image ls -q --no-trunc | sort -u | xargs -r docker image inspect -f '{{json .RootFS.Layers}}'";
+        let output = self.connection.run(&format!("exec /bin/sh -c {}", shell_words([script])), Bytes::new()).await?;
+        Ok(output.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
     /// Sends a command's input piece by piece.
     pub async fn pipe(
         &self,

@@ -82,12 +82,11 @@ impl Facts {
                         state: (*state).to_owned(),
                         id: (*id).to_owned(),
                         release: release.to_owned(),
-                        // docker ps writes it in parentheses behind the time.
                         health: ["unhealthy", "healthy", "starting"].into_iter().find(|health| status.contains(health)),
                     });
                 }
                 ("edited", _) => facts.edited.push(value.to_owned()),
-                ("slot_image", [service, image, ..]) => {
+                ("slot_image", [service, image, release]) if facts.get("current") == Some(release) => {
                     facts.images.insert((*service).to_owned(), (*image).to_owned());
                 }
                 ("open_run", _) => facts.open_runs.push(value.to_owned()),
@@ -170,7 +169,7 @@ mod tests {
 
     #[test]
     fn noise_before_the_answer_is_passed_over_and_a_cut_answer_is_none() {
-        let text = "Welcome!\nestiba:facts\ncurrent=r1\nslot_green=r1\nrelease=r1 sha256:a present\ncontainer=web-green running 12 r1 Up 3 minutes (unhealthy)\ncontainer=db running 13  Up 3 minutes\ncurrent_file=ab  files/stack.yml\ncurrent_env=KEY 00\nestiba:end\n";
+        let text = "Welcome!\nestiba:facts\ncurrent=r1\nslot_green=r1\nrelease=r1 sha256:a present\ncontainer=web-green running 12 r1 unhealthy\ncontainer=db running 13  \ncurrent_file=ab  files/stack.yml\ncurrent_env=KEY 00\nestiba:end\n";
         let facts = Facts::parse(text).unwrap();
         assert_eq!((facts.current(), facts.slot(), facts.previous()), (Some("r1"), Some("green"), None));
         assert_eq!(facts.containers.len(), 2);

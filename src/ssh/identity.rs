@@ -19,10 +19,18 @@ pub enum Identity {
 
 impl Identity {
     /// Chooses: the key in `key`, else the file `path` (`~` is `home`), else the agent at `agent`, else the
-    /// usual files in `~/.ssh`.
+    /// usual files in `~/.ssh`. `passphrase` opens a key that has one.
     ///
     /// A key that cannot be read is an input error that names the defect.
-    pub fn choose(key: Option<&str>, path: Option<&str>, agent: Option<&str>, home: Option<&str>) -> Result<Self> {
+    pub fn choose(
+        key: Option<&str>,
+        path: Option<&str>,
+        agent: Option<&str>,
+        home: Option<&str>,
+        passphrase: Option<&str>,
+    ) -> Result<Self> {
+        let passphrase = passphrase.filter(|passphrase| !passphrase.is_empty());
+        let parse_key = |text: &str, from: &str| parse_key(text, from, passphrase);
         if key.is_some_and(|text| text.trim().is_empty()) {
             return Err(
                 Error::input("ESTIBA_SSH_KEY is set and empty").hint("is the secret defined, and may this workflow read it?")
@@ -65,7 +73,7 @@ impl Identity {
 
 /// Reads a private key. What a shell or a form did to it is mended where that is safe: CRLF, a missing
 /// last newline, line breaks that became spaces or `\n`.
-pub fn parse_key(text: &str, from: &str) -> Result<PrivateKey> {
+pub fn parse_key(text: &str, from: &str, passphrase: Option<&str>) -> Result<PrivateKey> {
     let wrong = |what: &str| Error::input(format!("{from}: the SSH key cannot be read: {what}; nothing was dialled"));
     let mended = mend(text);
     if mended.starts_with("ssh-") || mended.starts_with("ecdsa-") {
@@ -77,11 +85,12 @@ pub fn parse_key(text: &str, from: &str) -> Result<PrivateKey> {
     if mended.contains("-----BEGIN ") && !mended.contains("-----END ") {
         return Err(wrong("its END line is missing").hint("copy the whole file, from -----BEGIN to END-----"));
     }
-    decode_secret_key(&mended, None).map_err(|error| match error {
-        KeyError::KeyIsEncrypted => wrong("it has a passphrase, and nobody is there to type it")
-            .hint("use the agent (unset ESTIBA_SSH_KEY and `identity`), or a deploy key of its own without a passphrase"),
-        _ if mended.contains("ENCRYPTED") => wrong("it has a passphrase, and nobody is there to type it")
-            .hint("use the agent, or a deploy key of its own without a passphrase"),
+    let asks = "ESTIBA_SSH_PASSPHRASE, as a secret, opens it; or use the agent (unset ESTIBA_SSH_KEY and `identity`)";
+    decode_secret_key(&mended, passphrase).map_err(|error| match error {
+        KeyError::KeyIsEncrypted => wrong("it has a passphrase, and nobody is there to type it").hint(asks),
+        _ if passphrase.is_some() => wrong("ESTIBA_SSH_PASSPHRASE does not open it, or it is damaged")
+            .hint("is it the passphrase of this very key, without a line end?"),
+        _ if mended.contains("ENCRYPTED") => wrong("it has a passphrase, and nobody is there to type it").hint(asks),
         _ => {
             wrong("it is damaged, or of a kind that is not known").hint("ed25519, ECDSA and RSA keys in OpenSSH or PEM form work")
         }
@@ -120,7 +129,7 @@ mod tests {
             key.trim().replace('\n', "\\n"),
             format!("\n {}", key.trim()),
         ] {
-            assert!(parse_key(&text, "k").is_ok(), "{text:?}");
+            assert!(parse_key(&text, "k", None).is_ok(), "{text:?}");
         }
     }
 
@@ -134,7 +143,7 @@ mod tests {
             ("ssh-ed25519 AAAA x".into(), "public key"),
             (key.replace(body, &body[5..]), "damaged"),
         ] {
-            let error = parse_key(&text, "k").unwrap_err().to_string();
+            let error = parse_key(&text, "k", None).unwrap_err().to_string();
             assert!(error.contains(said) && !error.contains(&body[10..40]), "{error}");
         }
     }

@@ -1,14 +1,13 @@
 //! The workflows of this repository, run by act on this machine with the action of this repository, against a real
 //! sshd and a real Engine. GitHub's API is a local server that records what it gets.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::Read;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::support::{Site, remove_project, sshd, wait_for};
+use crate::support::{Site, github, remove_project, sshd, wait_for};
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -172,7 +171,8 @@ fn a_push_goes_to_staging_and_production_and_a_broken_one_is_taken_back() {
 
     // Staging takes what breaks, and production never sees it.
     repository.forget();
-    site.append("certificados/views.py", "\nraise RuntimeError('this release is broken')\n");
+    let broken = "\nimport sys\nif 'gunicorn' in sys.argv[0]:\n    raise RuntimeError('this release is broken')\n";
+    site.append("certificados/views.py", broken);
     repository.commit("broken");
     let (green, log) = repository.ran(repository.act("push", "deploy", &[]));
     assert!(!green, "{log}");
@@ -183,7 +183,7 @@ fn a_push_goes_to_staging_and_production_and_a_broken_one_is_taken_back() {
 
     // A run that is cancelled tells what becomes of it within the seconds that it has.
     repository.forget();
-    site.edit("certificados/views.py", "\nraise RuntimeError('this release is broken')\n", "\nimport time\ntime.sleep(60)\n");
+    site.edit("certificados/views.py", "raise RuntimeError('this release is broken')", "import time; time.sleep(60)");
     repository.commit("slow");
     let child = repository.act("push", "deploy", &["-j", "staging"]);
     let journal = || {
@@ -201,61 +201,20 @@ fn a_push_goes_to_staging_and_production_and_a_broken_one_is_taken_back() {
     let outputs = repository.told("outputs");
     assert!(outputs.contains("outcome=interrupted"), "{outputs}\n{log}");
     wait_for("the undo", Duration::from_secs(30), || journal().contains("\toutcome\t"));
-}
 
-/// A request that the stand-in for GitHub's API got: its first line and its body.
-type Requests = Arc<Mutex<Vec<(String, String)>>>;
-
-/// Keeps comments in memory, as GitHub's API does.
-fn api() -> (String, Requests) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let requests = Requests::default();
-    let kept = requests.clone();
-    std::thread::spawn(move || {
-        let mut comment = None;
-        for stream in listener.incoming().flatten() {
-            if let Some(request) = answer(stream, &mut comment) {
-                kept.lock().unwrap().push(request);
-            }
-        }
-    });
-    (address, requests)
-}
-
-fn answer(mut stream: TcpStream, comment: &mut Option<String>) -> Option<(String, String)> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut first = String::new();
-    reader.read_line(&mut first).ok()?;
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let body = String::from_utf8_lossy(&body).into_owned();
-    let text = |body: &str| serde_json::from_str::<serde_json::Value>(body).ok()?["body"].as_str().map(str::to_owned);
-    if !first.starts_with("GET") {
-        *comment = text(&body);
-    }
-    let answer = match (first.starts_with("GET"), &comment) {
-        (true, Some(text)) => serde_json::json!([{"id": 1, "body": "another"}, {"id": 7, "body": text}]).to_string(),
-        (true, None) => serde_json::json!([{"id": 1, "body": "another"}]).to_string(),
-        (false, _) => serde_json::json!({"id": 7}).to_string(),
-    };
-    let head = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        answer.len()
+    // By hand, back to the release before.
+    repository.forget();
+    site.edit("certificados/views.py", "import time; time.sleep(60)", "pass");
+    let second = site.estiba(&["deploy", "production", "--json"]).expect(0, "deployed");
+    assert_eq!(site.serving(), second["release"].as_str().unwrap());
+    let (green, log) = repository.ran(repository.act("workflow_dispatch", "rollback", &["--input", "target=production"]));
+    assert!(green, "{log}");
+    assert!(
+        repository.told("outputs").contains(&format!("outcome=rolled-back release={first}")),
+        "{}",
+        repository.told("outputs")
     );
-    stream.write_all((head + &answer).as_bytes()).ok()?;
-    Some((first.trim().to_owned(), body))
+    assert_eq!(site.serving(), first);
 }
 
 #[test]
@@ -263,7 +222,7 @@ fn a_pull_request_has_one_comment_with_its_plan() {
     let repository = Repository::new("pull");
     let site = &repository.site;
     site.command(&["deploy", "production", "--json"]).output().unwrap();
-    let (address, requests) = api();
+    let (address, requests) = github();
     let event = site.folder.join("event.json");
     let repository_name = "somebody/certificados";
     let text = format!(

@@ -9,12 +9,14 @@ mod bad_releases;
 mod clock;
 mod database;
 mod first_deploy;
+mod init;
 mod lock;
 mod mariadb;
 mod plan;
 #[path = "../matrix/proxy.rs"]
 mod proxy;
 mod rollback;
+mod secrets;
 mod stack;
 mod support;
 mod survival;

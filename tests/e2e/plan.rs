@@ -1,20 +1,33 @@
 //! A plan that was made is what runs, or nothing does.
 
-use crate::support::Site;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::support::{Site, docker};
+
+/// Every file below a folder, with its mode and the digest of what it holds.
+fn tree(folder: &Path) -> BTreeSet<String> {
+    let script = "find . -printf '%p %m %l\\n'; find . -type f -exec sha256sum {} +";
+    let listed = std::process::Command::new("sh").args(["-c", script]).current_dir(folder).output().unwrap();
+    assert!(listed.status.success());
+    String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect()
+}
 
 #[test]
 fn a_plan_is_executed_as_it_was_made_or_refused_with_what_moved() {
     let site = Site::new("plan", "[rollout]\nobserve = \"0s\"\n");
     site.deployed();
     let before = site.containers();
-    let nothing = site.estiba(&["plan"]);
-    assert!(nothing.code == 0 && nothing.stdout.contains("nothing to do"), "{nothing:?}");
+    let nothing = site.estiba(&["plan", "--detailed-exitcode"]);
+    assert!(nothing.code == 0 && nothing.stdout.contains("no changes"), "{nothing:?}");
 
     // One line of the proxy's configuration, and a migration.
     site.edit("nginx/site.conf", "server {", "# one line\nserver {");
     let migration = "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n    dependencies = [('certificados', '0001_initial')]\n    \
          operations = [migrations.AddField('certificate', 'note', models.CharField(max_length=20, null=True))]\n";
     site.write("certificados/migrations/0002_note.py", migration);
+    let server = || (tree(&site.root), site.containers(), docker(&["image", "ls", "-q", "--no-trunc", &site.name]));
+    let untouched = server();
     let made = site.estiba(&["plan", "--out", "../plan.json", "--detailed-exitcode"]);
     assert_eq!(made.code, 10, "{}", made.stderr);
     let lines = |sign: char| {
@@ -22,7 +35,10 @@ fn a_plan_is_executed_as_it_was_made_or_refused_with_what_moved() {
     };
     assert!(made.stdout.contains("+# one line") && made.stdout.contains("+ certificados 0002_note"), "{}", made.stdout);
     assert_eq!((lines('+'), lines('-')), (2, 0), "{}", made.stdout);
-    assert_eq!(site.containers(), before, "a plan changes nothing");
+    for words in ["Image: to be built", "serves now", "a failure in them leads to"] {
+        assert!(made.stdout.contains(words), "no `{words}` in {}", made.stdout);
+    }
+    assert_eq!(server(), untouched, "a plan changes nothing on the server");
 
     // Not a plan; of another target; a file edited on the server; another variable there.
     std::fs::write(site.folder.join("no.json"), "{\"target\": 3}\n").unwrap();

@@ -1,6 +1,7 @@
 //! One cell: one fault at one step.
 
 use std::fmt;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use super::checks::{State, databases, forget_replaced, left_in_the_database, lost_rows, told};
@@ -11,6 +12,8 @@ use super::server::Server;
 
 /// How a settled server may be reached: at most this long after the fault, the observe time included.
 const SETTLED: Duration = Duration::from_secs(32);
+/// How soon a workflow's step that is cancelled has written its outputs and its summary.
+const TELLS: Duration = Duration::from_secs(7);
 /// A connection to the address of a container that is gone hangs as long as the kernel asks who has that address.
 const ADDRESS_GONE: Duration = Duration::from_secs(3);
 /// From an Engine that answers to the site's containers that do.
@@ -93,6 +96,17 @@ impl fmt::Display for Limits {
     }
 }
 
+/// What a workflow's step that was cancelled fails to tell, or tells too late: GitHub ends it ten seconds after the
+/// first signal.
+fn cancelled(client: &Client, step: &mut Child, struck: Instant) -> Option<String> {
+    try_wait(TELLS, || step.try_wait().is_ok_and(|ended| ended.is_some()));
+    let took = struck.elapsed();
+    match client.told_the_workflow() {
+        Some((outputs, summary)) if took <= TELLS && outputs.contains("outcome") && summary.contains("| step |") => None,
+        told => Some(format!("{:.1} s after the signal the step has told {told:?}", took.as_secs_f64())),
+    }
+}
+
 /// Is what is killed the only container that serves? The old release has been stopped by then.
 fn alone(step: &str, fault: Fault) -> bool {
     step == "prune" && fault == Fault::KillNewContainer
@@ -111,7 +125,8 @@ impl Cell {
         server.exec(&format!("rm -f /hold/*; echo {step} >/hold/step"));
         let arguments: &[&str] =
             if restores { &["backup", "restore", &backup, "--yes", "--json"] } else { &["deploy", "--json"] };
-        let mut deploy = client.spawn(arguments);
+        let in_workflow = fault == Fault::InterruptClient;
+        let mut deploy = if in_workflow { client.spawn_in_workflow(arguments) } else { client.spawn(arguments) };
         let reached = try_wait(Duration::from_secs(60), || server.try_exec("[ -e /hold/reached ]").status.success());
         if !reached {
             problems.push(format!("step {step} was never reached"));
@@ -125,6 +140,9 @@ impl Cell {
         }
         fault.relent(server, client);
         let back = struck.elapsed();
+        if in_workflow {
+            problems.extend(cancelled(client, &mut deploy, struck));
+        }
         if let Some(second) = second.filter(|second| second.code != 5) {
             problems.push(format!("the second deploy ended with {}: {}", second.code, second.stderr));
         }

@@ -81,6 +81,40 @@ impl Client {
             .unwrap()
     }
 
+    /// The same as a workflow's step does it: the action's script, which becomes the binary.
+    pub fn spawn_in_workflow(&self, arguments: &[&str]) -> Child {
+        for file in ["outputs", "summary"] {
+            let _ = std::fs::remove_file(self.app.with_file_name(file));
+        }
+        let binary = std::env::var("ESTIBA_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_estiba").into());
+        let mut command = Command::new("sh");
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/action")).current_dir(&self.app);
+        for (name, value) in [("COMMAND", arguments.join(" ").as_str()), ("BINARY", &binary), ("SSH_KEY", &self.key)] {
+            command.env(format!("ESTIBA_{name}"), value);
+        }
+        for name in ["TARGET", "CONFIG", "ARGS", "VERSION", "COMMENT", "TOKEN", "HOST_KEYS", "REPOSITORY"] {
+            command.env(format!("ESTIBA_{name}"), "");
+        }
+        command
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_OUTPUT", self.app.with_file_name("outputs"))
+            .env("GITHUB_STEP_SUMMARY", self.app.with_file_name("summary"))
+            .env("USER", "matrix")
+            .env("DJANGO_SECRET_KEY", "a-long-secret-key-of-the-matrix")
+            .env("POSTGRES_PASSWORD", "a-password-of-the-matrix")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// What the step in a workflow has told: its outputs and its summary, where it has written both.
+    pub fn told_the_workflow(&self) -> Option<(String, String)> {
+        let read = |file: &str| std::fs::read_to_string(self.app.with_file_name(file)).ok().filter(|text| !text.is_empty());
+        Some((read("outputs")?, read("summary")?))
+    }
+
     pub fn run(&self, arguments: &[&str]) -> Run {
         ended(self.spawn(arguments))
     }

@@ -38,16 +38,42 @@ waiting' ]
 }
 
 @test "the journal holds no secret, whatever surrounds it" {
-	printf 'hunter22\na$b*c?[d]\nabc\n' >"$ROOT/secrets"
-	script 'common journal' 'load_secrets "$root/secrets"
-		printf "%s\n" "x hunter22 y hunter22" "a\$b*c?[d]" "abc stays" "back\\slash" "no newline" | relay step
-		cut -f 2- "$run_dir/journal"'
+	mkdir -p "$ROOT/releases/r1/files"
+	cat >"$ROOT/releases/r1/files/.env" <<-'END'
+		URL=redis://:hunter22@cache
+		QUOTED='a$b*c?[d]'
+		TWO="it's\n\"so\" \$x\\"
+		SHORT=abc
+	END
+	echo 'RESTIC_PASSWORD="as it is"' >"$ROOT/releases/r1/offsite.env"
+	cat >"$ROOT/lines" <<-'END'
+		x hunter22 y hunter22
+		a$b*c?[d]
+		abc stays
+		back\slash
+		it's
+		"so" $x\.
+		{"TWO": "it's\n\"so\" $x\\"}
+		"as it is"
+	END
+	script 'common journal' 'RELEASE=r1 ENV_FILE=.env OFFSITE_SECRETS=RESTIC_PASSWORD:0:10
+		SECRETS="URL:9:8 QUOTED:0:9 TWO:0:13 SHORT:0:3"
+		load_secrets
+		relay step <"$root/lines"
+		cut -f 4 "$run_dir/journal"'
 	[ "$status" = 0 ]
-	[ "$output" = "$(printf 'out\tstep\t%s\n' 'x *** y ***' '***' 'abc stays' 'back\slash' 'no newline')" ]
+	[ "$output" = 'x *** y ***
+***
+abc stays
+back\slash
+***
+***.
+{"TWO": "***\n***"}
+***' ]
 }
 
 @test "a last line without its end is relayed too" {
-	script 'common journal' 'load_secrets /nowhere; printf "a\nb" | relay step; cut -f 4 "$run_dir/journal"'
+	script 'common journal' 'RELEASE=none; load_secrets; printf "a\nb" | relay step; cut -f 4 "$run_dir/journal"'
 	[ "$output" = 'a
 b' ]
 }

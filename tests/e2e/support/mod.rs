@@ -1,12 +1,14 @@
 //! A site of one's own: a copy of the example, a root, a port, and the binary to deploy it with.
 
 mod docker;
+mod github;
 mod load;
 mod run;
 mod site;
 mod sshd;
 
 pub use docker::docker;
+pub use github::github;
 pub use load::{Mixed, wait_for};
 pub use run::Run;
 pub use site::{Site, remove_project};

@@ -1,0 +1,9 @@
+//! What `init` writes: deploy.toml and the workflows for a project, and a stack for one that has none.
+
+mod found;
+mod templates;
+mod write;
+
+pub use found::{Found, look};
+pub use templates::files;
+pub use write::{Written, write};
