@@ -221,8 +221,8 @@ undo_from() {
 
 # From the commit point on a failing step is noted and the rest goes on: the new release serves.
 forward_from_commit() {
-	rm -f "$state/reserve"
 	[ "$mode" != recover ] || {
+		rm -f "$state/reserve"
 		wait_for_engine
 		beside revive
 	}
@@ -232,11 +232,14 @@ forward_from_commit() {
 	for step in $STEPS; do
 		finished "$step" && continue
 		forward "$step" || {
+			# The room that a full disk was kept for.
+			rm -f "$state/reserve"
 			wait_for_engine
 			beside revive
 			forward "$step"
 		} || journal note "$step" 'not finished; the next deploy takes it up again'
 	done
+	rm -f "$state/reserve"
 	wait_for_engine
 	beside revive
 	finish 0 "$([ "$KIND" = rollback ] && echo rolled-back-to || echo deployed)" ''

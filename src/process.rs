@@ -4,10 +4,9 @@
 
 use std::process::Stdio;
 
-use bytes::Bytes;
 use camino::Utf8Path;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
@@ -120,49 +119,6 @@ async fn lines_of(stream: impl tokio::io::AsyncRead + Unpin, sender: mpsc::Sende
             return;
         }
         line.clear();
-    }
-}
-
-/// A program whose standard output is read in pieces.
-#[derive(Debug)]
-pub struct Producer {
-    program: String,
-    child: Child,
-}
-
-impl Producer {
-    /// Starts it; its standard output arrives in the channel.
-    pub fn start(program: &str, arguments: &[&str]) -> Result<(Self, mpsc::Receiver<Bytes>)> {
-        let mut child = quiet(program)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| cannot_start(program, &error))?;
-        let (sender, receiver) = mpsc::channel(8);
-        if let Some(mut out) = child.stdout.take() {
-            tokio::spawn(async move {
-                loop {
-                    let mut piece = Vec::with_capacity(256 * 1024);
-                    match out.read_buf(&mut piece).await {
-                        Ok(count) if count > 0 && sender.send(piece.into()).await.is_ok() => {}
-                        _ => return,
-                    }
-                }
-            });
-        }
-        Ok((Self { program: program.to_owned(), child }, receiver))
-    }
-
-    /// Waits for its end; a failure carries its last words.
-    pub async fn finish(self) -> Result<()> {
-        let program = self.program;
-        let output = self.child.wait_with_output().await.map_err(|error| Error::failed(format!("{program}: {error}")))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(Error::failed(format!("{program} failed ({}): {}", output.status, said.trim())))
     }
 }
 

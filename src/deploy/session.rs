@@ -66,6 +66,14 @@ impl<'a> Session<'a> {
         Server::new(&self.connection, &self.resolved.target.root.value)
     }
 
+    /// Makes the connection for commands anew, where it was lost.
+    pub async fn mend(&mut self) -> Result<()> {
+        if self.connection.is_lost() {
+            self.connection = Connection::again(&self.settings).await?;
+        }
+        Ok(())
+    }
+
     /// Looks again.
     pub async fn refresh(&mut self) -> Result<()> {
         self.facts = self.server().facts(self.resolved, &self.salt).await?;

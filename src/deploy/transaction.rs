@@ -1,11 +1,12 @@
 //! A deploy, and a rollback, from the client's side.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::{ImageSource, Project, Resolved, Setting, shell_words};
 use crate::error::{Error, Kind, Result};
-use crate::image::{self, ChannelWriter, Compression};
+use crate::image::{self, ChannelWriter, Compression, Destination, Receiver};
 use crate::plan::{self, DEPLOY, Plan, ROLLBACK, SPARE_KB, moved};
 use crate::render::Artefact;
 use crate::report::{Event, Outcome, OutcomeKind, Reporter, StepReport, StepStatus};
@@ -116,7 +117,7 @@ async fn make_ready<'a>(
         ImageSource::Build => {
             // A tag of the way, not of the release: the server takes it off once it has its own.
             let tag = format!("{}:estiba-build", resolved.image.name.value);
-            match build_and_send(&session, prepared, &tag, &mut steps, reporter).await {
+            match build_and_send(&session, prepared, &tag, release, &mut steps, reporter).await {
                 Ok(image) => image,
                 Err((step, error)) => {
                     let reason = Some(error.message.clone());
@@ -128,6 +129,7 @@ async fn make_ready<'a>(
         }
         ImageSource::Server => String::new(),
     };
+    session.mend().await?;
     let settings = RunSettings {
         run: who.run_id("deploy"),
         kind: "deploy",
@@ -366,6 +368,7 @@ async fn build_and_send(
     session: &Session<'_>,
     prepared: &Prepared<'_>,
     tag: &str,
+    name: &str,
     steps: &mut Vec<StepReport>,
     reporter: &Reporter,
 ) -> std::result::Result<String, (&'static str, Error)> {
@@ -387,14 +390,25 @@ async fn build_and_send(
         if has_image(session, &built.id).await? {
             return Ok(built.id.clone());
         }
-        // Bulk goes over a connection of its own, so that it never blocks control.
-        let bulk = Connection::open(&session.settings).await?;
-        let server = Server::new(&bulk, &session.resolved.target.root.value);
-        let compression = if session.facts.get("zstd").is_some() { Compression::Zstd } else { Compression::Gzip };
-        let progress = |done| reporter.tell(Event::Progress { what: "image".into(), done, total: None });
-        let id = image::send(&server, &built, tag, compression, progress).await?;
-        bulk.close().await;
-        Ok(id)
+        let saved = image::save(tag).await?;
+        let to = Destination {
+            settings: session.settings.clone(),
+            root: session.resolved.target.root.value.clone(),
+            id: name.to_owned(),
+        };
+        let receiver = Receiver {
+            compression: if session.facts.get("zstd").is_some() { Compression::Zstd } else { Compression::Gzip },
+            classic: !session.facts.get("store").is_some_and(|store| store.contains("containerd")),
+        };
+        let teller = reporter.clone();
+        let progress = move |done, total| teller.tell(Event::Progress { what: "image".into(), done, total: Some(total) });
+        let whole = |why: &str| {
+            reporter.note(format!("the server did not take the image without the layers that it has ({why}); all of it is sent"));
+        };
+        let sent = image::send(&session.server(), &to, Arc::new(saved.archive), tag, receiver, progress, whole).await?;
+        let (count, all) = sent.layers;
+        reporter.note(format!("{count} of {all} layers sent, {} KB", sent.bytes.div_ceil(1000)));
+        Ok(sent.id)
     };
     timed(reporter, "send", steps, sending).await.map_err(|error| ("send", error))
 }

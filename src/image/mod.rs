@@ -1,14 +1,19 @@
 //! The application's image: its build context, its build, and its way to the server.
 
+mod archive;
 mod build;
 mod context;
 mod dockerfile;
 mod ignore;
 mod layers;
+mod pieces;
 mod send;
+mod transfer;
 
+pub use archive::Archive;
 pub use build::{Built, build};
 pub use context::Context;
 pub use layers::common_layers;
-pub(crate) use send::ChannelWriter;
-pub use send::{Compression, send};
+pub(crate) use pieces::ChannelWriter;
+pub use send::{Compression, Receiver, Saved, Sent, save, send};
+pub use transfer::{Destination, transfer};

@@ -1,16 +1,18 @@
-//! The image's way to the server: a whole archive, compressed on the way.
+//! The image's way to the server: only the layers that it lacks, or all of it where there is any doubt.
 
-use std::io::Write;
+use std::fs::File;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use tokio::sync::mpsc;
+use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::config::shell_words;
 use crate::error::{Error, Result};
-use crate::process::Producer;
+use crate::process;
 use crate::server::Server;
+use crate::ssh::Connection;
 
-use super::Built;
+use super::archive::Archive;
+use super::layers::common_layers;
+use super::transfer::{Destination, transfer};
 
 /// How the archive is compressed on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,105 +23,155 @@ pub enum Compression {
     Gzip,
 }
 
-/// Sends the image under this tag and returns its id on the server. `sent` is told the bytes on their way.
+/// What is known of the server that an image goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receiver {
+    /// How the archive may be compressed.
+    pub compression: Compression,
+    /// Does it keep images in the classic store, which takes an archive without the layers that it has?
+    pub classic: bool,
+}
+
+/// What arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The image's id on the server.
+    pub id: String,
+    /// How many of its layers were sent, of how many.
+    pub layers: (usize, usize),
+    /// Bytes of the archive that was sent.
+    pub bytes: u64,
+}
+
+/// The archive of an image of the local engine, for as long as it is needed.
+#[derive(Debug)]
+pub struct Saved {
+    /// The archive.
+    pub archive: Archive,
+    _folder: tempfile::TempDir,
+}
+
+/// Has the local engine write an image into a file.
+pub async fn save(tag: &str) -> Result<Saved> {
+    let (folder, path) = temporary()?;
+    let file = path.join("image.tar");
+    let ended = process::run("docker", &["save", "-o", file.as_str(), tag], None).await?;
+    if !ended.success {
+        return Err(Error::failed(format!("docker save {tag}: {}", ended.stderr.trim()))
+            .hint("it needs room for the whole image in the temporary folder (TMPDIR)"));
+    }
+    Ok(Saved { archive: blocking(move || Archive::open(&file, None)).await?, _folder: folder })
+}
+
+/// Sends an image under this tag. `told` hears of the bytes on their way: sent, and all.
 ///
-/// The image counts as arrived when its layers on the server are those of the local one; a server that says
-/// otherwise, or that is full, is a failure (exit 1) and what it had is left alone.
+/// It counts as arrived when the server's image is this very one, by its id, or by its layers where the two engines
+/// name images otherwise. An archive without the lower layers that is not taken, because one of them went meanwhile,
+/// is followed by the whole; `whole` hears why. What the server had is left alone.
 pub async fn send(
     server: &Server<'_>,
-    image: &Built,
+    to: &Destination,
+    archive: std::sync::Arc<Archive>,
     tag: &str,
-    compression: Compression,
-    sent: impl FnMut(u64) + Send,
-) -> Result<String> {
-    let unpack = match compression {
-        Compression::Zstd => "zstd -dcq | docker load",
-        Compression::Gzip => "docker load",
+    receiver: Receiver,
+    told: impl Fn(u64, u64) + Clone + Send + Sync + 'static,
+    whole: impl FnOnce(&str),
+) -> Result<Sent> {
+    let from = if receiver.classic { common_layers(&archive.layers(), &server.layers().await?) } else { 0 };
+    match attempt(server, to, &archive, tag, receiver, from, told.clone()).await? {
+        Ok(sent) => Ok(sent),
+        Err(why) if from > 0 => {
+            whole(&why);
+            let again = Destination { id: format!("{}.whole", to.id), ..to.clone() };
+            attempt(server, &again, &archive, tag, receiver, 0, told).await?.map_err(|why| refused(tag, &why))
+        }
+        Err(why) => Err(refused(tag, &why)),
+    }
+}
+
+fn refused(tag: &str, why: &str) -> Error {
+    Error::failed(format!("the server did not take the image {tag}: {why}"))
+        .hint("nothing that serves was touched; `docker system df` there shows what fills its disk")
+}
+
+async fn attempt(
+    server: &Server<'_>,
+    to: &Destination,
+    archive: &std::sync::Arc<Archive>,
+    tag: &str,
+    receiver: Receiver,
+    from: usize,
+    told: impl Fn(u64, u64) + Send + Sync + 'static,
+) -> Result<std::result::Result<Sent, String>> {
+    let (_folder, path) = temporary()?;
+    let path = path.join("parcel");
+    let packing = (archive.clone(), tag.to_owned(), path.clone());
+    blocking(move || pack(&packing.0, from, &packing.1, receiver.compression, &packing.2)).await?;
+    let cannot = |error: std::io::Error| Error::failed(format!("reading {path}: {error}"));
+    let file = File::open(&path).map_err(cannot)?;
+    let bytes = file.metadata().map_err(cannot)?.len();
+    let segments = transfer(to, file, round_trip(server, bytes).await?, move |sent| told(sent, bytes)).await?;
+    let form = match receiver.compression {
+        Compression::Zstd => "zstd",
+        Compression::Gzip => "gzip",
     };
-    let quoted = shell_words([tag]);
-    let script =
-        format!("{unpack} 1>&2; docker image inspect -f 'estiba:image {{{{.Id}}}} {{{{json .RootFS.Layers}}}}' {quoted}");
-    let command = format!("exec /bin/sh -c {}", shell_words([script.as_str()]));
-    let (producer, raw) = Producer::start("docker", &["save", tag])?;
-    let output = server.pipe(&command, compressed(raw, compression), sent).await;
-    let produced = producer.finish().await;
-    let output = output?;
-    let text = output.text();
-    let arrived = text.lines().find_map(|line| line.strip_prefix("estiba:image ")?.split_once(' '));
-    match arrived {
-        Some((id, layers)) if layers == image.layers => Ok(id.to_owned()),
-        _ => {
-            produced?;
-            Err(Error::failed(format!("the server did not take the image {tag}: {}", output.complaint()))
-                .hint("nothing that serves was touched; `docker system df` there shows what fills its disk"))
+    let loaded = match server.load_segments(&to.id, tag, form, &segments).await {
+        Ok(loaded) => loaded,
+        // The connection for commands may have been lost while nothing went over it.
+        Err(_) => {
+            let again = Connection::again(&to.settings).await?;
+            Server::new(&again, &to.root).load_segments(&to.id, tag, form, &segments).await?
+        }
+    };
+    let layers = archive.layers();
+    Ok(loaded.and_then(|loaded| {
+        if loaded.layers != layers || receiver.classic && loaded.id != archive.id {
+            return Err(format!("what it has under that name is another image, {}", loaded.id));
+        }
+        Ok(Sent { id: loaded.id, layers: (layers.len() - from, layers.len()), bytes })
+    }))
+}
+
+/// What is short does not need to know how long its way is.
+const SHORT: u64 = 8 * 1024 * 1024;
+
+async fn round_trip(server: &Server<'_>, bytes: u64) -> Result<Duration> {
+    if bytes < SHORT {
+        return Ok(Duration::ZERO);
+    }
+    let started = Instant::now();
+    server.nothing().await?;
+    Ok(started.elapsed())
+}
+
+fn pack(archive: &Archive, from: usize, tag: &str, compression: Compression, path: &Utf8Path) -> Result<()> {
+    let cannot = |error: std::io::Error| {
+        Error::failed(format!("packing the image into {path}: {error}")).hint("is the temporary folder (TMPDIR) full?")
+    };
+    let file = File::create(path).map_err(cannot)?;
+    match compression {
+        Compression::Zstd => {
+            let mut encoder = zstd::Encoder::new(file, 3).map_err(cannot)?;
+            encoder.include_checksum(true).map_err(cannot)?;
+            archive.write(from, tag, &mut encoder)?;
+            encoder.finish().map_err(cannot)?;
+        }
+        Compression::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+            archive.write(from, tag, &mut encoder)?;
+            encoder.finish().map_err(cannot)?;
         }
     }
+    Ok(())
 }
 
-/// The same bytes compressed, on a thread of its own.
-fn compressed(mut raw: mpsc::Receiver<Bytes>, compression: Compression) -> mpsc::Receiver<Bytes> {
-    let (writer, receiver) = ChannelWriter::new();
-    tokio::task::spawn_blocking(move || -> std::io::Result<()> {
-        match compression {
-            Compression::Zstd => {
-                let mut encoder = zstd::Encoder::new(writer, 3)?;
-                while let Some(piece) = raw.blocking_recv() {
-                    encoder.write_all(&piece)?;
-                }
-                encoder.finish()?.flush()
-            }
-            Compression::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(writer, flate2::Compression::fast());
-                while let Some(piece) = raw.blocking_recv() {
-                    encoder.write_all(&piece)?;
-                }
-                encoder.finish()?.flush()
-            }
-        }
-    });
-    receiver
+fn temporary() -> Result<(tempfile::TempDir, Utf8PathBuf)> {
+    let folder = tempfile::tempdir().map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
+    let path = Utf8PathBuf::from_path_buf(folder.path().to_owned())
+        .map_err(|path| Error::failed(format!("the temporary folder {} is not UTF-8", path.display())))?;
+    Ok((folder, path))
 }
 
-const PIECE: usize = 256 * 1024;
-
-/// Writes into a channel in pieces of the size that SSH sends fastest.
-pub(crate) struct ChannelWriter {
-    sender: mpsc::Sender<Bytes>,
-    buffer: Vec<u8>,
-}
-
-impl ChannelWriter {
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Bytes>) {
-        let (sender, receiver) = mpsc::channel(8);
-        (Self::of(sender), receiver)
-    }
-
-    pub(crate) fn of(sender: mpsc::Sender<Bytes>) -> Self {
-        Self { sender, buffer: Vec::with_capacity(PIECE) }
-    }
-}
-
-impl Write for ChannelWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= PIECE {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let piece = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE));
-        self.sender.blocking_send(piece.into()).map_err(|_| std::io::Error::from(std::io::ErrorKind::BrokenPipe))
-    }
-}
-
-impl Drop for ChannelWriter {
-    /// The last piece goes out whichever encoder forgot to flush; a reader that is gone needs nothing more.
-    fn drop(&mut self) {
-        let _ = self.flush();
-    }
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::failed(format!("looking at the image: {error}")))?
 }

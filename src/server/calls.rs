@@ -90,6 +90,11 @@ impl<'a> Server<'a> {
         Ok(output.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
+    /// A command that does nothing: how long its answer takes is a round trip and a process.
+    pub async fn nothing(&self) -> Result<()> {
+        self.connection.run("exec true", Bytes::new()).await.map(|_| ())
+    }
+
     /// Sends a command's input piece by piece.
     pub async fn pipe(
         &self,

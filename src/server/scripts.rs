@@ -21,6 +21,7 @@ const FILES: &[(&str, &str)] = scripts![
     "facts.sh",
     "follow.sh",
     "guard.sh",
+    "incoming.sh",
     "receive.sh",
     "recover.sh",
     "schedule.sh",

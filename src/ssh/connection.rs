@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use russh::client::{self, AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
@@ -29,6 +29,8 @@ pub struct Settings {
 }
 
 const DIAL: Duration = Duration::from_secs(15);
+/// A server that cannot be reached again for this long is gone.
+const PATIENCE: Duration = Duration::from_secs(120);
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// An authenticated connection. All commands of a host go over one; bulk data over another of its own.
@@ -70,6 +72,23 @@ impl Connection {
         };
         authenticate(&mut handle, settings).await?;
         Ok(Self { handle, address })
+    }
+
+    /// The same after a connection was lost: tries for two minutes.
+    pub async fn again(settings: &Settings) -> Result<Self> {
+        let started = Instant::now();
+        loop {
+            match Self::open(settings).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) if started.elapsed() > PATIENCE => return Err(error.while_doing("the connection did not come back")),
+                Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
+            }
+        }
+    }
+
+    /// Is it over?
+    pub fn is_lost(&self) -> bool {
+        self.handle.is_closed()
     }
 
     async fn handshake(settings: &Settings, algorithms: &[Algorithm]) -> std::result::Result<Handle<Client>, Refused> {

@@ -9,6 +9,7 @@ mod bad_releases;
 mod clock;
 mod database;
 mod first_deploy;
+mod images;
 mod init;
 mod lock;
 mod mariadb;
@@ -17,6 +18,8 @@ mod plan;
 mod proxy;
 mod rollback;
 mod secrets;
+#[path = "../matrix/server.rs"]
+mod server;
 mod stack;
 mod support;
 mod survival;

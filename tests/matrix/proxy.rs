@@ -2,14 +2,23 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub struct Proxy {
     pub port: u16,
     open: Arc<Mutex<Vec<TcpStream>>>,
-    silent: Arc<AtomicBool>,
+    way: Arc<Way>,
+}
+
+/// How it is between client and server.
+#[derive(Default)]
+struct Way {
+    silent: AtomicBool,
+    /// Milliseconds that 64 KiB take.
+    pause: AtomicU64,
+    passed: AtomicU64,
 }
 
 impl Proxy {
@@ -17,15 +26,15 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let open: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
-        let silent = Arc::new(AtomicBool::new(false));
-        let proxy = Self { port, open: open.clone(), silent: silent.clone() };
+        let way = Arc::new(Way::default());
+        let proxy = Self { port, open: open.clone(), way: way.clone() };
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", to)) else { continue };
                 open.lock().unwrap().extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
                 for (from, to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)] {
-                    let silent = silent.clone();
-                    std::thread::spawn(move || pump(from, to, &silent));
+                    let way = way.clone();
+                    std::thread::spawn(move || pump(from, to, &way));
                 }
             }
         });
@@ -44,16 +53,28 @@ impl Proxy {
         if !silent {
             self.cut();
         }
-        self.silent.store(silent, Ordering::SeqCst);
+        self.way.silent.store(silent, Ordering::SeqCst);
+    }
+
+    /// From now on 64 KiB take that long.
+    pub fn slow(&self, pause: Duration) {
+        self.way.pause.store(u64::try_from(pause.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Bytes that have passed, both ways together.
+    pub fn passed(&self) -> u64 {
+        self.way.passed.load(Ordering::SeqCst)
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, silent: &AtomicBool) {
+fn pump(mut from: TcpStream, mut to: TcpStream, way: &Way) {
     let mut buffer = [0; 64 * 1024];
     while let Ok(count) = from.read(&mut buffer) {
-        while silent.load(Ordering::SeqCst) {
+        while way.silent.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(20));
         }
+        std::thread::sleep(Duration::from_millis(way.pause.load(Ordering::SeqCst)));
+        way.passed.fetch_add(count as u64, Ordering::SeqCst);
         if count == 0 || to.write_all(&buffer[..count]).is_err() {
             break;
         }

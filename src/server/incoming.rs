@@ -1,0 +1,76 @@
+//! An image on its way to the server, in segments.
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+
+use super::Server;
+
+/// Bytes that have arrived, as a file of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Its name.
+    pub name: String,
+    /// How many of its bytes count.
+    pub size: u64,
+}
+
+/// What the server says of an image that it has loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// Its id there.
+    pub id: String,
+    /// The digests of its layers, lowest first.
+    pub layers: Vec<String>,
+}
+
+impl Server<'_> {
+    fn incoming(&self, id: &str, arguments: &[&str]) -> String {
+        Self::inline("incoming.sh", &[&[self.root(), id], arguments].concat())
+    }
+
+    /// Sends a segment. The outer error is the connection's, and says nothing of how much has arrived: see
+    /// [`Self::segment_size`]. The inner one is the server's, which did not take it.
+    pub async fn put_segment(
+        &self,
+        id: &str,
+        name: &str,
+        input: mpsc::Receiver<Bytes>,
+        sent: impl FnMut(u64) + Send,
+    ) -> Result<Result<()>> {
+        let output = self.pipe(&self.incoming(id, &["put", name]), input, sent).await?;
+        if output.text().contains("estiba:taken") {
+            return Ok(Ok(()));
+        }
+        Ok(Err(Error::failed(format!("{}: the image was not taken: {}", self.connection().address(), output.complaint()))
+            .hint("nothing that serves was touched; `df -h` there shows whether a disk is full")))
+    }
+
+    /// How many bytes of a segment are there.
+    pub async fn segment_size(&self, id: &str, name: &str) -> Result<u64> {
+        let output = self.connection().run(&self.incoming(id, &["size", name]), Bytes::new()).await?;
+        let text = output.text();
+        let size = text.lines().find_map(|line| line.strip_prefix("estiba:size ")?.trim().parse().ok());
+        size.ok_or_else(|| Error::failed(format!("{}: no answer to how much has arrived", self.connection().address())))
+    }
+
+    /// Loads the segments as one archive. `Err` holds the server's words where it did not take it.
+    pub async fn load_segments(
+        &self,
+        id: &str,
+        tag: &str,
+        form: &str,
+        segments: &[Segment],
+    ) -> Result<std::result::Result<Loaded, String>> {
+        let named: Vec<String> = segments.iter().map(|segment| format!("{}:{}", segment.name, segment.size)).collect();
+        let arguments: Vec<&str> = ["load", tag, form].into_iter().chain(named.iter().map(String::as_str)).collect();
+        let output = self.connection().run(&self.incoming(id, &arguments), Bytes::new()).await?;
+        let text = output.text();
+        let loaded = text.lines().find_map(|line| {
+            let (id, layers) = line.strip_prefix("estiba:image ")?.split_once(' ')?;
+            Some(Loaded { id: id.to_owned(), layers: serde_json::from_str(layers).ok()? })
+        });
+        Ok(loaded.ok_or_else(|| output.complaint()))
+    }
+}
