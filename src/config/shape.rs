@@ -69,7 +69,8 @@ pub struct TargetSection {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_keys: Vec<String>,
     /// The private key's file. The key itself in `ESTIBA_SSH_KEY` goes before it; without both, the SSH agent is
-    /// asked, and without an agent `~/.ssh/id_ed25519`, `id_ecdsa` and `id_rsa` are tried.
+    /// asked, and without an agent `~/.ssh/id_ed25519`, `id_ecdsa` and `id_rsa` are tried. A key's passphrase comes from
+    /// `ESTIBA_SSH_PASSPHRASE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
     /// The Compose project of this target, where another target of the same server has the project's own name. The
