@@ -2,7 +2,8 @@
 # incoming.sh ROOT ID put SEGMENT                     standard input becomes that segment
 # incoming.sh ROOT ID size SEGMENT                    how many bytes of it are here
 # incoming.sh ROOT ID load TAG FORM SEGMENT:BYTES…    the segments, in this order and to this length, are one archive
-#                                                     (FORM zstd or gzip): it is loaded, and the segments go
+#                                                     (FORM zstd, gzip or plain): it is loaded, and the segments go
+# incoming.sh ROOT ID pull TAG REFERENCE PORT         the Engine pulls that through the port, which leads to the client
 # An image on its way: in segments, so that what a lost connection has brought need not come again. A connection that is
 # lost may go on writing its segment for a while: only the bytes that were counted before count.
 set -u
@@ -17,6 +18,12 @@ load() {
 	for segment in "$@"; do
 		head -c "${segment##*:}" "$folder/${segment%:*}"
 	done | $unpack | docker load >&2
+}
+
+# Says which image has that tag now. The Engine does not list an image of which it lacks a part.
+arrived() {
+	[ -z "$(docker image ls -q "$tag")" ] || echo estiba:whole
+	docker image inspect -f 'estiba:image {{.Id}} {{json .RootFS.Layers}}' "$tag"
 }
 
 case $verb in
@@ -41,6 +48,19 @@ load)
 	# What a client that died has left.
 	find "$root/state" -maxdepth 1 -name 'image.*' -mmin +1440 -exec rm -rf {} +
 	[ -n "$loaded" ] || exit 1
-	docker image inspect -f 'estiba:image {{.Id}} {{json .RootFS.Layers}}' "$tag"
+	arrived
+	;;
+pull)
+	tag=$1
+	# With `GatewayPorts yes` sshd opens the port to everybody. An address of loopback begins with 7F, its last byte first.
+	hex=$(printf '%04X' "$3")
+	if cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | grep -E "^ *[0-9]+: [0-9A-F]+:$hex [0-9A-F:]+ 0A " |
+		grep -qvE ': ([0-9A-F]{6}7F|0{24}01000000):'; then
+		echo 'its sshd forwards ports to everybody (GatewayPorts)' >&2
+		exit 1
+	fi
+	docker pull -q "$2" >&2 || exit 1
+	docker tag "$2" "$tag" && docker image rm "$2" >&2
+	arrived
 	;;
 esac

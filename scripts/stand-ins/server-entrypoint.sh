@@ -3,7 +3,11 @@
 set -u
 
 [ -e /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
-mkdir -p /run/sshd
+mkdir -p /run/sshd /etc/docker
+# A container of the host's own network settings cannot be told to have no IPv6.
+export DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1
+# Settings of this server's Engine, from whoever starts it.
+[ -z "${DAEMON_JSON:-}" ] || printf '%s\n' "$DAEMON_JSON" >/etc/docker/daemon.json
 rm -f /var/run/docker.pid /run/docker/containerd/containerd.pid
 /usr/sbin/sshd
 

@@ -403,7 +403,7 @@ async fn build_and_send(
         let teller = reporter.clone();
         let progress = move |done, total| teller.tell(Event::Progress { what: "image".into(), done, total: Some(total) });
         let whole = |why: &str| {
-            reporter.note(format!("the server did not take the image without the layers that it has ({why}); all of it is sent"));
+            reporter.note(format!("the server does not take the image without the layers that it has ({why}); all of it is sent"));
         };
         let sent = image::send(&session.server(), &to, Arc::new(saved.archive), tag, receiver, progress, whole).await?;
         let (count, all) = sent.layers;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use serde_json::{Value, json};
@@ -35,6 +36,59 @@ struct Layer {
     /// The digest of its tar, without compression.
     id: String,
     blob: Blob,
+}
+
+/// How a layer is kept.
+#[derive(Clone, Copy)]
+enum Form {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+/// An image's parts as a registry has them.
+pub(super) struct Parts {
+    pub(super) config: StoredBlob,
+    pub(super) layers: Vec<StoredBlob>,
+}
+
+/// One of them.
+pub(super) struct StoredBlob {
+    /// Its media type.
+    pub(super) kind: &'static str,
+    /// The digest of the file.
+    pub(super) digest: String,
+    pub(super) file: File,
+}
+
+impl StoredBlob {
+    const fn new(kind: &'static str, digest: String, file: File) -> Self {
+        Self { kind, digest, file }
+    }
+}
+
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+const ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+/// Another level makes other bytes of the same layer, which every server would get anew.
+const LEVEL: i32 = 3;
+
+/// Writes through, and knows the digest of what was written.
+struct Digesting {
+    out: File,
+    sum: Sha256,
+}
+
+impl Write for Digesting {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.sum.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// A configuration or a manifest is text of some kilobytes.
@@ -79,14 +133,22 @@ impl Archive {
         Ok(())
     }
 
-    fn digest_of(&self, layer: &Layer) -> std::io::Result<String> {
+    fn form(&self, layer: &Layer) -> std::io::Result<Form> {
         let mut start = [0; 4];
         let known = self.part(layer.blob).read(&mut start)?;
+        Ok(match &start[..known] {
+            [0x1f, 0x8b, ..] => Form::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd] => Form::Zstd,
+            _ => Form::Plain,
+        })
+    }
+
+    fn digest_of(&self, layer: &Layer) -> std::io::Result<String> {
         let raw = self.part(layer.blob);
-        let mut plain: Box<dyn Read> = match &start[..known] {
-            [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(raw)),
-            [0x28, 0xb5, 0x2f, 0xfd] => Box::new(zstd::Decoder::new(raw)?),
-            _ => Box::new(raw),
+        let mut plain: Box<dyn Read> = match self.form(layer)? {
+            Form::Gzip => Box::new(flate2::read::MultiGzDecoder::new(raw)),
+            Form::Zstd => Box::new(zstd::Decoder::new(raw)?),
+            Form::Plain => Box::new(raw),
         };
         let mut sum = Sha256::new();
         let mut buffer = vec![0; 256 * 1024];
@@ -119,6 +181,52 @@ impl Archive {
         let manifest = json!([{"Config": config, "RepoTags": [tag], "Layers": names}]).to_string();
         append(&mut archive, "manifest.json", manifest.len() as u64, manifest.as_bytes())?;
         archive.into_inner()?.flush()
+    }
+
+    /// Its parts as a registry has them, in files of this folder: the configuration, then each layer, compressed. The
+    /// same layer is the same bytes each time, so that an engine that has it knows it by its digest.
+    pub(super) fn unpack(&self, folder: &Utf8Path) -> Result<Parts> {
+        let config = folder.join("config");
+        let write = || {
+            std::io::copy(&mut self.part(self.config), &mut File::create(&config)?)?;
+            File::open(&config)
+        };
+        let config =
+            write().map(|file| StoredBlob::new(CONFIG, self.id.clone(), file)).map_err(|error| self.unpackable(folder, &error))?;
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(layer) = self.layers.get(at) else { return Ok(done) };
+                done.push((at, self.compress(layer, &folder.join(at.to_string()))?));
+            }
+        };
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(self.layers.len());
+        let done: std::io::Result<Vec<Vec<(usize, StoredBlob)>>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            let ended = |_| Err(std::io::Error::other("a thread that compressed a layer ended early"));
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(ended)).collect()
+        });
+        let mut done: Vec<(usize, StoredBlob)> = done.map_err(|error| self.unpackable(folder, &error))?.into_iter().flatten().collect();
+        done.sort_by_key(|(at, _)| *at);
+        Ok(Parts { config, layers: done.into_iter().map(|(_, part)| part).collect() })
+    }
+
+    fn compress(&self, layer: &Layer, path: &Utf8Path) -> std::io::Result<StoredBlob> {
+        let mut raw = self.part(layer.blob);
+        let mut out = Digesting { out: File::create(path)?, sum: Sha256::new() };
+        let kind = match self.form(layer)? {
+            Form::Gzip => std::io::copy(&mut raw, &mut out).map(|_| GZIP)?,
+            Form::Zstd => std::io::copy(&mut raw, &mut out).map(|_| ZSTD)?,
+            Form::Plain => zstd::stream::copy_encode(raw, &mut out, LEVEL).map(|()| ZSTD)?,
+        };
+        Ok(StoredBlob::new(kind, sha256(out.sum), File::open(path)?))
+    }
+
+    fn unpackable(&self, folder: &Utf8Path, error: &std::io::Error) -> Error {
+        Error::failed(format!("unpacking the image archive {} into {folder}: {error}", self.name))
+            .hint("is the temporary folder (TMPDIR) full?")
     }
 
     fn part(&self, blob: Blob) -> Part<'_> {
@@ -281,10 +389,10 @@ impl Members {
 }
 
 /// Reads a part of a file, whoever else reads others.
-struct Part<'a> {
-    file: &'a File,
-    at: u64,
-    left: u64,
+pub(super) struct Part<'a> {
+    pub(super) file: &'a File,
+    pub(super) at: u64,
+    pub(super) left: u64,
 }
 
 impl Read for Part<'_> {
@@ -297,7 +405,7 @@ impl Read for Part<'_> {
     }
 }
 
-fn append(archive: &mut tar::Builder<impl Write>, name: &str, size: u64, from: impl Read) -> std::io::Result<()> {
+pub(super) fn append(archive: &mut tar::Builder<impl Write>, name: &str, size: u64, from: impl Read) -> std::io::Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_size(size);
     header.set_mode(0o644);

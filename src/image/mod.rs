@@ -4,9 +4,12 @@ mod archive;
 mod build;
 mod context;
 mod dockerfile;
+mod endpoint;
 mod ignore;
 mod layers;
+mod oci;
 mod pieces;
+mod pull;
 mod send;
 mod transfer;
 

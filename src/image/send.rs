@@ -12,6 +12,7 @@ use crate::ssh::Connection;
 
 use super::archive::Archive;
 use super::layers::common_layers;
+use super::pull::pull;
 use super::transfer::{Destination, transfer};
 
 /// How the archive is compressed on its way.
@@ -66,7 +67,7 @@ pub async fn save(tag: &str) -> Result<Saved> {
 /// Sends an image under this tag. `told` hears of the bytes on their way: sent, and all.
 ///
 /// It counts as arrived when the server's image is this very one, by its id, or by its layers where the two engines
-/// name images otherwise. An archive without the lower layers that is not taken, because one of them went meanwhile,
+/// name images otherwise. A containerd store pulls it from here; where that cannot be, it gets the whole. An archive without the lower layers that is not taken, because one of them went meanwhile,
 /// is followed by the whole; `whole` hears why. What the server had is left alone.
 pub async fn send(
     server: &Server<'_>,
@@ -77,7 +78,14 @@ pub async fn send(
     told: impl Fn(u64, u64) + Clone + Send + Sync + 'static,
     whole: impl FnOnce(&str),
 ) -> Result<Sent> {
-    let from = if receiver.classic { common_layers(&archive.layers(), &server.layers().await?) } else { 0 };
+    if !receiver.classic {
+        match pull(to, &archive, tag, told.clone()).await? {
+            Ok(sent) => return Ok(sent),
+            Err(why) => whole(&why),
+        }
+        return attempt(server, to, &archive, tag, receiver, 0, told).await?.map_err(|why| refused(tag, &why));
+    }
+    let from = common_layers(&archive.layers(), &server.layers().await?);
     match attempt(server, to, &archive, tag, receiver, from, told.clone()).await? {
         Ok(sent) => Ok(sent),
         Err(why) if from > 0 => {
@@ -165,13 +173,13 @@ fn pack(archive: &Archive, from: usize, tag: &str, compression: Compression, pat
     Ok(())
 }
 
-fn temporary() -> Result<(tempfile::TempDir, Utf8PathBuf)> {
+pub(super) fn temporary() -> Result<(tempfile::TempDir, Utf8PathBuf)> {
     let folder = tempfile::tempdir().map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
     let path = Utf8PathBuf::from_path_buf(folder.path().to_owned())
         .map_err(|path| Error::failed(format!("the temporary folder {} is not UTF-8", path.display())))?;
     Ok((folder, path))
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Error::failed(format!("looking at the image: {error}")))?
 }

@@ -23,6 +23,8 @@ pub struct Loaded {
     pub id: String,
     /// The digests of its layers, lowest first.
     pub layers: Vec<String>,
+    /// Has the Engine all of it? Of an image that it runs, a containerd store may not have the layers as they came.
+    pub whole: bool,
 }
 
 impl Server<'_> {
@@ -55,6 +57,17 @@ impl Server<'_> {
         size.ok_or_else(|| Error::failed(format!("{}: no answer to how much has arrived", self.connection().address())))
     }
 
+    /// Has the Engine pull this reference through the port that leads here. `Err` holds the server's words.
+    pub async fn pull_here(
+        &self,
+        id: &str,
+        port: u16,
+        reference: &str,
+        tag: &str,
+    ) -> Result<std::result::Result<Loaded, String>> {
+        self.ends_with_an_image(id, &["pull", tag, reference, &port.to_string()]).await
+    }
+
     /// Loads the segments as one archive. `Err` holds the server's words where it did not take it.
     pub async fn load_segments(
         &self,
@@ -65,11 +78,15 @@ impl Server<'_> {
     ) -> Result<std::result::Result<Loaded, String>> {
         let named: Vec<String> = segments.iter().map(|segment| format!("{}:{}", segment.name, segment.size)).collect();
         let arguments: Vec<&str> = ["load", tag, form].into_iter().chain(named.iter().map(String::as_str)).collect();
-        let output = self.connection().run(&self.incoming(id, &arguments), Bytes::new()).await?;
+        self.ends_with_an_image(id, &arguments).await
+    }
+
+    async fn ends_with_an_image(&self, id: &str, arguments: &[&str]) -> Result<std::result::Result<Loaded, String>> {
+        let output = self.connection().run(&self.incoming(id, arguments), Bytes::new()).await?;
         let text = output.text();
         let loaded = text.lines().find_map(|line| {
             let (id, layers) = line.strip_prefix("estiba:image ")?.split_once(' ')?;
-            Some(Loaded { id: id.to_owned(), layers: serde_json::from_str(layers).ok()? })
+            Some(Loaded { id: id.to_owned(), layers: serde_json::from_str(layers).ok()?, whole: text.contains("estiba:whole") })
         });
         Ok(loaded.ok_or_else(|| output.complaint()))
     }

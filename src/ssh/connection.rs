@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use russh::client::{self, AuthResult, Handle};
+use russh::client::{self, AuthResult, ChannelOpenHandle, Handle, Msg, Session};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{MethodKind, Preferred, cipher};
+use russh::{Channel, MethodKind, Preferred, cipher};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::error::{Error, Result};
 
+use super::forward::Listener;
 use super::hostkey::family;
 use super::{Address, HostKeys, Identity, failure};
 
@@ -37,6 +38,7 @@ const HANDSHAKE: Duration = Duration::from_secs(20);
 pub struct Connection {
     pub(super) handle: Handle<Client>,
     pub(super) address: Address,
+    pub(super) listener: Listener,
 }
 
 impl std::fmt::Debug for Connection {
@@ -51,9 +53,10 @@ impl Connection {
     /// Errors say which stage failed: name, TCP, key exchange, host key, authentication.
     pub async fn open(settings: &Settings) -> Result<Self> {
         let mut algorithms = settings.host_keys.algorithms(&settings.address.host, settings.address.port);
-        let (mut handle, address) = loop {
-            match Self::handshake(settings, &algorithms).await {
-                Ok(handle) => break (handle, settings.address.clone()),
+        let listener = Listener::default();
+        let mut handle = loop {
+            match Self::handshake(settings, &algorithms, &listener).await {
+                Ok(handle) => break handle,
                 // A fingerprint does not tell its key's kind: ask for the server's keys of other kinds
                 // before saying that none of them is pinned.
                 Err(Refused::HostKey(seen, error)) if settings.host_keys.only_fingerprints() => {
@@ -61,8 +64,8 @@ impl Connection {
                     if rest.is_empty() || rest.len() == algorithms.len() {
                         return Err(error);
                     }
-                    match Self::handshake(settings, &rest).await {
-                        Ok(handle) => break (handle, settings.address.clone()),
+                    match Self::handshake(settings, &rest, &listener).await {
+                        Ok(handle) => break handle,
                         Err(Refused::HostKey(..)) => algorithms = rest,
                         Err(Refused::Other(_)) => return Err(error),
                     }
@@ -71,7 +74,7 @@ impl Connection {
             }
         };
         authenticate(&mut handle, settings).await?;
-        Ok(Self { handle, address })
+        Ok(Self { handle, address: settings.address.clone(), listener })
     }
 
     /// The same after a connection was lost: tries for two minutes.
@@ -91,10 +94,14 @@ impl Connection {
         self.handle.is_closed()
     }
 
-    async fn handshake(settings: &Settings, algorithms: &[Algorithm]) -> std::result::Result<Handle<Client>, Refused> {
+    async fn handshake(
+        settings: &Settings,
+        algorithms: &[Algorithm],
+        listener: &Listener,
+    ) -> std::result::Result<Handle<Client>, Refused> {
         let address = &settings.address;
         let stream = dial(address).await.map_err(Refused::Other)?;
-        let client = Client { settings: settings.clone() };
+        let client = Client { settings: settings.clone(), listener: listener.clone() };
         let connecting = client::connect_stream(Arc::new(config(algorithms)), stream, client);
         match timeout(HANDSHAKE, connecting).await {
             Err(_) => Err(Refused::Other(failure::timeout(address, "the SSH key exchange", HANDSHAKE))),
@@ -218,6 +225,7 @@ fn refused(settings: &Settings, tried: &[russh::keys::PublicKey], offered: &[Met
 
 pub(super) struct Client {
     settings: Settings,
+    listener: Listener,
 }
 
 #[derive(Debug)]
@@ -247,6 +255,25 @@ impl client::Handler for Client {
             // Certificates are not asked for yet, so none can come.
             PublicKeyOrCertificate::Certificate(_) => Ok(false),
         }
+    }
+
+    /// Called inside the session's own loop: the channel is handed on, and dealt with elsewhere.
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        _address: &str,
+        port: u32,
+        _from: &str,
+        _from_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), ClientError> {
+        // What nobody asked for is refused: a reply that is dropped says so.
+        if let Some(sender) = self.listener.of(port) {
+            reply.accept().await;
+            let _ = sender.send(channel);
+        }
+        Ok(())
     }
 }
 

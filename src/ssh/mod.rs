@@ -5,11 +5,13 @@ mod address;
 mod connection;
 mod exec;
 mod failure;
+mod forward;
 mod hostkey;
 mod identity;
 
 pub use address::Address;
 pub use connection::{Connection, Settings};
 pub use exec::{Output, Piece, Running};
+pub use forward::{Forward, Incoming};
 pub use hostkey::HostKeys;
 pub use identity::{Identity, parse_key};

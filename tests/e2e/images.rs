@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::proxy::Proxy;
-use crate::server::Server;
+use crate::server::{Engine, Server};
 use crate::support::{Run, Site, wait_for};
 
 struct Shop {
@@ -14,8 +14,8 @@ struct Shop {
 
 impl Shop {
     /// A server without the app's image, and a project that goes there through this proxy.
-    fn new(name: &str) -> (Self, Proxy) {
-        let server = Server::start(false);
+    fn new(name: &str, engine: Engine) -> (Self, Proxy) {
+        let server = Server::start(engine, std::env::var_os("KEEP").is_some());
         let proxy = Proxy::start(server.ssh_port);
         let site = Site::new(name, "");
         let text = format!(
@@ -42,9 +42,47 @@ impl Shop {
         run.says(0, said);
         // It runs, and is whole: the Engine can write all of it out again.
         let image = run.json()["image"].as_str().unwrap().to_owned();
-        self.server.exec(&format!("docker save {image} | tar -tf - | grep -q layer"));
+        self.server.exec(&format!(
+            "docker save -o /saved.tar {image} && tar -tf /saved.tar >/names && tar -xOf /saved.tar manifest.json | grep -oE '[0-9a-f]{{64}}(/layer.tar)?' | sort -u >/wanted \
+             && [ $(wc -l </wanted) -gt 3 ] && for name in $(cat /wanted); do grep -q \"$name\" /names || exit 1; done; rm /saved.tar"
+        ));
         self.server.exec("curl -sf http://127.0.0.1/health/");
         run
+    }
+
+    /// Ports that somebody listens on there.
+    fn listening(&self) -> String {
+        self.server.exec("awk '$4 == \"0A\" { print $2 }' /proc/net/tcp /proc/net/tcp6 | sed 's/.*://' | sort -u | xargs")
+    }
+
+    /// On a slow way, cut in the middle: what has arrived is not sent again.
+    fn comes_through_a_cut(&self, proxy: &Proxy) {
+        let before = proxy.passed();
+        proxy.slow(Duration::from_millis(4));
+        let run = self.command(&["deploy", "--json"]).spawn().unwrap();
+        wait_for("half of the image", Duration::from_secs(120), || proxy.passed() > before + 30_000_000);
+        proxy.cut();
+        proxy.slow(Duration::ZERO);
+        let run = Site::ended(run);
+        run.says(0, &[]);
+        let (whole, layers, all) = sent(&run);
+        assert!(layers + 1 >= all, "a server without the image gets all of it, but what it has of another: {layers} of {all}");
+        let passed = proxy.passed() - before;
+        assert!(passed < whole + 20_000_000, "{passed} bytes went over the wire for {whole}");
+    }
+
+    fn gets_one_layer_or_none(&self) {
+        // One line of the source.
+        self.site.append("templates/home.html", "<!-- one line -->\n");
+        let changed = self.deploy(&[]);
+        let (bytes, layers, _) = sent(&changed);
+        assert!(layers == 1 && bytes < 100_000, "{bytes} bytes in {layers} layers");
+
+        // The same image with other settings: nothing to send.
+        self.site.append(".env.production", "MORE=1\n");
+        let same = self.deploy(&[]);
+        assert!(!same.stderr.contains("layers sent") || sent(&same).1 == 0, "{}", same.stderr);
+        assert_eq!(same.json()["image"], changed.json()["image"]);
     }
 }
 
@@ -58,40 +96,43 @@ fn sent(run: &Run) -> (u64, u64, u64) {
 
 #[test]
 fn only_missing_layers_are_sent_and_a_cut_a_prune_or_a_refusal_costs_no_image() {
-    let (shop, proxy) = Shop::new("images");
-    // On a slow way, cut in the middle: what has arrived is not sent again.
-    proxy.slow(Duration::from_millis(4));
-    let first = shop.command(&["deploy", "--json"]).spawn().unwrap();
-    let arrived = || shop.server.exec("cat /srv/shop/state/image.*/* 2>/dev/null | wc -c").parse::<u64>().unwrap();
-    wait_for("half of the image", Duration::from_secs(120), || arrived() > 30_000_000);
-    proxy.cut();
-    proxy.slow(Duration::ZERO);
-    let first = Site::ended(first);
-    first.says(0, &[]);
-    let (whole, layers, all) = sent(&first);
-    assert!(layers + 1 >= all, "a server without the image gets all of it, but what it has of another: {layers} of {all}");
-    let passed = proxy.passed();
-    assert!(passed < whole + 20_000_000, "{passed} bytes went over the wire for {whole}");
+    let (shop, proxy) = Shop::new("images", Engine::Old);
+    shop.comes_through_a_cut(&proxy);
     assert_eq!(shop.server.exec("ls -d /srv/shop/state/image.* 2>/dev/null | wc -l"), "0", "nothing stays behind");
-
-    // One line of the source.
-    shop.site.append("templates/home.html", "<!-- one line -->\n");
-    let second = shop.deploy(&[]);
-    let (bytes, layers, _) = sent(&second);
-    assert!(layers == 1 && bytes < 100_000, "{bytes} bytes in {layers} layers");
-
-    // The same image with other settings: nothing to send.
-    shop.site.append(".env.production", "MORE=1\n");
-    let third = shop.deploy(&[]);
-    assert!(!third.stderr.contains("layers sent"), "{}", third.stderr);
-    assert_eq!(third.json()["image"], second.json()["image"]);
+    shop.gets_one_layer_or_none();
 
     // The server does not take the part: a base that a prune took in this very moment looks like this.
     shop.server.exec(
         "cat >/usr/local/bin/docker <<'END'\n#!/bin/sh\nif [ \"$1\" = load ] && [ ! -e /refused ]; then : >/refused; cat >/dev/null; echo 'layer.tar: no such file or directory' >&2; exit 1; fi\nexec /usr/bin/docker \"$@\"\nEND\nchmod 755 /usr/local/bin/docker",
     );
     shop.site.append("templates/home.html", "<!-- another -->\n");
-    let fourth = shop.deploy(&["no such file or directory", "all of it is sent"]);
-    let (_, layers, all) = sent(&fourth);
+    let whole = shop.deploy(&["no such file or directory", "all of it is sent"]);
+    let (_, layers, all) = sent(&whole);
     assert_eq!(layers, all);
+}
+
+#[test]
+fn a_newer_engine_with_a_classic_store_gets_only_what_it_lacks() {
+    let (shop, _proxy) = Shop::new("images-new", Engine::New);
+    shop.deploy(&[]);
+    shop.gets_one_layer_or_none();
+}
+
+#[test]
+fn a_containerd_store_pulls_only_what_it_lacks_and_gets_all_where_no_port_is_forwarded() {
+    let (shop, proxy) = Shop::new("images-containerd", Engine::Containerd);
+    // sshd and the site's proxy.
+    let before = "0016 0050";
+    shop.comes_through_a_cut(&proxy);
+    shop.gets_one_layer_or_none();
+    assert_eq!(shop.listening(), before, "nothing of ours listens any more");
+
+    for (settings, why) in [("GatewayPorts yes", "GatewayPorts"), ("AllowTcpForwarding no", "AllowTcpForwarding")] {
+        shop.server.exec(&format!(
+            "echo '{settings}' >/etc/ssh/sshd_config.d/test.conf && kill -HUP $(cat /run/sshd.pid) && sleep 0.2 && sshd -T | grep -qi '{settings}'"
+        ));
+        shop.site.append("templates/home.html", &format!("<!-- {why} -->\n"));
+        let (_, layers, all) = sent(&shop.deploy(&[why, "all of it is sent"]));
+        assert_eq!(layers, all);
+    }
 }

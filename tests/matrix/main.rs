@@ -90,7 +90,7 @@ fn main() -> ExitCode {
 
 fn run(cells: &[(&'static str, Fault)], table: Option<&str>, keep: bool) -> ExitCode {
     let started = Instant::now();
-    let server = Server::start(keep);
+    let server = Server::start(server::Engine::Old, keep);
     println!("a server is up: {:.0} s", started.elapsed().as_secs_f64());
     let mut client = client::Client::new(&server);
     let first = client.deploy(&[]);

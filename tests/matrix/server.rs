@@ -3,6 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 const CAPABILITIES: &str = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_ADMIN NET_RAW \
@@ -28,6 +29,8 @@ fi
 exec "/usr/bin/${0##*/}" "$@"
 "#;
 
+const CONTAINERD: &str = r#"{"features": {"containerd-snapshotter": true}}"#;
+
 pub struct Server {
     pub name: String,
     pub folder: PathBuf,
@@ -36,16 +39,28 @@ pub struct Server {
     keep: bool,
 }
 
+/// What keeps the images there.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Engine {
+    /// Docker 20.10, its classic store.
+    Old,
+    /// Docker 26.1, its classic store.
+    New,
+    /// Docker 26.1, the containerd store.
+    Containerd,
+}
+
 impl Server {
-    pub fn start(keep: bool) -> Self {
-        let name = format!("estiba-matrix-{}", std::process::id());
+    pub fn start(engine: Engine, keep: bool) -> Self {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let name = format!("estiba-matrix-{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(folder.join("disk")).unwrap();
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Self { name, folder, ssh_port: free(), http_port: free(), keep };
         server.make_disk();
         sh(&format!("ssh-keygen -q -t ed25519 -N '' -f {}/key", server.folder.display()));
-        server.run_container();
+        server.run_container(engine);
         server.wait_up();
         let key = std::fs::read_to_string(server.folder.join("key.pub")).unwrap();
         server.write("/root/.ssh/authorized_keys", &key, 600);
@@ -66,7 +81,7 @@ impl Server {
         ));
     }
 
-    fn run_container(&self) {
+    fn run_container(&self, engine: Engine) {
         let disk = self.folder.join("disk").display().to_string();
         let mut command = Command::new("docker");
         command.args(["run", "-d", "--name", &self.name, "--security-opt", "seccomp=unconfined", "--tmpfs", "/run"]);
@@ -77,7 +92,8 @@ impl Server {
             .args(["-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw"])
             .args(["-v", &format!("{disk}/docker:/var/lib/docker"), "-v", &format!("{disk}/srv:/srv")])
             .args(["-p", &format!("127.0.0.1:{}:22", self.ssh_port), "-p", &format!("127.0.0.1:{}:80", self.http_port)])
-            .arg("estiba-stand-in/server")
+            .args(["-e", &format!("DAEMON_JSON={}", if engine == Engine::Containerd { CONTAINERD } else { "" })])
+            .arg(if engine == Engine::Old { "estiba-stand-in/server:bookworm" } else { "estiba-stand-in/server:trixie" })
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -53,6 +53,8 @@ DATABASES = {
         "HOST": os.environ.get("DATABASE_HOST", "db"),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
+        # A database that went away in the middle of a query is noticed in seconds, not when TCP gives up.
+        "OPTIONS": {"connect_timeout": 3, "tcp_user_timeout": 3000},
     }
 }
 CACHES = {
