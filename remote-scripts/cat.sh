@@ -1,5 +1,7 @@
 #!/bin/sh
 # cat.sh DIR FILE…: these files of DIR, each after a line `estiba:file BYTES NAME`.
+# A folder that is not there has none of them.
+[ -e "$1" ] || { echo 'estiba:end' && exit 0; }
 cd "$1" || exit 1
 shift
 for file in "$@"; do

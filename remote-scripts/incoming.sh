@@ -4,6 +4,8 @@
 # incoming.sh ROOT ID load TAG FORM SEGMENT:BYTES…    the segments, in this order and to this length, are one archive
 #                                                     (FORM zstd, gzip or plain): it is loaded, and the segments go
 # incoming.sh ROOT ID pull TAG REFERENCE PORT         the Engine pulls that through the port, which leads to the client
+# incoming.sh ROOT ID fetch TAG REFERENCE USER        the Engine pulls that from its registry, as that user where one is
+#                                                     named, with the password on standard input
 # An image on its way: in segments, so that what a lost connection has brought need not come again. A connection that is
 # lost may go on writing its segment for a while: only the bytes that were counted before count.
 set -u
@@ -23,7 +25,14 @@ load() {
 # Says which image has that tag now. The Engine does not list an image of which it lacks a part.
 arrived() {
 	[ -z "$(docker image ls -q "$tag")" ] || echo estiba:whole
-	docker image inspect -f 'estiba:image {{.Id}} {{json .RootFS.Layers}}' "$tag"
+	docker image inspect -f 'estiba:image {{.Id}} {{.Os}}/{{.Architecture}} {{json .RootFS.Layers}}' "$tag"
+}
+
+# take REFERENCE: pulls it, and leaves it with its tag alone.
+take() {
+	docker pull -q "$1" >&2 || exit 1
+	docker tag "$1" "$tag" && docker image rm "$1" >&2
+	arrived
 }
 
 case $verb in
@@ -59,8 +68,19 @@ pull)
 		echo 'its sshd forwards ports to everybody (GatewayPorts)' >&2
 		exit 1
 	fi
-	docker pull -q "$2" >&2 || exit 1
-	docker tag "$2" "$tag" && docker image rm "$2" >&2
-	arrived
+	take "$2"
+	;;
+fetch)
+	tag=$1
+	# Docker keeps what it logs in with in a file: one of its own, for as long as the pull.
+	DOCKER_CONFIG=$(mktemp -d) || exit 1
+	export DOCKER_CONFIG
+	trap 'rm -rf "$DOCKER_CONFIG"' EXIT
+	trap 'exit 1' HUP INT TERM
+	registry=${2%%/*}
+	[ "$registry" != docker.io ] || registry=
+	# shellcheck disable=SC2086 # a registry's name, or none
+	[ -z "$3" ] || docker login -u "$3" --password-stdin $registry >/dev/null || exit 1
+	take "$2"
 	;;
 esac

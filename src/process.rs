@@ -73,7 +73,7 @@ pub async fn stream(
 
 /// What a program may know of this process's environment, by the beginnings of the names. Everything else may be a
 /// secret: the SSH key, or what the env file is filled with.
-const INHERITED: [&str; 21] = [
+const INHERITED: [&str; 22] = [
     "PATH",
     "HOME",
     "USER",
@@ -94,8 +94,14 @@ const INHERITED: [&str; 21] = [
     "HTTPS_PROXY",
     "NO_PROXY",
     "ACTIONS_CACHE",
+    "ACTIONS_RESULTS",
     "ACTIONS_RUNTIME",
 ];
+
+/// Does this process have that variable, and would a program that it starts?
+pub fn has_variable(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
 
 /// A program without input that goes when nobody waits for it any more.
 fn quiet(program: &str) -> Command {

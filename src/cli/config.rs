@@ -171,6 +171,12 @@ fn lines(resolved: &Resolved) -> Vec<Line> {
     add(&mut lines, &at, "source", &image.source);
     add(&mut lines, &at, "context", &Setting { value: image.context.value.to_string(), origin: image.context.origin.clone() });
     add(&mut lines, &at, "dockerfile", &image.dockerfile);
+    if let Some(image) = &image.registered {
+        add(&mut lines, &at, "reference", &Setting { value: image.reference.clone(), origin: Origin::File });
+    }
+    if let Some(archive) = &image.archive {
+        add(&mut lines, &at, "archive", &Setting { value: archive.to_string(), origin: Origin::File });
+    }
     let at = begin(&mut lines, "proxy");
     add(&mut lines, &at, "service", &resolved.proxy.service);
     add(&mut lines, &at, "config", &resolved.proxy.config);

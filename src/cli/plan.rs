@@ -29,7 +29,8 @@ pub(super) async fn run(context: &Context, args: PlanArgs) -> Result<ExitCode> {
 async fn online(context: &Context, args: &PlanArgs) -> Result<(String, Plan)> {
     let project = context.project()?;
     let resolved = resolve(&project, args.target.as_deref())?;
-    let prepared = prepare(&project, &resolved, &context.reporter)?;
+    let mut prepared = prepare(&project, &resolved, &context.reporter)?;
+    prepared.look_up(&resolved).await?;
     let who = context.who(&project).await;
     let session = Session::open(&project, &resolved, &who).await?;
     session.facts.check()?;

@@ -175,6 +175,11 @@ fn fill_values(source: Source<'_>, config: &mut Config, environment: &Environmen
         let places = [&mut target.identity, &mut target.root, &mut target.url, &mut target.env_file];
         places.into_iter().flatten().try_for_each(&mut one)?;
     }
+    let image = &mut config.image;
+    [&mut image.reference, &mut image.username, &mut image.password, &mut image.archive]
+        .into_iter()
+        .flatten()
+        .try_for_each(&mut one)?;
     if let Some(offsite) = &mut config.backup.offsite {
         let written = offsite.clone();
         one(offsite)?;

@@ -19,7 +19,8 @@ pub use nearest::nearest;
 pub use project::{Project, read_limited};
 pub use resolve::resolve;
 pub use resolved::{
-    App, BackupService, Cache, Database, GUESSED_PORT, Health, Image, Origin, Proxy, Resolved, Rollout, Setting, Target,
+    App, BackupService, Cache, Database, GUESSED_PORT, Health, Image, Origin, Proxy, Registered, Resolved, Rollout, Setting,
+    Target,
 };
 pub use schedule::Schedule;
 pub use shape::{Backup, Config, DuringMigrations, Engine, ImageSource, Restore, Strategy, schema};

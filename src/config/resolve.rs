@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 use data::{resolve_backup, resolve_cache, resolve_database};
 
-use super::resolved::{App, GUESSED_PORT, Health, Image, Origin, Proxy, Resolved, Rollout, Setting, Target};
+use super::resolved::{App, GUESSED_PORT, Health, Image, Origin, Proxy, Registered, Resolved, Rollout, Setting, Target};
 use super::shape::{ImageSource, Strategy, TargetSection};
 use super::{Project, Seconds, nearest};
 
@@ -265,8 +265,17 @@ fn resolve_image(project: &Project, target: &TargetSection, app: Service<'_>, ba
             None => ("Dockerfile".into(), "Docker's own default".into()),
         })
     })?;
+    let source = Setting::or_found(section.source, || {
+        Ok(match (&section.reference, &section.archive) {
+            (Some(_), _) => (ImageSource::Registry, "there is a `reference`".into()),
+            (None, Some(_)) => (ImageSource::Archive, "there is an `archive`".into()),
+            (None, None) => (ImageSource::default(), "the default".into()),
+        })
+    })?;
+    check_source(project, source.value)?;
+    let builds = matches!(source.value, ImageSource::Build | ImageSource::Server);
     let path = project.path(&context.value).join(&dockerfile.value);
-    if !path.is_file() {
+    if builds && !path.is_file() {
         return Err(Error::input(format!("there is no Dockerfile at {path}")).hint("name it: [image] dockerfile = \"…\""));
     }
     Ok(Image {
@@ -276,11 +285,64 @@ fn resolve_image(project: &Project, target: &TargetSection, app: Service<'_>, ba
             }
             Ok((project.loaded.config.project.name.clone(), "the project's name".into()))
         })?,
-        source: Setting::or_default(section.source, ImageSource::default()),
+        source,
         build_target: build.and_then(|(_, _, target)| target),
         context,
         dockerfile,
+        registered: section
+            .reference
+            .clone()
+            .map(|reference| Registered { reference, login: section.username.clone().zip(section.password.clone()) }),
+        archive: section.archive.as_ref().map(Utf8PathBuf::from),
     })
+}
+
+/// What a source needs is there, and what belongs to another one is not.
+fn check_source(project: &Project, source: ImageSource) -> Result<()> {
+    let section = &project.loaded.config.image;
+    let file = project.loaded.source();
+    let named = [
+        ("reference", section.reference.as_ref(), ImageSource::Registry),
+        ("username", section.username.as_ref(), ImageSource::Registry),
+        ("password", section.password.as_ref(), ImageSource::Registry),
+        ("archive", section.archive.as_ref(), ImageSource::Archive),
+    ];
+    let word = |source: ImageSource| serde_json::to_value(source).ok().and_then(|name| name.as_str().map(str::to_owned));
+    let (ours, shown) = (source, word(source).unwrap_or_default());
+    for (key, value, belongs) in named {
+        if value.is_some() && belongs != ours {
+            let theirs = word(belongs).unwrap_or_default();
+            return Err(file
+                .error_near(
+                    &format!("{key} "),
+                    format!("[image] {key} goes with source = \"{theirs}\", and the source is {shown}"),
+                )
+                .hint("an image comes from one place: take the other key away"));
+        }
+    }
+    let missing = |key: &str| {
+        Err(file.error_near("[image]", format!("[image] source = \"{shown}\" needs {key}")).hint(format!("{key} = \"…\"")))
+    };
+    match source {
+        ImageSource::Registry => {
+            let Some(reference) = &section.reference else { return missing("reference") };
+            if section.username.is_some() != section.password.is_some() {
+                return missing(if section.username.is_some() { "password" } else { "username" });
+            }
+            let registered = Registered { reference: reference.clone(), login: None };
+            registered.parse().map(drop).map_err(|error| file.error_near(reference, error.message))
+        }
+        ImageSource::Archive => {
+            let Some(archive) = &section.archive else { return missing("archive") };
+            if !project.path(archive).is_file() {
+                return Err(file
+                    .error_near(archive, format!("the image archive {archive} does not exist"))
+                    .hint("docker save -o FILE IMAGE, or docker buildx build --output type=oci,dest=FILE"));
+            }
+            Ok(())
+        }
+        ImageSource::Build | ImageSource::Server => Ok(()),
+    }
 }
 
 fn resolve_app(

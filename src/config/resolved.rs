@@ -5,7 +5,7 @@ use std::fmt;
 use camino::Utf8PathBuf;
 
 use crate::compose::ComposeFile;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::shape::{Backup, DuringMigrations, Engine, ImageSource, Restore, Strategy};
 use super::{Schedule, Seconds};
@@ -152,6 +152,32 @@ pub struct Image {
     pub dockerfile: Setting<String>,
     /// The build's stage, where the Compose file names one.
     pub build_target: Option<String>,
+    /// Where `source` is `registry`: which one there.
+    pub registered: Option<Registered>,
+    /// Where `source` is `archive`: its path, from the project's folder.
+    pub archive: Option<Utf8PathBuf>,
+}
+
+/// An image of a registry, and who may read it.
+#[derive(Clone)]
+pub struct Registered {
+    /// Its name there.
+    pub reference: String,
+    /// User and password.
+    pub login: Option<(String, String)>,
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Registered({}, {:?})", self.reference, self.login.as_ref().map(|(user, _)| user))
+    }
+}
+
+impl Registered {
+    /// The reference in its parts.
+    pub fn parse(&self) -> Result<oci_client::Reference> {
+        self.reference.parse().map_err(|error| Error::input(format!("`{}` names no image: {error}", self.reference)))
+    }
 }
 
 /// `[proxy]`, resolved.

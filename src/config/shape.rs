@@ -153,6 +153,10 @@ pub enum ImageSource {
     Build,
     /// The build context is sent and built there.
     Server,
+    /// Pulled there from a registry, by digest.
+    Registry,
+    /// An archive is sent over SSH.
+    Archive,
 }
 
 /// `[image]`
@@ -162,7 +166,9 @@ pub struct ImageSection {
     /// The image's name without a tag. Default: the project's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `build` (default): built here, sent over SSH. `server`: the context is sent and built there.
+    /// `build`: built here, sent over SSH. `server`: the context is sent and built there. `registry`: pulled there, by the
+    /// digest that `reference` has now. `archive`: the archive is sent over SSH. Default: what `reference` or `archive`
+    /// says, else `build`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<ImageSource>,
     /// The build context. Default: the service's `build` in the Compose file.
@@ -171,6 +177,18 @@ pub struct ImageSection {
     /// The Dockerfile, relative to the context. Default: the service's, else `Dockerfile`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<String>,
+    /// The image in a registry, as `registry.example.com/team/app:main`. Its digest is asked for once, by the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Who may read it. The server logs in with a configuration of its own, and that is gone after the pull.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// That user's password or token, as `${NAME}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// An image in a file, as `docker save` or `docker buildx build --output type=oci` writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
 }
 
 /// `[proxy]`

@@ -50,6 +50,8 @@ pub(super) fn run(session: &Session<'_>, settings: &RunSettings, options: &Optio
     let image = &session.resolved.image;
     let source = match settings.source {
         Some(ImageSource::Server) => "server",
+        Some(ImageSource::Registry) => "registry",
+        Some(ImageSource::Archive) => "archive",
         Some(ImageSource::Build) | None => "build",
     };
     let text = assignments([

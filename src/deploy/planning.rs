@@ -1,5 +1,6 @@
 //! The plan of a deploy, made from what is here and what the server has.
 
+use crate::config::ImageSource;
 use crate::error::Result;
 use crate::image;
 use crate::plan::{BuiltImage, DEPLOY, Plan, Planned, changed_paths, compare, warnings};
@@ -48,7 +49,10 @@ pub async fn warn(session: &Session<'_>, plan: &mut Plan) -> Result<()> {
 /// Builds the image here, to tell how large it is and which of its layers the server lacks. Nothing is sent.
 pub async fn build_for(session: &Session<'_>, prepared: &Prepared<'_>, plan: &mut Plan, reporter: &Reporter) -> Result<()> {
     let tag = format!("{}:estiba-build", session.resolved.image.name.value);
-    let built = image::build(&prepared.context, &tag, reporter).await?;
+    if session.resolved.image.source.value != ImageSource::Build {
+        return Ok(());
+    }
+    let built = image::build(&prepared.context, &tag, session.facts.platform().as_deref(), reporter).await?;
     let layers = built.layer_ids();
     let there = session.server().layers().await?;
     let missing = layers.len() - image::common_layers(&layers, &there);

@@ -1,9 +1,11 @@
 //! A target that was resolved, rendered and connected to.
 
+use std::sync::Arc;
+
 use crate::config::{Project, Resolved};
 use crate::error::{Error, Kind, Result};
-use crate::image::Context;
-use crate::render::{Rendered, Renderer, render};
+use crate::image::{self, Archive, Context};
+use crate::render::{Rendered, Renderer, digest, render};
 use crate::report::Reporter;
 use crate::server::{Facts, Server};
 use crate::ssh::{Address, Connection, HostKeys, Identity, Settings};
@@ -36,8 +38,29 @@ pub struct Prepared<'a> {
     pub rendered: Rendered,
     /// The build context.
     pub context: Context,
-    /// The context's digest.
+    /// What the image is made of, as a digest: of its build context, of the archive's image, of what the registry has.
     pub context_digest: String,
+    /// The image, where it lies in an archive.
+    pub archive: Option<Arc<Archive>>,
+    /// The image, where it lies in a registry: its name by digest, once it has been asked for.
+    pub reference: Option<String>,
+}
+
+impl Prepared<'_> {
+    /// Asks the registry which image it is, where it lies in one. Once: all that follows is about this very image.
+    pub async fn look_up(&mut self, resolved: &Resolved) -> Result<()> {
+        if let (Some(registered), None) = (&resolved.image.registered, &self.reference) {
+            let reference = image::look_up(registered).await?;
+            self.context_digest = short(reference.rsplit_once('@').map_or(reference.as_str(), |(_, digest)| digest));
+            self.reference = Some(reference);
+        }
+        Ok(())
+    }
+}
+
+/// A digest as it is shown beside others.
+fn short(digest: &str) -> String {
+    digest.trim_start_matches("sha256:").chars().take(32).collect()
 }
 
 /// Renders the release and looks through its build context. Every wrong input shows itself here.
@@ -47,8 +70,23 @@ pub fn prepare<'a>(project: &Project, resolved: &'a Resolved, reporter: &Reporte
     let rendered = render(&renderer)?;
     reporter.hide(&rendered.secrets);
     let context = Context::open(project, resolved, &renderer.env.environment())?;
-    let context_digest = context.digest()?;
-    Ok(Prepared { renderer, rendered, context, context_digest })
+    if let Some((_, password)) = resolved.image.registered.as_ref().and_then(|image| image.login.as_ref()) {
+        reporter.hide(std::slice::from_ref(password));
+    }
+    let archive = match &resolved.image.archive {
+        Some(path) => {
+            let archive = Archive::open(&project.path(path), None)?;
+            archive.verify()?;
+            Some(Arc::new(archive))
+        }
+        None => None,
+    };
+    let context_digest = match (&archive, &resolved.image.registered) {
+        (Some(archive), _) => short(&archive.id),
+        (None, Some(registered)) => short(&digest(registered.reference.as_bytes())),
+        (None, None) => context.digest()?,
+    };
+    Ok(Prepared { renderer, rendered, context, context_digest, archive, reference: None })
 }
 
 impl<'a> Session<'a> {

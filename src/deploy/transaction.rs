@@ -8,7 +8,7 @@ use crate::config::{ImageSource, Project, Resolved, Setting, shell_words};
 use crate::error::{Error, Kind, Result};
 use crate::image::{self, ChannelWriter, Compression, Destination, Receiver};
 use crate::plan::{self, DEPLOY, Plan, ROLLBACK, SPARE_KB, moved};
-use crate::render::Artefact;
+use crate::render::{Artefact, digest};
 use crate::report::{Event, Outcome, OutcomeKind, Reporter, StepReport, StepStatus};
 use crate::server::Server;
 use crate::ssh::Connection;
@@ -30,7 +30,8 @@ pub type Ending = (Outcome, Option<Kind>);
 pub async fn deploy(project: &Project, resolved: &Resolved, options: &Options, who: &Who, reporter: &Reporter) -> Result<Ending> {
     let started = Instant::now();
     check_replaced(resolved, options)?;
-    let prepared = prepare(project, resolved, reporter)?;
+    let mut prepared = prepare(project, resolved, reporter)?;
+    prepared.look_up(resolved).await?;
     for note in &prepared.rendered.notes {
         reporter.note(note);
     }
@@ -114,10 +115,10 @@ async fn make_ready<'a>(
     let mut steps = Vec::new();
     let source = resolved.image.source.value;
     let image = match source {
-        ImageSource::Build => {
+        ImageSource::Build | ImageSource::Registry | ImageSource::Archive => {
             // A tag of the way, not of the release: the server takes it off once it has its own.
             let tag = format!("{}:estiba-build", resolved.image.name.value);
-            match build_and_send(&session, prepared, &tag, release, &mut steps, reporter).await {
+            match bring(&session, prepared, &tag, release, &mut steps, reporter).await {
                 Ok(image) => image,
                 Err((step, error)) => {
                     let reason = Some(error.message.clone());
@@ -149,9 +150,14 @@ async fn make_ready<'a>(
         files.extend(artefacts::build_arguments(&prepared.context.arguments, &settings.run));
     }
     timed(reporter, "upload", &mut steps, async {
+        let delta = match source {
+            ImageSource::Server => Some(delta(&session, prepared, &settings.run).await?),
+            _ => None,
+        };
+        files.extend(delta.iter().flat_map(|delta| delta.files.clone()));
         session.server().send(&settings.run, files).await?;
-        if source == ImageSource::Server {
-            send_context(&session, prepared, &settings.run, reporter).await?;
+        if let Some(delta) = delta {
+            send_context(&session, prepared, delta.changed, &settings.run, reporter).await?;
         }
         Ok(())
     })
@@ -363,8 +369,8 @@ async fn timed<T>(
     result
 }
 
-/// Builds the image here and brings it to the server. Returns its id there; a failure names its step.
-async fn build_and_send(
+/// Brings the image to the server, built here or read from where it lies. Returns its id there; a failure names its step.
+async fn bring(
     session: &Session<'_>,
     prepared: &Prepared<'_>,
     tag: &str,
@@ -372,14 +378,27 @@ async fn build_and_send(
     steps: &mut Vec<StepReport>,
     reporter: &Reporter,
 ) -> std::result::Result<String, (&'static str, Error)> {
-    let built = timed(reporter, "build", steps, image::build(&prepared.context, tag, reporter))
-        .await
-        .map_err(|error| ("build", error))?;
+    let built = match session.resolved.image.source.value {
+        ImageSource::Build => {
+            let platform = session.facts.platform();
+            let building = image::build(&prepared.context, tag, platform.as_deref(), reporter);
+            Some(timed(reporter, "build", steps, building).await.map_err(|error| ("build", error))?)
+        }
+        _ => None,
+    };
     let sending = async {
-        if session.facts.free_kb().is_some_and(|free| free < built.size / 1024 + SPARE_KB) {
-            let present = has_image(session, &built.id).await?;
+        if let Some(reference) = &prepared.reference {
+            return fetch(session, reference, tag, name).await;
+        }
+        let (id, size) = match (&built, &prepared.archive) {
+            (Some(built), _) => (built.id.clone(), built.size),
+            (None, Some(archive)) => (archive.id.clone(), archive.size_from(0)),
+            (None, None) => return Err(Error::failed("there is no image to send")),
+        };
+        if session.facts.free_kb().is_some_and(|free| free < size / 1024 + SPARE_KB) {
+            let present = has_image(session, &id).await?;
             if !present {
-                let (free, needed) = (session.facts.free_kb().unwrap_or(0) / 1024, built.size / 1024 / 1024 + SPARE_KB / 1024);
+                let (free, needed) = (session.facts.free_kb().unwrap_or(0) / 1024, size / 1024 / 1024 + SPARE_KB / 1024);
                 return Err(Error::failed(format!(
                     "the server's disk is too full for the image: {free} MB are free, {needed} MB are needed; nothing was changed"
                 ))
@@ -387,10 +406,14 @@ async fn build_and_send(
             }
         }
         // On the same kind of image store the id is the same, and there is nothing to send.
-        if has_image(session, &built.id).await? {
-            return Ok(built.id.clone());
+        if has_image(session, &id).await? {
+            return Ok(id);
         }
-        let saved = image::save(tag).await?;
+        let archive = match &prepared.archive {
+            Some(archive) => archive.clone(),
+            None => Arc::new(image::save(tag).await?),
+        };
+        check_platform(session, &archive.platform)?;
         let to = Destination {
             settings: session.settings.clone(),
             root: session.resolved.target.root.value.clone(),
@@ -403,14 +426,37 @@ async fn build_and_send(
         let teller = reporter.clone();
         let progress = move |done, total| teller.tell(Event::Progress { what: "image".into(), done, total: Some(total) });
         let whole = |why: &str| {
-            reporter.note(format!("the server does not take the image without the layers that it has ({why}); all of it is sent"));
+            reporter
+                .note(format!("the server does not take the image without the layers that it has ({why}); all of it is sent"));
         };
-        let sent = image::send(&session.server(), &to, Arc::new(saved.archive), tag, receiver, progress, whole).await?;
+        let sent = image::send(&session.server(), &to, archive, tag, receiver, progress, whole).await?;
         let (count, all) = sent.layers;
         reporter.note(format!("{count} of {all} layers sent, {} KB", sent.bytes.div_ceil(1000)));
         Ok(sent.id)
     };
     timed(reporter, "send", steps, sending).await.map_err(|error| ("send", error))
+}
+
+/// Has the server pull the image from its registry.
+async fn fetch(session: &Session<'_>, reference: &str, tag: &str, name: &str) -> Result<String> {
+    let login = session.resolved.image.registered.as_ref().and_then(|image| image.login.as_ref());
+    let loaded = session.server().fetch(name, reference, login, tag).await?.map_err(|why| {
+        Error::failed(format!("the server did not get {reference}: {why}"))
+            .hint("can the server reach that registry, and may the user of [image] username read the image?")
+    })?;
+    check_platform(session, &loaded.platform)?;
+    Ok(loaded.id)
+}
+
+/// What runs on another kind of machine is refused before it is anywhere.
+fn check_platform(session: &Session<'_>, platform: &str) -> Result<()> {
+    match session.facts.platform() {
+        Some(server) if !platform.starts_with(server.as_str()) => {
+            Err(Error::failed(format!("the image is for {platform}, and the server is {server}; nothing was changed"))
+                .hint("build it for the server: docker buildx build --platform, or FROM --platform in the Dockerfile"))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn has_image(session: &Session<'_>, id: &str) -> Result<bool> {
@@ -419,8 +465,34 @@ async fn has_image(session: &Session<'_>, id: &str) -> Result<bool> {
     Ok(output.text().lines().any(|line| line == format!("estiba:{id}")))
 }
 
-/// Sends the build context into the run's folder.
-async fn send_context(session: &Session<'_>, prepared: &Prepared<'_>, run: &str, reporter: &Reporter) -> Result<()> {
+/// What of the build context goes to a server that builds: what it kept of the last build is not sent again.
+struct Delta {
+    changed: Vec<String>,
+    files: BTreeMap<String, Artefact>,
+}
+
+async fn delta(session: &Session<'_>, prepared: &Prepared<'_>, run: &str) -> Result<Delta> {
+    let kept = session.server().read("state", &["context.manifest"]).await?.remove("context.manifest");
+    let there = kept.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    let here = prepared.context.manifest()?;
+    let (changed, gone) = image::context_delta(&here, &there);
+    let base = kept.as_deref().map(digest).unwrap_or_default();
+    let lines = |paths: &[String]| paths.iter().map(|path| format!("{path}\n")).collect::<String>();
+    let files = [("manifest", here), ("base", base), ("gone", lines(&gone))]
+        .into_iter()
+        .map(|(name, text)| (format!("runs/{run}/context.{name}"), Artefact::secret(text)))
+        .collect();
+    Ok(Delta { changed, files })
+}
+
+/// Sends those files of the build context into the run's folder.
+async fn send_context(
+    session: &Session<'_>,
+    prepared: &Prepared<'_>,
+    changed: Vec<String>,
+    run: &str,
+    reporter: &Reporter,
+) -> Result<()> {
     let bulk = Connection::open(&session.settings).await?;
     let Setting { value: root, .. } = &session.resolved.target.root;
     let server = Server::new(&bulk, root);
@@ -429,14 +501,22 @@ async fn send_context(session: &Session<'_>, prepared: &Prepared<'_>, run: &str,
     let command = format!("exec /bin/sh -c {}", shell_words([script.as_str()]));
     let (writer, pieces) = ChannelWriter::new();
     let context = prepared.context.clone();
+    let count = changed.len();
     let packing = tokio::task::spawn_blocking(move || {
         let encoder = flate2::write::GzEncoder::new(writer, flate2::Compression::fast());
-        context.write_tar("", encoder)
+        context.write_tar(&changed, encoder)
     });
-    let progress = |done| reporter.tell(Event::Progress { what: "build context".into(), done, total: None });
+    let mut sent = 0;
+    let progress = |done| {
+        sent = done;
+        reporter.tell(Event::Progress { what: "build context".into(), done, total: None });
+    };
     let output = server.pipe(&command, pieces, progress).await?;
     match packing.await {
-        Ok(Ok(())) if output.text().contains("estiba:received") => Ok(()),
+        Ok(Ok(())) if output.text().contains("estiba:received") => {
+            reporter.note(format!("build context: {count} files sent, {} KB", u64::div_ceil(sent, 1000)));
+            Ok(())
+        }
         Ok(Err(error)) => Err(Error::failed(format!("packing the build context: {error}"))),
         _ => Err(Error::failed(format!("the server did not take the build context: {}", output.complaint()))),
     }

@@ -191,8 +191,9 @@ impl Archive {
             std::io::copy(&mut self.part(self.config), &mut File::create(&config)?)?;
             File::open(&config)
         };
-        let config =
-            write().map(|file| StoredBlob::new(CONFIG, self.id.clone(), file)).map_err(|error| self.unpackable(folder, &error))?;
+        let config = write()
+            .map(|file| StoredBlob::new(CONFIG, self.id.clone(), file))
+            .map_err(|error| self.unpackable(folder, &error))?;
         let next = AtomicUsize::new(0);
         let work = || {
             let mut done = Vec::new();
@@ -208,7 +209,8 @@ impl Archive {
             let ended = |_| Err(std::io::Error::other("a thread that compressed a layer ended early"));
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(ended)).collect()
         });
-        let mut done: Vec<(usize, StoredBlob)> = done.map_err(|error| self.unpackable(folder, &error))?.into_iter().flatten().collect();
+        let mut done: Vec<(usize, StoredBlob)> =
+            done.map_err(|error| self.unpackable(folder, &error))?.into_iter().flatten().collect();
         done.sort_by_key(|(at, _)| *at);
         Ok(Parts { config, layers: done.into_iter().map(|(_, part)| part).collect() })
     }

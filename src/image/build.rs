@@ -15,6 +15,8 @@ pub struct Built {
     pub layers: String,
     /// Its size in bytes, unpacked.
     pub size: u64,
+    /// What it runs on, as `linux/amd64`.
+    pub platform: String,
 }
 
 impl Built {
@@ -26,10 +28,13 @@ impl Built {
 
 /// Builds the image and tags it; each line of the build is an output of step `build`.
 ///
-/// A build that fails is a failure (exit 1): nothing was dialled for it or changed.
-pub async fn build(context: &Context, tag: &str, reporter: &Reporter) -> Result<Built> {
+/// For another platform than this machine's it is buildx that builds. A build that fails is a failure (exit 1): nothing
+/// was changed on the server.
+pub async fn build(context: &Context, tag: &str, platform: Option<&str>, reporter: &Reporter) -> Result<Built> {
     let dockerfile = context.folder.join(&context.dockerfile);
-    let mut arguments = vec!["build", "--force-rm", "-t", tag, "-f", dockerfile.as_str()];
+    let way = Way::find(platform).await?;
+    let mut arguments = way.arguments(platform);
+    arguments.extend(["-t", tag, "-f", dockerfile.as_str()]);
     let names: Vec<&String> = context.arguments.keys().collect();
     for name in names {
         arguments.extend(["--build-arg", name]);
@@ -50,15 +55,85 @@ pub async fn build(context: &Context, tag: &str, reporter: &Reporter) -> Result<
         ))
         .hint("its last lines are above"));
     }
-    inspect(tag).await
+    let built = inspect(tag).await?;
+    match platform {
+        Some(platform) if !built.platform.starts_with(platform) => Err(Error::failed(format!(
+            "the image is built for {}, and the server is {platform}; nothing on the server changed",
+            built.platform
+        ))
+        .hint("a FROM of the Dockerfile names a platform, or its base image is of another one")),
+        _ => Ok(built),
+    }
+}
+
+/// Which of Docker's builders it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Way {
+    buildx: bool,
+    foreign: bool,
+    cache: bool,
+}
+
+impl Way {
+    /// What the platform asks for, and what this machine has. The cache is that of GitHub Actions, where a step before this
+    /// one has handed on how to reach it, and where the builder can.
+    async fn find(platform: Option<&str>) -> Result<Self> {
+        let here = match std::env::consts::ARCH {
+            "x86_64" => "linux/amd64",
+            "aarch64" => "linux/arm64",
+            other => other,
+        };
+        let foreign = platform.is_some_and(|platform| platform != here);
+        let cache = process::has_variable("ACTIONS_RUNTIME_TOKEN")
+            && (process::has_variable("ACTIONS_RESULTS_URL") || process::has_variable("ACTIONS_CACHE_URL"));
+        if !foreign && !cache {
+            return Ok(Self { buildx: false, foreign, cache });
+        }
+        let builder = process::run("docker", &["buildx", "inspect"], None).await?;
+        if foreign && !builder.success {
+            let platform = platform.unwrap_or_default();
+            return Err(Error::failed(format!(
+                "the server is {platform}, this machine builds for {here}, and there is no docker buildx; nothing was changed"
+            ))
+            .hint("install buildx and QEMU's emulation, or build there: [image] source = \"server\""));
+        }
+        let cache = cache && builder.success && builder.stdout.contains("docker-container");
+        Ok(Self { buildx: foreign || cache, foreign, cache })
+    }
+
+    fn arguments(self, platform: Option<&str>) -> Vec<&str> {
+        let mut arguments = if self.buildx { vec!["buildx", "build", "--load"] } else { vec!["build", "--force-rm"] };
+        if let (true, Some(platform)) = (self.foreign, platform) {
+            arguments.extend(["--platform", platform]);
+        }
+        if self.cache {
+            arguments.extend(["--cache-from", "type=gha", "--cache-to", "type=gha,mode=max"]);
+        }
+        arguments
+    }
 }
 
 async fn inspect(tag: &str) -> Result<Built> {
-    let format = "{{.Id}}\n{{json .RootFS.Layers}}\n{{.Size}}";
+    let format = "{{.Id}}\n{{json .RootFS.Layers}}\n{{.Size}}\n{{.Os}}/{{.Architecture}}";
     let ended = process::run("docker", &["image", "inspect", "-f", format, tag], None).await?;
     let mut lines = ended.stdout.lines();
-    match (ended.success, lines.next(), lines.next(), lines.next().and_then(|size| size.parse().ok())) {
-        (true, Some(id), Some(layers), Some(size)) => Ok(Built { id: id.to_owned(), layers: layers.to_owned(), size }),
+    match (ended.success, lines.next(), lines.next(), lines.next().and_then(|size| size.parse().ok()), lines.next()) {
+        (true, Some(id), Some(layers), Some(size), Some(platform)) => {
+            Ok(Built { id: id.to_owned(), layers: layers.to_owned(), size, platform: platform.to_owned() })
+        }
         _ => Err(Error::failed(format!("the image {tag} was built, but cannot be looked at: {}", ended.stderr.trim()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buildx_builds_for_other_platforms_and_with_the_cache_of_a_workflow() {
+        let way = |foreign, cache| Way { buildx: foreign || cache, foreign, cache }.arguments(Some("linux/arm64")).join(" ");
+        assert_eq!(way(false, false), "build --force-rm");
+        assert_eq!(way(true, false), "buildx build --load --platform linux/arm64");
+        assert_eq!(way(false, true), "buildx build --load --cache-from type=gha --cache-to type=gha,mode=max");
     }
 }

@@ -1,6 +1,6 @@
 //! The build context: which files it has, what they come to, and a tar of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -9,8 +9,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::compose::expand;
-use crate::config::{Environment, Image, Project, Resolved, Source, read_limited};
+use crate::config::{Environment, Image, ImageSource, Project, Resolved, Source, read_limited};
 use crate::error::{Error, Result};
+use crate::render::hex;
 
 use super::dockerfile;
 use super::ignore::Ignore;
@@ -44,11 +45,14 @@ impl Context {
             size += length;
             found.push(path);
         })?;
-        if !found.contains(&named.value) {
+        let builds = matches!(resolved.image.source.value, ImageSource::Build | ImageSource::Server);
+        if builds && !found.contains(&named.value) {
             found.push(named.value.clone());
         }
         found.sort();
-        dockerfile::check(&folder, &named.value, &found)?;
+        if builds {
+            dockerfile::check(&folder, &named.value, &found)?;
+        }
         let mut values = project.environment.clone();
         values.extend(env.clone());
         let arguments = resolved.compose.service(&resolved.app.service.value).map(|app| app.build_args()).unwrap_or_default();
@@ -116,15 +120,45 @@ impl Context {
         Ok(all.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// Writes a tar of the files, each below `prefix`.
-    pub fn write_tar(&self, prefix: &str, writer: impl Write) -> std::io::Result<()> {
+    /// What each file is, a line each: its mode and SHA-256 (of a link's target, `link` for its mode), two spaces, its path.
+    pub fn manifest(&self) -> Result<String> {
+        let mut text = String::new();
+        for path in &self.files {
+            let full = self.folder.join(path);
+            let metadata = fs::symlink_metadata(&full).map_err(|error| cannot_read(&full, &error))?;
+            let (mode, digest) = if metadata.is_symlink() {
+                let target = fs::read_link(&full).map_err(|error| cannot_read(&full, &error))?;
+                ("link".to_owned(), Sha256::digest(target.to_string_lossy().as_bytes()))
+            } else {
+                let mut file = fs::File::open(&full).map_err(|error| cannot_read(&full, &error))?;
+                let mut one = Sha256::new();
+                std::io::copy(&mut file, &mut HashWriter(&mut one)).map_err(|error| cannot_read(&full, &error))?;
+                (format!("{:o}", metadata.permissions().mode() & 0o777), one.finalize())
+            };
+            text.push_str(&format!("{mode} {}  {path}\n", hex(&digest)));
+        }
+        Ok(text)
+    }
+
+    /// Writes a tar of those of its files.
+    pub fn write_tar<'a>(&self, paths: impl IntoIterator<Item = &'a String>, writer: impl Write) -> std::io::Result<()> {
         let mut archive = tar::Builder::new(writer);
         archive.follow_symlinks(false);
-        for path in &self.files {
-            archive.append_path_with_name(self.folder.join(path), format!("{prefix}{path}"))?;
+        for path in paths {
+            archive.append_path_with_name(self.folder.join(path), path)?;
         }
         archive.into_inner()?.flush()
     }
+}
+
+/// What of a context is to be sent to who has another one: the files that are new or other there, and the paths that are
+/// there and not here any more.
+pub fn context_delta(here: &str, there: &str) -> (Vec<String>, Vec<String>) {
+    let path = |line: &str| line.split_once("  ").map(|(_, path)| path.to_owned());
+    let known: BTreeSet<&str> = there.lines().collect();
+    let ours: BTreeSet<String> = here.lines().filter_map(path).collect();
+    let changed = here.lines().filter(|line| !known.contains(line)).filter_map(path).collect();
+    (changed, there.lines().filter_map(path).filter(|path| !ours.contains(path)).collect())
 }
 
 /// The path from the folder, where it lies below it.

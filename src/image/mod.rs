@@ -10,13 +10,15 @@ mod layers;
 mod oci;
 mod pieces;
 mod pull;
+mod registry;
 mod send;
 mod transfer;
 
 pub use archive::Archive;
 pub use build::{Built, build};
-pub use context::Context;
+pub use context::{Context, context_delta};
 pub use layers::common_layers;
 pub(crate) use pieces::ChannelWriter;
-pub use send::{Compression, Receiver, Saved, Sent, save, send};
+pub use registry::look_up;
+pub use send::{Compression, Receiver, Sent, save, send};
 pub use transfer::{Destination, transfer};

@@ -58,7 +58,8 @@ impl Oci {
         let name = format!("docker.io/library/{tag}");
         let (_, version) = tag.rsplit_once(':').unwrap_or(("", tag));
         let annotations = json!({"io.containerd.image.name": name, "org.opencontainers.image.ref.name": version});
-        let described = json!({"mediaType": MANIFEST, "digest": self.digest, "size": self.manifest.len(), "annotations": annotations});
+        let described =
+            json!({"mediaType": MANIFEST, "digest": self.digest, "size": self.manifest.len(), "annotations": annotations});
         text("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
         text("index.json", json!({"schemaVersion": 2, "manifests": [described]}).to_string().as_bytes())?;
         text(&path(&self.digest), &self.manifest)?;

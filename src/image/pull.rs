@@ -31,7 +31,8 @@ pub(super) async fn pull(
     let (_folder, path) = temporary()?;
     let unpacking = (archive.clone(), path.clone());
     let image = blocking(move || Oci::of(&unpacking.0, &unpacking.1)).await?;
-    let progress = Arc::new(Progress { now: Mutex::new((0, Instant::now())), all: image.size(&image.layers), told: Box::new(told) });
+    let progress =
+        Arc::new(Progress { now: Mutex::new((0, Instant::now())), all: image.size(&image.layers), told: Box::new(told) });
     let moved = progress.clone();
     let repository = format!("{}/image", word()?);
     let told = Box::new(move |count| moved.more(count));

@@ -44,24 +44,16 @@ pub struct Sent {
     pub bytes: u64,
 }
 
-/// The archive of an image of the local engine, for as long as it is needed.
-#[derive(Debug)]
-pub struct Saved {
-    /// The archive.
-    pub archive: Archive,
-    _folder: tempfile::TempDir,
-}
-
-/// Has the local engine write an image into a file.
-pub async fn save(tag: &str) -> Result<Saved> {
-    let (folder, path) = temporary()?;
+/// Has the local engine write an image into a file, which has no name any more once it is open.
+pub async fn save(tag: &str) -> Result<Archive> {
+    let (_folder, path) = temporary()?;
     let file = path.join("image.tar");
     let ended = process::run("docker", &["save", "-o", file.as_str(), tag], None).await?;
     if !ended.success {
         return Err(Error::failed(format!("docker save {tag}: {}", ended.stderr.trim()))
             .hint("it needs room for the whole image in the temporary folder (TMPDIR)"));
     }
-    Ok(Saved { archive: blocking(move || Archive::open(&file, None)).await?, _folder: folder })
+    blocking(move || Archive::open(&file, None)).await
 }
 
 /// Sends an image under this tag. `told` hears of the bytes on their way: sent, and all.

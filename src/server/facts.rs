@@ -135,6 +135,19 @@ impl Facts {
         self.current_setting(key).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     }
 
+    /// What its containers run on, as `linux/amd64`; `None` for a machine that Docker has no word for.
+    pub fn platform(&self) -> Option<String> {
+        let machine = match self.get("arch")? {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            "armv7l" | "armv6l" => "arm",
+            "i386" | "i686" => "386",
+            same @ ("riscv64" | "ppc64le" | "s390x") => same,
+            _ => return None,
+        };
+        Some(format!("linux/{machine}"))
+    }
+
     /// Free space under the root and for Docker, the lesser of both, in KiB.
     pub fn free_kb(&self) -> Option<u64> {
         let number = |key| self.get(key).and_then(|value| value.parse::<u64>().ok());

@@ -25,6 +25,8 @@ pub struct Loaded {
     pub layers: Vec<String>,
     /// Has the Engine all of it? Of an image that it runs, a containerd store may not have the layers as they came.
     pub whole: bool,
+    /// What it runs on, as `linux/amd64`.
+    pub platform: String,
 }
 
 impl Server<'_> {
@@ -65,7 +67,20 @@ impl Server<'_> {
         reference: &str,
         tag: &str,
     ) -> Result<std::result::Result<Loaded, String>> {
-        self.ends_with_an_image(id, &["pull", tag, reference, &port.to_string()]).await
+        self.brings_an_image(&self.incoming(id, &["pull", tag, reference, &port.to_string()]), Bytes::new()).await
+    }
+
+    /// Has the Engine pull this reference from its registry. `Err` holds the server's words.
+    pub async fn fetch(
+        &self,
+        id: &str,
+        reference: &str,
+        login: Option<&(String, String)>,
+        tag: &str,
+    ) -> Result<std::result::Result<Loaded, String>> {
+        let (user, password) = login.map_or(("", ""), |(user, password)| (user.as_str(), password.as_str()));
+        let command = self.incoming(id, &["fetch", tag, reference, user]);
+        self.brings_an_image(&command, Bytes::from(password.to_owned())).await
     }
 
     /// Loads the segments as one archive. `Err` holds the server's words where it did not take it.
@@ -78,15 +93,16 @@ impl Server<'_> {
     ) -> Result<std::result::Result<Loaded, String>> {
         let named: Vec<String> = segments.iter().map(|segment| format!("{}:{}", segment.name, segment.size)).collect();
         let arguments: Vec<&str> = ["load", tag, form].into_iter().chain(named.iter().map(String::as_str)).collect();
-        self.ends_with_an_image(id, &arguments).await
+        self.brings_an_image(&self.incoming(id, &arguments), Bytes::new()).await
     }
 
-    async fn ends_with_an_image(&self, id: &str, arguments: &[&str]) -> Result<std::result::Result<Loaded, String>> {
-        let output = self.connection().run(&self.incoming(id, arguments), Bytes::new()).await?;
+    async fn brings_an_image(&self, command: &str, input: Bytes) -> Result<std::result::Result<Loaded, String>> {
+        let output = self.connection().run(command, input).await?;
         let text = output.text();
         let loaded = text.lines().find_map(|line| {
-            let (id, layers) = line.strip_prefix("estiba:image ")?.split_once(' ')?;
-            Some(Loaded { id: id.to_owned(), layers: serde_json::from_str(layers).ok()?, whole: text.contains("estiba:whole") })
+            let mut words = line.strip_prefix("estiba:image ")?.splitn(3, ' ');
+            let (id, platform) = (words.next()?.to_owned(), words.next()?.to_owned());
+            Some(Loaded { id, platform, layers: serde_json::from_str(words.next()?).ok()?, whole: text.contains("estiba:whole") })
         });
         Ok(loaded.ok_or_else(|| output.complaint()))
     }

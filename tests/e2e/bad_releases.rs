@@ -162,6 +162,18 @@ fn a_build_on_the_server_respects_the_dockerignore_and_fails_as_a_local_one() {
     assert!(!listed.contains("big.bin") && !listed.contains(".env.production") && listed.contains("manage.py"), "{listed}");
     let unchanged = site.estiba(&["deploy", "--json"]);
     unchanged.expect(0, "unchanged");
+
+    // What it has of the last build is not sent again, and is looked at before it is built from.
+    site.append("templates/home.html", "<!-- one -->\n");
+    site.estiba(&["deploy", "--json"]).says(0, &["build context: 1 files sent"]);
+    std::fs::write(site.root.join("state/context/manage.py"), "somebody else's").unwrap();
+    site.append("templates/home.html", "<!-- two -->\n");
+    site.estiba(&["deploy", "--json"]).says(1, &["is damaged; deploy again"]);
+    let whole = site.estiba(&["deploy", "--json"]);
+    whole.says(0, &["build context: "]);
+    assert!(!whole.stderr.contains("build context: 1 files"), "{}", whole.stderr);
+    assert!(site.get("/").1.contains("<!-- two -->"));
+
     site.append("Dockerfile", "RUN echo on the server && exit 7\n");
     let run = site.estiba(&["deploy", "--json"]);
     run.says(1, &["on the server", "does not build"]);

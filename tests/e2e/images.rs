@@ -15,7 +15,7 @@ struct Shop {
 impl Shop {
     /// A server without the app's image, and a project that goes there through this proxy.
     fn new(name: &str, engine: Engine) -> (Self, Proxy) {
-        let server = Server::start(engine, std::env::var_os("KEEP").is_some());
+        let server = Server::start(engine, false);
         let proxy = Proxy::start(server.ssh_port);
         let site = Site::new(name, "");
         let text = format!(
@@ -116,6 +116,12 @@ fn a_newer_engine_with_a_classic_store_gets_only_what_it_lacks() {
     let (shop, _proxy) = Shop::new("images-new", Engine::New);
     shop.deploy(&[]);
     shop.gets_one_layer_or_none();
+
+    // A server of another kind: said before anything is built or sent.
+    shop.server.exec("printf '#!/bin/sh\\necho aarch64\\n' >/usr/local/bin/uname && chmod 755 /usr/local/bin/uname");
+    shop.site.append("templates/home.html", "<!-- arm -->\n");
+    let refused = Site::ended(shop.command(&["deploy", "--json"]).spawn().unwrap());
+    refused.says(1, &["linux/arm64", "nothing was changed"]);
 }
 
 #[test]

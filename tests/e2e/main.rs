@@ -21,6 +21,7 @@ mod secrets;
 #[expect(dead_code, reason = "the fault matrix does more to its server")]
 #[path = "../matrix/server.rs"]
 mod server;
+mod sources;
 mod stack;
 mod support;
 mod survival;

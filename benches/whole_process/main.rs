@@ -13,46 +13,68 @@
     reason = "a program of its own, which sets up its world with what the tests use and stops where that is not so"
 )]
 
-#[path = "../tests/e2e/support/mod.rs"]
+mod delay;
+mod images;
+mod pairs;
+#[path = "../../tests/matrix/proxy.rs"]
+mod proxy;
+#[path = "../../tests/matrix/server.rs"]
+mod server;
+#[path = "../../tests/e2e/support/mod.rs"]
 mod support;
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use support::{Site, sshd};
+use pairs::{timed, wanted};
+use support::{Site, Sshd, sshd};
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|first| first == "--send") {
+        return images::send(&arguments[1..]);
+    }
     // `cargo test` builds benches too and asks for nothing but that they run.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !arguments.iter().any(|argument| argument == "--bench") {
         return;
     }
+    pairs::heading();
+    timed("start (--version) · ssh -V", 21, || run("target/release/estiba", &["--version"]), || run("ssh", &["-V"]));
+    images::bulk();
+    images::one_line();
     let site = Site::new("bench", "[rollout]\nobserve = \"0s\"\n");
     site.deployed();
-    println!(
-        "{:<52} {:>8} {:>8} {:>8}   seconds (medians)",
-        "estiba against what a user would use instead", "min", "median", "max"
+    timed("status · ssh and docker compose ps", 9, || estiba(&site, &["status"]), || ssh("docker compose ls && docker ps"));
+    timed(
+        "plan, nothing to do · ssh and docker compose config",
+        9,
+        || estiba(&site, &["plan"]),
+        || ssh(&compose(&site, "config -q")),
     );
-    pair("status · ssh and docker compose ps", 9, || estiba(&site, &["status"]), || ssh("docker compose ls && docker ps"));
-    pair(
+    timed(
         "deploy, nothing to do · ssh and docker compose up -d",
         9,
         || estiba(&site, &["deploy"]),
         || ssh(&compose(&site, "up -d")),
     );
+    far(&site);
     let mut number = 0;
-    pair(
+    let mut change = || {
+        number += 1;
+        site.append("templates/home.html", &format!("<!-- {number} -->\n"));
+    };
+    timed(
         "deploy of a new template · ssh: build, up, migrate",
         5,
         || {
-            number += 1;
-            site.append("templates/home.html", &format!("<!-- {number} -->\n"));
+            change();
             estiba(&site, &["deploy"])
         },
         || ssh(&by_script(&site)),
     );
     backup(&site);
     let mut serving = false;
-    pair(
+    timed(
         "rollback · ssh: up of the old image",
         5,
         || estiba(&site, &["rollback"]),
@@ -61,11 +83,71 @@ fn main() {
             ssh(&compose(&site, &format!("up -d --force-recreate {}", if serving { "web-blue" } else { "web-green" })))
         },
     );
+    timed(
+        "rollback · a deploy of the old version",
+        5,
+        || estiba(&site, &["rollback"]),
+        || {
+            change();
+            estiba(&site, &["deploy"])
+        },
+    );
 }
 
-/// Was this pair asked for?
-fn wanted(what: &str) -> bool {
-    std::env::args().skip(1).filter(|word| !word.starts_with('-')).all(|word| what.contains(&word))
+/// At 50 ms round trip: an unchanged deploy against 31 commands over one connection, which is what a deploy of Kamal's is; and
+/// a deploy of a changed app against what Compose itself needs, on the server.
+fn far(site: &Site) {
+    let unchanged = "unchanged deploy at 50 ms · 31 commands over one ssh connection";
+    let changed = "deploy of a changed app at 50 ms · docker compose up -d --wait there";
+    if !wanted(unchanged) && !wanted(changed) {
+        return;
+    }
+    let port = delay::start(sshd().port, Duration::from_millis(50));
+    let near = format!("127.0.0.1:{}", sshd().port);
+    site.edit("deploy.toml", &near, &format!("127.0.0.1:{port}"));
+    let kamal = || {
+        let started = Instant::now();
+        let control = sshd().folder.join("control").display().to_string();
+        let mut master = ssh_to(sshd(), port);
+        assert!(master.args(["-M", "-S", &control, "-o", "ControlPersist=yes", "-f", "-N"]).status().unwrap().success());
+        for _ in 0..31 {
+            let mut one = ssh_to(sshd(), port);
+            assert!(one.args(["-S", &control, "docker ps -q >/dev/null"]).status().unwrap().success());
+        }
+        let took = started.elapsed();
+        let _ = ssh_to(sshd(), port).args(["-S", &control, "-O", "exit"]).stderr(Stdio::null()).status();
+        took
+    };
+    timed(unchanged, 5, || estiba(site, &["deploy"]), kamal);
+    let mut number = 0;
+    timed(
+        changed,
+        5,
+        || {
+            number += 1;
+            site.append("templates/home.html", &format!("<!-- far {number} -->\n"));
+            // Without its build, which both have.
+            let run = site.estiba(&["deploy", "--json"]);
+            assert_eq!(run.code, 0, "{}", run.stderr);
+            let outcome = run.json();
+            let build = outcome["steps"].as_array().unwrap().iter().find(|step| step["name"] == "build").unwrap();
+            Duration::from_millis(outcome["duration_ms"].as_u64().unwrap() - build["duration_ms"].as_u64().unwrap())
+        },
+        || {
+            let slot = site.status()["slot"].as_str().unwrap().to_owned();
+            let started = Instant::now();
+            let script = compose(site, &format!("up -d --wait --force-recreate web-{slot} worker-{slot}"));
+            assert!(Command::new("sh").args(["-c", &script]).stderr(Stdio::null()).status().unwrap().success());
+            started.elapsed()
+        },
+    );
+    site.edit("deploy.toml", &format!("127.0.0.1:{port}"), &near);
+}
+
+fn run(program: &str, arguments: &[&str]) -> Duration {
+    let started = Instant::now();
+    assert!(Command::new(program).args(arguments).output().unwrap().status.success());
+    started.elapsed()
 }
 
 /// The dump of a backup, without what makes it one that has been restored, against the bare program.
@@ -90,37 +172,8 @@ fn backup(site: &Site) {
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
         started.elapsed()
     };
-    pair(what, 5, ours, theirs);
+    timed(what, 5, ours, theirs);
     assert!(Command::new("docker").args(sql).arg("DROP TABLE big").status().unwrap().success());
-}
-
-/// Runs the two in turn and prints the ratio of their times.
-fn pair(what: &str, runs: usize, mut ours: impl FnMut() -> Duration, mut theirs: impl FnMut() -> Duration) {
-    if !wanted(what) {
-        return;
-    }
-    ours();
-    theirs();
-    let mut ratios = Vec::new();
-    let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
-    for _ in 0..runs {
-        let (a, b) = (ours().as_secs_f64(), theirs().as_secs_f64());
-        ratios.push(a / b);
-        our_times.push(a);
-        their_times.push(b);
-    }
-    for list in [&mut ratios, &mut our_times, &mut their_times] {
-        list.sort_by(f64::total_cmp);
-    }
-    let middle = runs / 2;
-    println!(
-        "{what:<52} {:>8.2} {:>8.2} {:>8.2}   {:.2} · {:.2}",
-        ratios[0],
-        ratios[middle],
-        ratios[runs - 1],
-        our_times[middle],
-        their_times[middle]
-    );
 }
 
 fn estiba(site: &Site, arguments: &[&str]) -> Duration {
@@ -132,26 +185,19 @@ fn estiba(site: &Site, arguments: &[&str]) -> Duration {
 
 /// OpenSSH's own client, with a connection for the call, as a script or `DOCKER_HOST=ssh://` has it.
 fn ssh(command: &str) -> Duration {
-    let server = sshd();
     let started = Instant::now();
-    let output = Command::new("ssh")
-        .args(["-p", &server.port.to_string(), "-i"])
-        .arg(server.folder.join("id_ed25519"))
-        .args([
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-o",
-            "LogLevel=ERROR",
-            "root@127.0.0.1",
-            command,
-        ])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let output = ssh_to(sshd(), sshd().port).arg(command).stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     started.elapsed()
+}
+
+/// The client on its way to that server, through this port.
+fn ssh_to(server: &Sshd, port: u16) -> Command {
+    let mut command = Command::new("ssh");
+    command.args(["-p", &port.to_string(), "-i"]).arg(server.folder.join("id_ed25519"));
+    command.args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]);
+    command.arg("root@127.0.0.1");
+    command
 }
 
 fn compose(site: &Site, arguments: &str) -> String {

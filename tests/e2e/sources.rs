@@ -1,0 +1,139 @@
+//! Images that are not built here: from an archive, and from a registry that wants a password.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::support::{Site, docker, wait_for};
+
+const QUICK: &str = "[rollout]\nobserve = \"0s\"\n[health]\ntimeout = \"20s\"\n[app]\nservice = \"web\"\n";
+
+/// A real registry that only `reader` may use. It ends with the test.
+struct Registry {
+    process: Child,
+    name: String,
+}
+
+impl Registry {
+    fn start(site: &Site, password: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let script = "print crypt($ARGV[0], q($2y$05$abcdefghijklmnopqrstuu))";
+        let hash = Command::new("perl").args(["-e", script, password]).output().unwrap().stdout;
+        std::fs::write(site.folder.join("htpasswd"), format!("reader:{}\n", String::from_utf8(hash).unwrap())).unwrap();
+        let folder = site.folder.display();
+        let settings = format!(
+            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {folder}/registry\nhttp:\n  addr: 127.0.0.1:{port}\n\
+             auth:\n  htpasswd:\n    realm: test\n    path: {folder}/htpasswd\n"
+        );
+        std::fs::write(site.folder.join("registry.yml"), settings).unwrap();
+        let process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(site.folder.join("registry.yml"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_for("the registry", Duration::from_secs(20), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Self { process, name: format!("127.0.0.1:{port}") }
+    }
+
+    /// Pushes an image, with a login that nothing else sees.
+    fn push(&self, site: &Site, image: &str, password: &str) {
+        let script = format!(
+            "export DOCKER_CONFIG={}/push && printf %s \"$PASSWORD\" | docker login -u reader --password-stdin {} && docker push {image}",
+            site.folder.display(),
+            self.name
+        );
+        let pushed = Command::new("sh").args(["-c", &script]).env("PASSWORD", password).output().unwrap();
+        assert!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn build(site: &Site, tag: &str) {
+    docker(&["build", "-q", "-t", tag, site.app("").to_str().unwrap()]);
+}
+
+#[test]
+fn a_registry_is_asked_once_and_the_server_pulls_that_digest_with_a_login_that_does_not_stay() {
+    let site = Site::empty("registry");
+    let password = "registry-pass'word\"$x";
+    let registry = Registry::start(&site, password);
+    let image = format!("{}/team/{}:main", registry.name, site.name);
+    let site = Site::new(
+        "registry",
+        &format!("[image]\nreference = \"{image}\"\nusername = \"reader\"\npassword = \"${{TOKEN}}\"\n{QUICK}"),
+    );
+    build(&site, &image);
+    registry.push(&site, &image, password);
+    docker(&["image", "rm", &image]);
+    // Nothing is built here.
+    std::fs::remove_file(site.app("Dockerfile")).unwrap();
+    let estiba = |arguments: &[&str], token: &str| Site::ended(site.command(arguments).env("TOKEN", token).spawn().unwrap());
+
+    let refused = estiba(&["deploy", "--json"], "wrong");
+    refused.says(1, &["asking the registry", "username and password", "nothing was changed"]);
+    assert_eq!(site.containers(), Vec::<String>::new());
+
+    let before = std::fs::read(home("/.docker/config.json")).unwrap_or_default();
+    let first = estiba(&["deploy", "--json"], password);
+    for text in [&first.stdout, &first.stderr] {
+        assert!(!text.contains(password), "{text}");
+    }
+    first.expect(0, "deployed");
+    assert_eq!(site.get("/health/").0, 200);
+    assert_eq!(std::fs::read(home("/.docker/config.json")).unwrap_or_default(), before, "no login stays");
+    let found = Command::new("grep").args(["-rlF", password]).arg(&site.root).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "", "the password lies on the server");
+    estiba(&["deploy", "--json"], password).expect(0, "unchanged");
+    let plan = estiba(&["plan", "--detailed-exitcode"], password);
+    assert!(plan.code == 0 && plan.stdout.contains("no changes"), "{} {}", plan.stdout, plan.stderr);
+
+    // The tag moves on: another image.
+    let plan = site.folder.join("plan.json").display().to_string();
+    site.append("templates/home.html", "<!-- pushed -->\n");
+    std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/django/Dockerfile"), site.app("Dockerfile")).unwrap();
+    assert_eq!(estiba(&["plan", "--out", &plan], password).code, 0);
+    build(&site, &image);
+    registry.push(&site, &image, password);
+    docker(&["image", "rm", &image]);
+    assert_eq!(estiba(&["deploy", "--plan", &plan], password).code, 6, "the plan was made for another image");
+    estiba(&["deploy", "--json"], password).expect(0, "deployed");
+    assert!(site.get("/").1.contains("<!-- pushed -->"));
+}
+
+fn home(path: &str) -> String {
+    format!("{}{path}", std::env::var("HOME").unwrap())
+}
+
+#[test]
+fn an_archive_is_sent_as_it_is_and_a_damaged_one_is_not() {
+    let site = Site::new("archive", &format!("[image]\narchive = \"image.tar\"\n{QUICK}"));
+    let missing = site.estiba(&["deploy", "--json"]);
+    missing.says(2, &["the image archive image.tar does not exist", "deploy.toml:"]);
+
+    let tag = format!("{}:archived", site.name);
+    build(&site, &tag);
+    docker(&["save", "-o", site.app("image.tar").to_str().unwrap(), &tag]);
+    docker(&["image", "rm", &tag]);
+    let good = std::fs::read(site.app("image.tar")).unwrap();
+    let mut bytes = good.clone();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(site.app("image.tar"), &bytes).unwrap();
+    site.estiba(&["deploy", "--json"]).says(2, &["is damaged", "nothing was sent"]);
+    std::fs::write(site.app("image.tar"), &bytes[..middle]).unwrap();
+    site.estiba(&["deploy", "--json"]).says(2, &["cut short", "nothing was sent"]);
+    assert!(!site.root.exists(), "the server was not touched");
+
+    std::fs::write(site.app("image.tar"), &good).unwrap();
+    site.estiba(&["deploy", "--json"]).expect(0, "deployed");
+    assert_eq!(site.get("/health/").0, 200);
+    site.estiba(&["deploy", "--json"]).expect(0, "unchanged");
+}
