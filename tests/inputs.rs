@@ -140,6 +140,14 @@ fn wrong_deploy_toml() {
     deploy_and("[health]\npath = \"health\"\n", "is not the path of a request");
     deploy_and("[health]\nexpect-status = 42\n", "no HTTP status");
     deploy_and("[image]\nsource = \"pigeon\"\n", "deploy.toml:8:10");
+    deploy_and("[image]\nsource = \"registry\"\n", "needs reference");
+    deploy_and("[image]\nsource = \"archive\"\n", "needs archive");
+    deploy_and("[image]\narchive = \"none.tar\"\n", "none.tar does not exist");
+    deploy_and("[image]\narchive = \"app.py\"\nreference = \"a/b:c\"\n", "goes with source = \"archive\"");
+    deploy_and("[image]\nsource = \"build\"\nusername = \"me\"\n", "goes with source = \"registry\"");
+    deploy_and("[image]\nreference = \"a/b:c\"\nusername = \"me\"\n", "needs password");
+    deploy_and("[image]\nreference = \"Not A Name\"\n", "names no image");
+    deploy_and("[image]\nreference = \"a/b:c\"\nusername = \"me\"\npassword = \"${NOT_THERE}\"\n", "NOT_THERE");
     deploy_and("[database]\nengine = \"oracle\"\n", "unknown variant `oracle`");
     deploy_and("[backup]\nschedule = \"0 25 * * *\"\n", "`25` is no hour");
     deploy_and("[backup]\ndrill = \"hourly\"\n", "1 fields");

@@ -330,7 +330,9 @@ fn check_source(project: &Project, source: ImageSource) -> Result<()> {
                 return missing(if section.username.is_some() { "password" } else { "username" });
             }
             let registered = Registered { reference: reference.clone(), login: None };
-            registered.parse().map(drop).map_err(|error| file.error_near(reference, error.message))
+            registered.parse().map(drop).map_err(|error| {
+                file.error_near(reference, error.message).hint("as `registry.example.com/team/app:tag`, in lower case")
+            })
         }
         ImageSource::Archive => {
             let Some(archive) = &section.archive else { return missing("archive") };

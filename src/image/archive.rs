@@ -498,6 +498,7 @@ mod tests {
         assert_eq!(archive.size_from(1), 5);
         let mut out = tempfile::NamedTempFile::new().unwrap();
         archive.write(1, "shop:1", &mut out).unwrap();
+        std::io::Seek::rewind(&mut out).unwrap();
         let members = Members::of(out.as_file()).unwrap();
         let names: Vec<&String> = members.blobs.keys().collect();
         let hex = |text: &str| bare(text).to_owned();
