@@ -13,9 +13,12 @@ use super::{Connection, failure};
 /// What comes through a forwarded port: one TCP connection of somebody on the server.
 pub type Incoming = ChannelStream<Msg>;
 
+/// A port that was asked for, 0 until the server has chosen it, and where its channels go.
+type Asked = (u32, mpsc::UnboundedSender<Channel<Msg>>);
+
 /// Where the channels of a forwarded port go; shared with russh's handler.
 #[derive(Clone, Default)]
-pub(super) struct Listener(Arc<Mutex<Option<(u32, mpsc::UnboundedSender<Channel<Msg>>)>>>);
+pub(super) struct Listener(Arc<Mutex<Option<Asked>>>);
 
 impl Listener {
     /// The receiver of this port's channels, where it was asked for.
@@ -24,7 +27,7 @@ impl Listener {
         guard.as_ref().filter(|(ours, _)| *ours == port || *ours == 0).map(|(_, sender)| sender.clone())
     }
 
-    fn set(&self, value: Option<(u32, mpsc::UnboundedSender<Channel<Msg>>)>) {
+    fn set(&self, value: Option<Asked>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
     }
 }
