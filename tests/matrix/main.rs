@@ -43,15 +43,12 @@ fn exists(step: &str, fault: Fault) -> bool {
 }
 
 /// What every change is tried with.
-const SMOKE: [(&str, Fault); 12] = [
+const SMOKE: [(&str, Fault); 9] = [
     ("preflight", Fault::FillDisk),
     ("migrate", Fault::KillClient),
     ("fence", Fault::KillBoth),
-    ("backup", Fault::KillBoth),
     ("swap", Fault::KillDriver),
-    ("start", Fault::KillBoth),
     ("check", Fault::KillNewContainer),
-    ("switch", Fault::KillDriver),
     ("switch", Fault::Reboot),
     ("observe", Fault::InterruptClient),
     ("commit", Fault::KillBoth),
