@@ -27,9 +27,11 @@ prune_do() {
 }
 
 # prune_standby: the copy that stood by is not needed any more: the new release has been committed. Where the database
-# does not answer, the step is tried once more, after what does not run has been started.
+# does not answer at once, the step is tried once more, with patience, after what does not run has been started.
 prune_standby() {
-	! has standby || { database_wait 10 && standby_goes; } && return 0
+	prune_patience=1
+	! has prune-again || prune_patience=10
+	! has standby || { database_wait "$prune_patience" && standby_goes; } && return 0
 	rm -f "$run_dir/reason"
 	! has prune-again || { tell "the database $(standby) could not be removed; the next backup removes it" && return 0; }
 	put prune-again 1
