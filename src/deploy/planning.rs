@@ -54,8 +54,8 @@ pub async fn build_for(session: &Session<'_>, prepared: &Prepared<'_>, plan: &mu
     }
     let built = image::build(&prepared.context, &tag, session.facts.platform().as_deref(), reporter).await?;
     let layers = built.layer_ids();
-    let there = session.server().layers().await?;
-    let missing = layers.len() - image::common_layers(&layers, &there);
+    let there = session.server().images().await?;
+    let missing = layers.len() - image::common_layers(&layers, there.values());
     plan.image.built = Some(BuiltImage { id: built.id, size: built.size, layers: layers.len(), missing });
     Ok(())
 }

@@ -395,19 +395,17 @@ async fn bring(
             (None, Some(archive)) => (archive.id.clone(), archive.size_from(0)),
             (None, None) => return Err(Error::failed("there is no image to send")),
         };
-        if session.facts.free_kb().is_some_and(|free| free < size / 1024 + SPARE_KB) {
-            let present = has_image(session, &id).await?;
-            if !present {
-                let (free, needed) = (session.facts.free_kb().unwrap_or(0) / 1024, size / 1024 / 1024 + SPARE_KB / 1024);
-                return Err(Error::failed(format!(
-                    "the server's disk is too full for the image: {free} MB are free, {needed} MB are needed; nothing was changed"
-                ))
-                .hint("`docker system df` there shows what can go"));
-            }
-        }
         // On the same kind of image store the id is the same, and there is nothing to send.
-        if has_image(session, &id).await? {
+        let images = session.server().images().await?;
+        if images.contains_key(&id) {
             return Ok(id);
+        }
+        if session.facts.free_kb().is_some_and(|free| free < size / 1024 + SPARE_KB) {
+            let (free, needed) = (session.facts.free_kb().unwrap_or(0) / 1024, size / 1024 / 1024 + SPARE_KB / 1024);
+            return Err(Error::failed(format!(
+                "the server's disk is too full for the image: {free} MB are free, {needed} MB are needed; nothing was changed"
+            ))
+            .hint("`docker system df` there shows what can go"));
         }
         let archive = match &prepared.archive {
             Some(archive) => archive.clone(),
@@ -422,6 +420,7 @@ async fn bring(
         let receiver = Receiver {
             compression: if session.facts.get("zstd").is_some() { Compression::Zstd } else { Compression::Gzip },
             classic: !session.facts.get("store").is_some_and(|store| store.contains("containerd")),
+            images,
         };
         let teller = reporter.clone();
         let progress = move |done, total| teller.tell(Event::Progress { what: "image".into(), done, total: Some(total) });
@@ -429,7 +428,7 @@ async fn bring(
             reporter
                 .note(format!("the server does not take the image without the layers that it has ({why}); all of it is sent"));
         };
-        let sent = image::send(&session.server(), &to, archive, tag, receiver, progress, whole).await?;
+        let sent = image::send(&session.server(), &to, archive, tag, &receiver, progress, whole).await?;
         let (count, all) = sent.layers;
         reporter.note(format!("{count} of {all} layers sent, {} KB", sent.bytes.div_ceil(1000)));
         Ok(sent.id)
@@ -457,12 +456,6 @@ fn check_platform(session: &Session<'_>, platform: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-async fn has_image(session: &Session<'_>, id: &str) -> Result<bool> {
-    let command = format!("exec {}", shell_words(["docker", "image", "inspect", "-f", "estiba:{{.Id}}", id]));
-    let output = session.connection.run(&command, bytes::Bytes::new()).await?;
-    Ok(output.text().lines().any(|line| line == format!("estiba:{id}")))
 }
 
 /// What of the build context goes to a server that builds: what it kept of the last build is not sent again.

@@ -2,9 +2,9 @@
 
 /// How many of these layers, from the lowest on, some image on the server has in the same order. A layer counts only
 /// with all that lie below it: that is how engines keep them.
-pub fn common_layers(layers: &[String], there: &[Vec<String>]) -> usize {
+pub fn common_layers<'a>(layers: &[String], there: impl IntoIterator<Item = &'a Vec<String>>) -> usize {
     let common = |other: &Vec<String>| layers.iter().zip(other).take_while(|(one, other)| one == other).count();
-    there.iter().map(common).max().unwrap_or(0)
+    there.into_iter().map(common).max().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The image's way to the server: only the layers that it lacks, or all of it where there is any doubt.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::time::{Duration, Instant};
 
@@ -25,12 +26,14 @@ pub enum Compression {
 }
 
 /// What is known of the server that an image goes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receiver {
     /// How the archive may be compressed.
     pub compression: Compression,
     /// Does it keep images in the classic store, which takes an archive without the layers that it has?
     pub classic: bool,
+    /// The images that it has: the digests of their layers, by their ids.
+    pub images: BTreeMap<String, Vec<String>>,
 }
 
 /// What arrived.
@@ -66,7 +69,7 @@ pub async fn send(
     to: &Destination,
     archive: std::sync::Arc<Archive>,
     tag: &str,
-    receiver: Receiver,
+    receiver: &Receiver,
     told: impl Fn(u64, u64) + Clone + Send + Sync + 'static,
     whole: impl FnOnce(&str),
 ) -> Result<Sent> {
@@ -77,7 +80,7 @@ pub async fn send(
         }
         return attempt(server, to, &archive, tag, receiver, 0, told).await?.map_err(|why| refused(tag, &why));
     }
-    let from = common_layers(&archive.layers(), &server.layers().await?);
+    let from = common_layers(&archive.layers(), receiver.images.values());
     match attempt(server, to, &archive, tag, receiver, from, told.clone()).await? {
         Ok(sent) => Ok(sent),
         Err(why) if from > 0 => {
@@ -99,14 +102,15 @@ async fn attempt(
     to: &Destination,
     archive: &std::sync::Arc<Archive>,
     tag: &str,
-    receiver: Receiver,
+    receiver: &Receiver,
     from: usize,
     told: impl Fn(u64, u64) + Send + Sync + 'static,
 ) -> Result<std::result::Result<Sent, String>> {
     let (_folder, path) = temporary()?;
     let path = path.join("parcel");
     let packing = (archive.clone(), tag.to_owned(), path.clone());
-    blocking(move || pack(&packing.0, from, &packing.1, receiver.compression, &packing.2)).await?;
+    let compression = receiver.compression;
+    blocking(move || pack(&packing.0, from, &packing.1, compression, &packing.2)).await?;
     let cannot = |error: std::io::Error| Error::failed(format!("reading {path}: {error}"));
     let file = File::open(&path).map_err(cannot)?;
     let bytes = file.metadata().map_err(cannot)?.len();

@@ -83,11 +83,15 @@ impl<'a> Server<'a> {
         Err(if said.is_empty() { error } else { error.hint(format!("it said: {said}")) })
     }
 
-    /// The layers of each image on the server, by the digests of their contents, lowest first.
-    pub async fn layers(&self) -> Result<Vec<Vec<String>>> {
-        let script = "docker image ls -q --no-trunc | sort -u | xargs -r docker image inspect -f '{{json .RootFS.Layers}}'";
+    /// Every image that it has: its id and the digests of its layers, lowest first.
+    pub async fn images(&self) -> Result<BTreeMap<String, Vec<String>>> {
+        let script = "docker image ls -q --no-trunc | sort -u | xargs -r docker image inspect -f 'estiba:image {{.Id}} {{json .RootFS.Layers}}'";
         let output = self.connection.run(&format!("exec /bin/sh -c {}", shell_words([script])), Bytes::new()).await?;
-        Ok(output.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        let image = |line: &str| {
+            let (id, layers) = line.strip_prefix("estiba:image ")?.split_once(' ')?;
+            Some((id.to_owned(), serde_json::from_str(layers).ok()?))
+        };
+        Ok(output.text().lines().filter_map(image).collect())
     }
 
     /// A command that does nothing: how long its answer takes is a round trip and a process.
