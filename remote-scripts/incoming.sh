@@ -72,15 +72,18 @@ pull)
 	;;
 fetch)
 	tag=$1
-	# Docker keeps what it logs in with in a file: one of its own, for as long as the pull.
-	DOCKER_CONFIG=$(mktemp -d) || exit 1
-	export DOCKER_CONFIG
-	trap 'rm -rf "$DOCKER_CONFIG"' EXIT
-	trap 'exit 1' HUP INT TERM
-	registry=${2%%/*}
-	[ "$registry" != docker.io ] || registry=
-	# shellcheck disable=SC2086 # a registry's name, or none
-	[ -z "$3" ] || docker login -u "$3" --password-stdin $registry >/dev/null || exit 1
+	# Docker keeps what it logs in with in a file: one of its own, for as long as the pull. Without a user it is whoever the
+	# server's own user has logged in as.
+	if [ -n "$3" ]; then
+		DOCKER_CONFIG=$(mktemp -d) || exit 1
+		export DOCKER_CONFIG
+		trap 'rm -rf "$DOCKER_CONFIG"' EXIT
+		trap 'exit 1' HUP INT TERM
+		registry=${2%%/*}
+		[ "$registry" != docker.io ] || registry=
+		# shellcheck disable=SC2086 # a registry's name, or none
+		docker login -u "$3" --password-stdin $registry >/dev/null || exit 1
+	fi
 	take "$2"
 	;;
 esac

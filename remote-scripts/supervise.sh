@@ -33,7 +33,9 @@ point "$run_dir/scripts" "$here"
 point "$root/bin/current" "${here##*/}"
 # Room to undo with when the disk has filled up.
 # PostgreSQL does not start without room for two segments of its log, of 16 MB each.
-[ -e "$state/reserve" ] || fallocate -l 50331648 "$state/reserve" 2>/dev/null || head -c 50331648 /dev/zero >"$state/reserve"
+# A disk without room for it is left as it is: `preflight` looks at that.
+[ -e "$state/reserve" ] || fallocate -l 50331648 "$state/reserve" 2>/dev/null ||
+	head -c 50331648 /dev/zero >"$state/reserve" 2>/dev/null || rm -f "$state/reserve"
 recover_others "$RUN" "${RECOVER:-}"
 
 setsid sh "$here/guard.sh" "$root" "$RUN" </dev/null >>"$run_dir/stray" 2>&1 9>&- &

@@ -450,7 +450,7 @@ async fn fetch(session: &Session<'_>, reference: &str, tag: &str, name: &str) ->
 /// What runs on another kind of machine is refused before it is anywhere.
 fn check_platform(session: &Session<'_>, platform: &str) -> Result<()> {
     match session.facts.platform() {
-        Some(server) if !platform.starts_with(server.as_str()) => {
+        Some(server) if platform != server => {
             Err(Error::failed(format!("the image is for {platform}, and the server is {server}; nothing was changed"))
                 .hint("build it for the server: docker buildx build --platform, or FROM --platform in the Dockerfile"))
         }

@@ -57,7 +57,7 @@ pub async fn build(context: &Context, tag: &str, platform: Option<&str>, reporte
     }
     let built = inspect(tag).await?;
     match platform {
-        Some(platform) if !built.platform.starts_with(platform) => Err(Error::failed(format!(
+        Some(platform) if built.platform != platform => Err(Error::failed(format!(
             "the image is built for {}, and the server is {platform}; nothing on the server changed",
             built.platform
         ))
