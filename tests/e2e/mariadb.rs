@@ -12,6 +12,7 @@ fn site() -> Site {
         "import pymysql\n\npymysql.version_info = (2, 2, 1, 'final', 0)\npymysql.install_as_MySQLdb()\n",
     );
     site.edit("sitio/settings.py", "django.db.backends.postgresql", "django.db.backends.mysql");
+    site.edit("sitio/settings.py", ", \"tcp_user_timeout\": 3000", "");
     let compose = std::fs::read_to_string(site.app("compose.yml")).unwrap();
     let (head, rest) = compose.split_once("  db:\n    image").unwrap();
     let (_, tail) = rest.split_once("  cache:\n    image").unwrap();

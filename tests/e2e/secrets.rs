@@ -160,7 +160,7 @@ fn twelve_secrets_are_nowhere_but_in_the_env_file_and_the_containers_meant_to_ha
     run(&["deploy", "-v"], true).says(0, &[]);
 
     // A release that prints all that it knows, and does not come up.
-    site.append("sitio/wsgi.py", "\nimport os, sys\nimport json\nfor value in os.environ.values():\n    print(value, repr(value), json.dumps(value, ensure_ascii=False), file=sys.stderr)\nsys.exit(3)\n");
+    site.append("sitio/wsgi.py", "\nimport os, sys\nimport json\nfor value in os.environ.values():\n    print(value, repr(value), json.dumps(value, ensure_ascii=False), file=sys.stderr, flush=True)\nimport time\ntime.sleep(600)\n");
     let broken = run(&["deploy", "-v", "--json"], false);
     assert_eq!(broken.code, 3, "{}", broken.stderr);
     assert!(broken.stderr.contains("***"), "the release's last lines are shown: {}", broken.stderr);
