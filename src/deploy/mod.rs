@@ -2,6 +2,7 @@
 
 mod artefacts;
 mod backup;
+mod bring;
 mod follow;
 mod offline;
 mod options;

@@ -1,19 +1,16 @@
 //! A deploy, and a rollback, from the client's side.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{ImageSource, Project, Resolved, Setting, shell_words};
+use crate::config::{ImageSource, Project, Resolved};
 use crate::error::{Error, Kind, Result};
-use crate::image::{self, ChannelWriter, Compression, Destination, Receiver};
 use crate::plan::{self, DEPLOY, Plan, ROLLBACK, SPARE_KB, moved};
-use crate::render::{Artefact, digest};
+use crate::render::Artefact;
 use crate::report::{Event, Outcome, OutcomeKind, Reporter, StepReport, StepStatus};
-use crate::server::Server;
-use crate::ssh::Connection;
 
 use super::artefacts::{self, RunSettings};
+use super::bring::{bring, delta, send_context};
 use super::follow::{Confirm, Follower};
 use super::outside::Outside;
 use super::session::{Prepared, prepare};
@@ -344,7 +341,7 @@ pub(super) async fn wait_for_lock(session: &mut Session<'_>, options: &Options, 
 }
 
 /// Runs a part of the client's own work as a step.
-async fn timed<T>(
+pub(super) async fn timed<T>(
     reporter: &Reporter,
     step: &str,
     steps: &mut Vec<StepReport>,
@@ -367,150 +364,4 @@ async fn timed<T>(
     };
     steps.push(StepReport { name: step.into(), status, duration_ms });
     result
-}
-
-/// Brings the image to the server, built here or read from where it lies. Returns its id there; a failure names its step.
-async fn bring(
-    session: &Session<'_>,
-    prepared: &Prepared<'_>,
-    tag: &str,
-    name: &str,
-    steps: &mut Vec<StepReport>,
-    reporter: &Reporter,
-) -> std::result::Result<String, (&'static str, Error)> {
-    let built = match session.resolved.image.source.value {
-        ImageSource::Build => {
-            let platform = session.facts.platform();
-            let building = image::build(&prepared.context, tag, platform.as_deref(), reporter);
-            Some(timed(reporter, "build", steps, building).await.map_err(|error| ("build", error))?)
-        }
-        _ => None,
-    };
-    let sending = async {
-        if let Some(reference) = &prepared.reference {
-            return fetch(session, reference, tag, name).await;
-        }
-        let (id, size) = match (&built, &prepared.archive) {
-            (Some(built), _) => (built.id.clone(), built.size),
-            (None, Some(archive)) => (archive.id.clone(), archive.size_from(0)),
-            (None, None) => return Err(Error::failed("there is no image to send")),
-        };
-        // On the same kind of image store the id is the same, and there is nothing to send.
-        let images = session.server().images().await?;
-        if images.contains_key(&id) {
-            return Ok(id);
-        }
-        if session.facts.free_kb().is_some_and(|free| free < size / 1024 + SPARE_KB) {
-            let (free, needed) = (session.facts.free_kb().unwrap_or(0) / 1024, size / 1024 / 1024 + SPARE_KB / 1024);
-            return Err(Error::failed(format!(
-                "the server's disk is too full for the image: {free} MB are free, {needed} MB are needed; nothing was changed"
-            ))
-            .hint("`docker system df` there shows what can go"));
-        }
-        let archive = match &prepared.archive {
-            Some(archive) => archive.clone(),
-            None => Arc::new(image::save(tag).await?),
-        };
-        check_platform(session, &archive.platform)?;
-        let to = Destination {
-            settings: session.settings.clone(),
-            root: session.resolved.target.root.value.clone(),
-            id: name.to_owned(),
-        };
-        let receiver = Receiver {
-            compression: if session.facts.get("zstd").is_some() { Compression::Zstd } else { Compression::Gzip },
-            classic: !session.facts.get("store").is_some_and(|store| store.contains("containerd")),
-            images,
-        };
-        let teller = reporter.clone();
-        let progress = move |done, total| teller.tell(Event::Progress { what: "image".into(), done, total: Some(total) });
-        let whole = |why: &str| {
-            reporter
-                .note(format!("the server does not take the image without the layers that it has ({why}); all of it is sent"));
-        };
-        let sent = image::send(&session.server(), &to, archive, tag, &receiver, progress, whole).await?;
-        let (count, all) = sent.layers;
-        reporter.note(format!("{count} of {all} layers sent, {} KB", sent.bytes.div_ceil(1000)));
-        Ok(sent.id)
-    };
-    timed(reporter, "send", steps, sending).await.map_err(|error| ("send", error))
-}
-
-/// Has the server pull the image from its registry.
-async fn fetch(session: &Session<'_>, reference: &str, tag: &str, name: &str) -> Result<String> {
-    let login = session.resolved.image.registered.as_ref().and_then(|image| image.login.as_ref());
-    let loaded = session.server().fetch(name, reference, login, tag).await?.map_err(|why| {
-        Error::failed(format!("the server did not get {reference}: {why}"))
-            .hint("can the server reach that registry, and may the user of [image] username read the image?")
-    })?;
-    check_platform(session, &loaded.platform)?;
-    Ok(loaded.id)
-}
-
-/// What runs on another kind of machine is refused before it is anywhere.
-fn check_platform(session: &Session<'_>, platform: &str) -> Result<()> {
-    match session.facts.platform() {
-        Some(server) if platform != server => {
-            Err(Error::failed(format!("the image is for {platform}, and the server is {server}; nothing was changed"))
-                .hint("build it for the server: docker buildx build --platform, or FROM --platform in the Dockerfile"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// What of the build context goes to a server that builds: what it kept of the last build is not sent again.
-struct Delta {
-    changed: Vec<String>,
-    files: BTreeMap<String, Artefact>,
-}
-
-async fn delta(session: &Session<'_>, prepared: &Prepared<'_>, run: &str) -> Result<Delta> {
-    let kept = session.server().read("state", &["context.manifest"]).await?.remove("context.manifest");
-    let there = kept.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-    let here = prepared.context.manifest()?;
-    let (changed, gone) = image::context_delta(&here, &there);
-    let base = kept.as_deref().map(digest).unwrap_or_default();
-    let lines = |paths: &[String]| paths.iter().map(|path| format!("{path}\n")).collect::<String>();
-    let files = [("manifest", here), ("base", base), ("gone", lines(&gone))]
-        .into_iter()
-        .map(|(name, text)| (format!("runs/{run}/context.{name}"), Artefact::secret(text)))
-        .collect();
-    Ok(Delta { changed, files })
-}
-
-/// Sends those files of the build context into the run's folder.
-async fn send_context(
-    session: &Session<'_>,
-    prepared: &Prepared<'_>,
-    changed: Vec<String>,
-    run: &str,
-    reporter: &Reporter,
-) -> Result<()> {
-    let bulk = Connection::open(&session.settings).await?;
-    let Setting { value: root, .. } = &session.resolved.target.root;
-    let server = Server::new(&bulk, root);
-    let folder = shell_words([format!("{root}/runs/{run}").as_str()]);
-    let script = format!("cd {folder} && mkdir context && tar -xzf - -C context && echo estiba:received");
-    let command = format!("exec /bin/sh -c {}", shell_words([script.as_str()]));
-    let (writer, pieces) = ChannelWriter::new();
-    let context = prepared.context.clone();
-    let count = changed.len();
-    let packing = tokio::task::spawn_blocking(move || {
-        let encoder = flate2::write::GzEncoder::new(writer, flate2::Compression::fast());
-        context.write_tar(&changed, encoder)
-    });
-    let mut sent = 0;
-    let progress = |done| {
-        sent = done;
-        reporter.tell(Event::Progress { what: "build context".into(), done, total: None });
-    };
-    let output = server.pipe(&command, pieces, progress).await?;
-    match packing.await {
-        Ok(Ok(())) if output.text().contains("estiba:received") => {
-            reporter.note(format!("build context: {count} files sent, {} KB", u64::div_ceil(sent, 1000)));
-            Ok(())
-        }
-        Ok(Err(error)) => Err(Error::failed(format!("packing the build context: {error}"))),
-        _ => Err(Error::failed(format!("the server did not take the build context: {}", output.complaint()))),
-    }
 }
