@@ -14,6 +14,7 @@
 )]
 
 mod delay;
+mod fleet;
 mod images;
 mod pairs;
 #[path = "../../tests/matrix/proxy.rs"]
@@ -42,6 +43,7 @@ fn main() {
     timed("start (--version) · ssh -V", 21, || run("target/release/estiba", &["--version"]), || run("ssh", &["-V"]));
     images::bulk();
     images::one_line();
+    fleet::fleet();
     let site = Site::new("bench", "[rollout]\nobserve = \"0s\"\n");
     site.deployed();
     timed("status · ssh and docker compose ps", 9, || estiba(&site, &["status"]), || ssh("docker compose ls && docker ps"));

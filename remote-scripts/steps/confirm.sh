@@ -1,6 +1,7 @@
 # shellcheck shell=sh
-# confirm: where the target has a url, the client must have seen from outside that the site is as it should be. Its
-# word carries the run's nonce, so that the word for another run counts for nothing. No word in time is a no.
+# confirm: where the target has a url, the client must have seen from outside that the site is as it should be; where
+# it is a fleet, every host must have come this far. Its word carries the run's nonce, so that the word for another run
+# counts for nothing. No word in time is a no.
 
 confirm_do() {
 	[ -n "$NONCE" ] || { note 'the target has no url: nobody looks from outside' && return 0; }
@@ -8,14 +9,14 @@ confirm_do() {
 	confirm_looks=0
 	until [ "$(cat "$run_dir/confirmed" 2>/dev/null)" = "$NONCE" ]; do
 		[ ! -e "$run_dir/denied" ] ||
-			fail "from outside, the site is not as it should be: $(cat "$run_dir/denied")" || return 1
+			fail "$(cat "$run_dir/denied")" || return 1
 		! past_deadline ||
-			fail "within $CONFIRM_TIMEOUT s the client gave no word that the site is as it should be from outside" || return 1
+			fail "within $CONFIRM_TIMEOUT s the client gave no word that all is as it should be" || return 1
 		confirm_looks=$((confirm_looks + 1))
 		[ $((confirm_looks % 5)) != 0 ] || new_runs 'while the word of the client was waited for' || return 1
 		nap 0.2
 	done
-	note 'from outside, the site is as it should be'
+	note 'the client confirms it'
 }
 
 confirm_undo() {

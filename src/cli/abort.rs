@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::config::resolve;
-use crate::deploy::Session;
+use crate::deploy::{Session, all, each};
 use crate::error::Result;
 use crate::report::Event;
 
@@ -12,14 +11,21 @@ use super::context::Context;
 
 pub(super) async fn run(context: &Context, args: TargetArgs) -> Result<ExitCode> {
     let project = context.project()?;
-    let resolved = resolve(&project, args.target.as_deref())?;
+    let resolved = context.resolve(&project, args.target.as_deref())?;
     let who = context.who(&project).await;
-    let session = Session::open(&project, &resolved, &who).await?;
-    let aborted = session.server().abort(None).await?;
-    context.reporter.note(match &aborted {
-        Some(run) => format!("{run} was told to stop; the server undoes it by itself"),
-        None => String::from("no deploy is running"),
-    });
-    context.reporter.tell(Event::Document(serde_json::json!({"event": "abort", "run": aborted})));
-    Ok(ExitCode::SUCCESS)
+    // A host that cannot be reached holds up none of the others.
+    let told = each(Session::open_each(&project, &resolved, &who).await, async |session| {
+        let session = session?;
+        let aborted = session.server().abort(None).await?;
+        let reporter =
+            if resolved.target.hosts.len() > 1 { context.reporter.of_host(&session.host()) } else { context.reporter.clone() };
+        reporter.note(match &aborted {
+            Some(run) => format!("{run} was told to stop; the server undoes it by itself"),
+            None => String::from("no deploy is running"),
+        });
+        reporter.tell(Event::Document(serde_json::json!({"event": "abort", "run": aborted})));
+        Ok(())
+    })
+    .await;
+    all(&resolved.target.hosts, "could not be told", told).map(|_| ExitCode::SUCCESS)
 }

@@ -23,6 +23,9 @@ pub struct Global {
     /// The configuration file.
     #[arg(long, global = true, value_name = "FILE", default_value = "deploy.toml")]
     pub config: Utf8PathBuf,
+    /// Of a target with several hosts, only this one.
+    #[arg(long, global = true, value_name = "HOST")]
+    pub host: Option<String>,
     /// JSON lines on standard output; people's text goes to standard error.
     #[arg(long, global = true)]
     pub json: bool,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::config::{Project, Resolved, resolve};
+use crate::config::{Project, Resolved};
 use crate::deploy::{BackupRun, Session, backup};
 use crate::error::{Error, Result};
 use crate::report::Event;
@@ -27,14 +27,14 @@ pub(super) async fn run(context: &Context, command: BackupCommand) -> ExitCode {
 
 async fn create(context: &Context, args: TargetArgs) -> Result<ExitCode> {
     let project = context.project()?;
-    let resolved = resolve(&project, args.target.as_deref())?;
+    let resolved = context.resolve(&project, args.target.as_deref())?;
     carry_out(context, &project, &resolved, BackupRun::Create).await
 }
 
 async fn verify(context: &Context, args: WhichBackup) -> Result<ExitCode> {
     let project = context.project()?;
     let (target, id) = target_and_backup(args)?;
-    let resolved = resolve(&project, target.as_deref())?;
+    let resolved = context.resolve(&project, target.as_deref())?;
     carry_out(context, &project, &resolved, BackupRun::Verify(id)).await
 }
 
@@ -46,9 +46,9 @@ async fn carry_out(context: &Context, project: &Project, resolved: &Resolved, ru
 
 async fn list(context: &Context, args: TargetArgs) -> Result<ExitCode> {
     let project = context.project()?;
-    let resolved = resolve(&project, args.target.as_deref())?;
+    let resolved = context.resolve(&project, args.target.as_deref())?;
     let who = context.who(&project).await;
-    let session = Session::open(&project, &resolved, &who).await?;
+    let session = Session::open_only(&project, &resolved, &who).await?;
     let backups = session.server().backups().await?;
     let mut text = Vec::new();
     for one in backups {
@@ -74,7 +74,7 @@ async fn list(context: &Context, args: TargetArgs) -> Result<ExitCode> {
 async fn pull(context: &Context, args: PullArgs) -> Result<ExitCode> {
     let project = context.project()?;
     let (target, id) = target_and_backup(args.which)?;
-    let resolved = resolve(&project, target.as_deref())?;
+    let resolved = context.resolve(&project, target.as_deref())?;
     let folder = args.out.unwrap_or_else(|| Utf8PathBuf::from("."));
     std::fs::create_dir_all(&folder).map_err(|error| Error::input(format!("cannot make the folder {folder}: {error}")))?;
     let dump = bring(context, &project, &resolved, &id, &folder).await?;
@@ -85,7 +85,7 @@ async fn pull(context: &Context, args: PullArgs) -> Result<ExitCode> {
 
 async fn bring(context: &Context, project: &Project, resolved: &Resolved, id: &str, folder: &Utf8Path) -> Result<Utf8PathBuf> {
     let who = context.who(project).await;
-    let session = Session::open(project, resolved, &who).await?;
+    let session = Session::open_only(project, resolved, &who).await?;
     let progress = |done, total| {
         context.reporter.tell(Event::Progress { what: format!("backup {id}"), done, total: Some(total) });
     };
@@ -95,7 +95,7 @@ async fn bring(context: &Context, project: &Project, resolved: &Resolved, id: &s
 async fn restore(context: &Context, args: RestoreArgs) -> Result<ExitCode> {
     let project = context.project()?;
     let (target, backup) = target_and_backup(args.which)?;
-    let resolved = resolve(&project, target.as_deref())?;
+    let resolved = context.resolve(&project, target.as_deref())?;
     let mask = match &args.mask {
         None => None,
         Some(path) => Some(std::fs::read(path).map_err(|error| Error::input(format!("cannot read {path}: {error}")))?),
@@ -104,7 +104,7 @@ async fn restore(context: &Context, args: RestoreArgs) -> Result<ExitCode> {
     let here = Utf8Path::new(&backup);
     let id = match (&args.from, here.extension()) {
         (Some(from), _) => {
-            let source = resolve(&project, Some(from))?;
+            let source = context.resolve(&project, Some(from))?;
             let folder = tempfile::tempdir().map_err(|error| Error::failed(format!("a temporary folder: {error}")))?;
             let folder = Utf8Path::from_path(folder.path()).ok_or_else(|| Error::failed("the temporary folder is not UTF-8"))?;
             let dump = bring(context, &project, &source, &backup, folder).await?;
@@ -127,7 +127,7 @@ async fn take(context: &Context, project: &Project, resolved: &Resolved, dump: &
         }
     }
     let who = context.who(project).await;
-    let session = Session::open(project, resolved, &who).await?;
+    let session = Session::open_only(project, resolved, &who).await?;
     if session.facts.current().is_none() {
         return Err(Error::failed(format!("{} serves nothing yet: nothing was sent", resolved.target.name)).hint("deploy first"));
     }

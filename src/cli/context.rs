@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::config::{Environment, Project};
+use crate::config::{Environment, Project, Resolved, resolve};
 use crate::deploy::{Options, Who};
 use crate::error::{Error, Kind, Result};
 use crate::report::{Event, Outcome, Reporter};
@@ -37,6 +37,22 @@ impl Context {
             }
         }
         Project::open(&self.global.config, self.environment.clone())
+    }
+
+    /// Resolves deploy.toml for that target, or for its one host that `--host` names.
+    pub(super) fn resolve(&self, project: &Project, target: Option<&str>) -> Result<Resolved> {
+        let mut resolved = resolve(project, target)?;
+        let Some(wanted) = &self.global.host else { return Ok(resolved) };
+        let named = |host: &String| host == wanted || host.split_once('@').is_some_and(|(_, address)| address == wanted);
+        match resolved.target.hosts.iter().find(|host| named(host)).cloned() {
+            Some(host) => resolved.target.hosts = vec![host],
+            None => {
+                let target = &resolved.target;
+                return Err(Error::input(format!("target `{}` has no host `{wanted}`", target.name))
+                    .hint(format!("its hosts: {}", target.hosts.join(", "))));
+            }
+        }
+        Ok(resolved)
     }
 
     /// What was asked of a deploy, a rollback or a backup: a workflow that is cancelled has seven seconds and a half.

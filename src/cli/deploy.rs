@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use camino::Utf8Path;
 
-use crate::config::{read_limited, resolve};
+use crate::config::read_limited;
 use crate::deploy::{Options, deploy};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context, args: DeployArgs) -> ExitCode {
 
 async fn deployed(context: &Context, args: DeployArgs) -> Result<ExitCode> {
     let project = context.project()?;
-    let resolved = resolve(&project, args.target.as_deref())?;
+    let resolved = context.resolve(&project, args.target.as_deref())?;
     let who = context.who(&project).await;
     let options = Options {
         allow_replace: args.allow_replace,

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-use crate::config::resolve;
 use crate::deploy::Session;
 use crate::error::Result;
 use crate::report::Event;
@@ -14,9 +13,9 @@ use super::context::Context;
 
 pub(super) async fn run(context: &Context, args: HistoryArgs) -> Result<ExitCode> {
     let project = context.project()?;
-    let resolved = resolve(&project, args.target.as_deref())?;
+    let resolved = context.resolve(&project, args.target.as_deref())?;
     let who = context.who(&project).await;
-    let session = Session::open(&project, &resolved, &who).await?;
+    let session = Session::open_only(&project, &resolved, &who).await?;
     let lines = session.server().history().await?;
     // A line that a full disk cut short is passed over.
     let runs = lines.iter().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok()).take(args.limit);

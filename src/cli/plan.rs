@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::config::resolve;
-use crate::deploy::{Session, build_for, plan, plan_offline, prepare, warn};
+use crate::deploy::{Session, build_for, plan_all, plan_offline, prepare};
 use crate::error::{Error, Result};
 use crate::notify::comment;
 use crate::plan::Plan;
@@ -28,16 +27,17 @@ pub(super) async fn run(context: &Context, args: PlanArgs) -> Result<ExitCode> {
 
 async fn online(context: &Context, args: &PlanArgs) -> Result<(String, Plan)> {
     let project = context.project()?;
-    let resolved = resolve(&project, args.target.as_deref())?;
+    let resolved = context.resolve(&project, args.target.as_deref())?;
     let mut prepared = prepare(&project, &resolved, &context.reporter)?;
     prepared.look_up(&resolved).await?;
     let who = context.who(&project).await;
-    let session = Session::open(&project, &resolved, &who).await?;
-    session.facts.check()?;
-    let mut plan = plan(&session, &prepared).await?;
-    warn(&session, &mut plan).await?;
-    if args.build && plan.image_changes {
-        build_for(&session, &prepared, &mut plan, &context.reporter).await?;
+    let sessions = Session::open_all(&project, &resolved, &who).await?;
+    for session in &sessions {
+        session.facts.check()?;
+    }
+    let mut plan = plan_all(&sessions, &prepared).await?;
+    if let (true, [session, ..]) = (args.build && plan.image_changes, sessions.as_slice()) {
+        build_for(session, &prepared, &mut plan, &context.reporter).await?;
     }
     Ok((resolved.target.name.clone(), plan))
 }

@@ -2,35 +2,46 @@
 
 use std::process::ExitCode;
 
-use crate::config::resolve;
-use crate::deploy::Session;
+use crate::deploy::{Session, all, each};
 use crate::error::{Error, Kind, Result};
-use crate::report::Event;
+use crate::report::{Event, Reporter};
 
 use super::args::TargetArgs;
 use super::context::Context;
 
 pub(super) async fn run(context: &Context, args: TargetArgs) -> Result<ExitCode> {
     let project = context.project()?;
-    let resolved = resolve(&project, args.target.as_deref())?;
+    let resolved = context.resolve(&project, args.target.as_deref())?;
     let who = context.who(&project).await;
-    let mut session = Session::open(&project, &resolved, &who).await?;
+    // A host that cannot be reached holds up none of the others.
+    let recovered = each(Session::open_each(&project, &resolved, &who).await, async |session| {
+        let session = session?;
+        let host = session.host();
+        let reporter = if resolved.target.hosts.len() > 1 { context.reporter.of_host(&host) } else { context.reporter.clone() };
+        recover(session, &reporter).await
+    })
+    .await;
+    all(&resolved.target.hosts, "could not be recovered", recovered).map(|_| ExitCode::SUCCESS)
+}
+
+async fn recover(mut session: Session<'_>, reporter: &Reporter) -> Result<()> {
+    let target = &session.resolved.target;
     if let Some(holder) = session.facts.lock() {
         return Err(session.locked(holder));
     }
     let open = session.facts.open_runs.clone();
     if open.is_empty() {
-        context.reporter.note("no run was interrupted: there is nothing to recover");
+        reporter.note("no run was interrupted: there is nothing to recover");
     } else {
         session.server().recover().await?;
         session.refresh().await?;
         if let Some(left) = session.facts.open_runs.first() {
             return Err(Error::new(Kind::NeedsPerson, format!("the run {left} could not be ended"))
-                .hint(format!("its journal on the server: {}/runs/{left}/journal", resolved.target.root.value)));
+                .hint(format!("its journal on the server: {}/runs/{left}/journal", target.root.value)));
         }
     }
     let serving = session.facts.current().map(str::to_owned);
-    context.reporter.note(format!("{} serves {}", resolved.target.name, serving.as_deref().unwrap_or("nothing")));
-    context.reporter.tell(Event::Document(serde_json::json!({"event": "recover", "runs": open, "release": serving})));
-    Ok(ExitCode::SUCCESS)
+    reporter.note(format!("{} serves {}", target.name, serving.as_deref().unwrap_or("nothing")));
+    reporter.tell(Event::Document(serde_json::json!({"event": "recover", "runs": open, "release": serving})));
+    Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use crate::config::resolve;
 use crate::deploy::{Options, rollback};
 use crate::error::Result;
 
@@ -20,7 +19,7 @@ pub(super) async fn run(context: &Context, args: RollbackArgs) -> ExitCode {
 async fn rolled_back(context: &Context, args: RollbackArgs) -> Result<ExitCode> {
     let project = context.project()?;
     let (target, release) = target_and_release(&project, args.target, args.release);
-    let resolved = resolve(&project, target.as_deref())?;
+    let resolved = context.resolve(&project, target.as_deref())?;
     let who = context.who(&project).await;
     let options = Options { wait_lock: args.wait_lock.map(|wait| wait.0), ..context.options() };
     let ended = rollback(&project, &resolved, release.as_deref(), &options, &who, &context.reporter).await?;

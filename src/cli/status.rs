@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::config::resolve;
-use crate::deploy::Session;
+use crate::deploy::{Session, all};
 use crate::error::Result;
 use crate::report::Event;
 use crate::server::Status;
@@ -13,17 +12,21 @@ use super::context::Context;
 
 pub(super) async fn run(context: &Context, args: TargetArgs) -> Result<ExitCode> {
     let project = context.project()?;
-    let resolved = resolve(&project, args.target.as_deref())?;
+    let resolved = context.resolve(&project, args.target.as_deref())?;
     let who = context.who(&project).await;
-    let session = Session::open(&project, &resolved, &who).await?;
-    session.facts.check()?;
-    let host = session.connection.address().to_string();
-    let status = Status::of(&host, &session.facts);
-    context.reporter.tell(Event::Document(serde_json::to_value(&status).unwrap_or_default()));
-    if !context.global.json {
-        context.reporter.tell(Event::Text(text(&resolved.target.name, &status, &session)));
+    // A host that cannot be reached hides none of the others.
+    let sessions = Session::open_each(&project, &resolved, &who).await;
+    let mut opened = Vec::new();
+    for session in sessions {
+        opened.push(session.and_then(|session| session.facts.check().map(|()| session)).map(|session| {
+            let status = Status::of(&session.host(), &session.facts);
+            context.reporter.tell(Event::Document(serde_json::to_value(&status).unwrap_or_default()));
+            if !context.global.json {
+                context.reporter.tell(Event::Text(text(&resolved.target.name, &status, &session)));
+            }
+        }));
     }
-    Ok(ExitCode::SUCCESS)
+    all(&resolved.target.hosts, "could not be looked at", opened).map(|_| ExitCode::SUCCESS)
 }
 
 fn text(target: &str, status: &Status, session: &Session<'_>) -> String {

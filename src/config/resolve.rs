@@ -97,6 +97,9 @@ fn resolve_target(project: &Project, name: &str, section: &TargetSection) -> Res
                 .hint("the user must be one who may run docker on the server"));
         }
     }
+    if let Some(twice) = section.hosts.iter().enumerate().find(|(at, host)| section.hosts[..*at].contains(host)) {
+        return Err(project.loaded.source().error_near(twice.1, format!("`{}` stands twice among the hosts", twice.1)));
+    }
     let env_file =
         Setting::or_found(section.env_file.clone().map(|file| Some(Utf8PathBuf::from(file))), || find_env_file(project, name))?;
     if let Some(path) = env_file.value.as_deref().filter(|path| !project.path(path).is_file()) {

@@ -62,7 +62,7 @@ pub struct ProjectSection {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TargetSection {
-    /// `user@host[:port]`; several are a fleet of identical servers.
+    /// `user@host[:port]`; several are a fleet of identical servers, deployed to as one: see docs/deploying.md.
     pub hosts: Vec<String>,
     /// SHA-256 fingerprints (`SHA256:…`), whole known_hosts lines, or the path of a known_hosts file.
     /// Default: `~/.ssh/known_hosts`. The host key is always verified. `ESTIBA_HOST_KEYS`, a line each, takes their place.
@@ -254,8 +254,8 @@ pub struct RolloutSection {
     /// The share of real requests (0 to 1) that may be answered with an error. Default: 0.01.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_error_rate: Option<f64>,
-    /// Where the target has a `url`: how long the server waits, after `observe`, for the client's word that the
-    /// site is as it should be from outside. No word is an undo. Default: 60s.
+    /// Where the target has a `url` or several hosts: how long a server waits, after `observe`, for the client's word that
+    /// the site is as it should be from outside and that every host has come this far. No word is an undo. Default: 60s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_timeout: Option<Seconds>,
     /// Releases kept on the server, the current and the previous one counted (2 at least). Default: 5.

@@ -58,7 +58,7 @@ pub async fn backup(
 ) -> Result<Ending> {
     let started = Instant::now();
     let mut signals = Signals::listen()?;
-    let mut session = Session::open(project, resolved, who).await?;
+    let mut session = Session::open_only(project, resolved, who).await?;
     session.facts.check()?;
     wait_for_lock(&mut session, options, reporter).await?;
     let Some(current) = session.facts.current().map(str::to_owned) else {

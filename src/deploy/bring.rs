@@ -1,11 +1,11 @@
-//! The image's way to the server, wherever it comes from; and the build context's, where the server builds.
+//! The image's way to the servers, wherever it comes from; and the build context's, where the server builds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::{ImageSource, Setting, shell_words};
 use crate::error::{Error, Result};
-use crate::image::{self, ChannelWriter, Compression, Destination, Receiver};
+use crate::image::{self, ChannelWriter, Compression, Destination, Receiver, Supply};
 use crate::plan::SPARE_KB;
 use crate::render::{Artefact, digest};
 use crate::report::{Event, Reporter, StepReport};
@@ -13,78 +13,122 @@ use crate::server::Server;
 use crate::ssh::Connection;
 
 use super::Session;
+use super::fleet::{all, each};
 use super::session::Prepared;
 use super::transaction::timed;
 
-/// Brings the image to the server, built here or read from where it lies. Returns its id there; a failure names its step.
+/// Brings the image to the servers, built here or read from where it lies: once, for all that lack it. Returns its id on
+/// each of them; a failure names its step.
 pub(super) async fn bring(
-    session: &Session<'_>,
+    sessions: &[Session<'_>],
     prepared: &Prepared<'_>,
     tag: &str,
     name: &str,
     steps: &mut Vec<StepReport>,
     reporter: &Reporter,
-) -> std::result::Result<String, (&'static str, Error)> {
-    let built = match session.resolved.image.source.value {
+) -> std::result::Result<Vec<String>, (&'static str, Error)> {
+    let Some(first) = sessions.first() else { return Ok(Vec::new()) };
+    let built = match first.resolved.image.source.value {
         ImageSource::Build => {
-            let platform = session.facts.platform();
-            let building = image::build(&prepared.context, tag, platform.as_deref(), reporter);
+            let building = async {
+                let platform = one_platform(sessions)?;
+                image::build(&prepared.context, tag, platform.as_deref(), reporter).await
+            };
             Some(timed(reporter, "build", steps, building).await.map_err(|error| ("build", error))?)
         }
         _ => None,
     };
     let sending = async {
+        let hosts: Vec<String> = sessions.iter().map(Session::host).collect();
         if let Some(reference) = &prepared.reference {
-            return fetch(session, reference, tag, name).await;
+            return all(
+                &hosts,
+                "did not get the image; none was deployed to",
+                each(sessions, |session| fetch(session, prepared, reference, tag, name)).await,
+            );
         }
-        let (id, size) = match (&built, &prepared.archive) {
-            (Some(built), _) => (built.id.clone(), built.size),
-            (None, Some(archive)) => (archive.id.clone(), archive.size_from(0)),
+        let id = match (&built, &prepared.archive) {
+            (Some(built), _) => built.id.clone(),
+            (None, Some(archive)) => archive.id.clone(),
             (None, None) => return Err(Error::failed("there is no image to send")),
         };
         // On the same kind of image store the id is the same, and there is nothing to send.
-        let images = session.server().images().await?;
-        if images.contains_key(&id) {
-            return Ok(id);
-        }
-        if session.facts.free_kb().is_some_and(|free| free < size / 1024 + SPARE_KB) {
-            let (free, needed) = (session.facts.free_kb().unwrap_or(0) / 1024, size / 1024 / 1024 + SPARE_KB / 1024);
-            return Err(Error::failed(format!(
-                "the server's disk is too full for the image: {free} MB are free, {needed} MB are needed; nothing was changed"
-            ))
-            .hint("`docker system df` there shows what can go"));
+        let images = all(
+            &hosts,
+            "could not be asked for images; none was deployed to",
+            each(sessions, async |session| session.server().images().await).await,
+        )?;
+        if images.iter().all(|images| images.contains_key(&id)) {
+            return Ok(vec![id; sessions.len()]);
         }
         let archive = match &prepared.archive {
             Some(archive) => archive.clone(),
             None => Arc::new(image::save(tag).await?),
         };
-        check_platform(session, &archive.platform)?;
-        let to = Destination {
-            settings: session.settings.clone(),
-            root: session.resolved.target.root.value.clone(),
-            id: name.to_owned(),
-        };
-        let receiver = Receiver {
-            compression: if session.facts.get("zstd").is_some() { Compression::Zstd } else { Compression::Gzip },
-            classic: !session.facts.get("store").is_some_and(|store| store.contains("containerd")),
-            images,
-        };
-        let teller = reporter.clone();
-        let progress = move |done, total| teller.tell(Event::Progress { what: "image".into(), done, total: Some(total) });
-        let whole = |why: &str| {
-            reporter
-                .note(format!("the server does not take the image without the layers that it has ({why}); all of it is sent"));
-        };
-        let sent = image::send(&session.server(), &to, archive, tag, &receiver, progress, whole).await?;
-        let (count, all) = sent.layers;
-        reporter.note(format!("{count} of {all} layers sent, {} KB", sent.bytes.div_ceil(1000)));
-        Ok(sent.id)
+        let supply = Supply::new(archive, tag);
+        let sent = each(sessions.iter().zip(images), async |(session, images)| {
+            if images.contains_key(&id) {
+                return Ok(id.clone());
+            }
+            let size = built.as_ref().map_or_else(|| supply.archive.size_from(0), |built| built.size);
+            check_room(session, size)?;
+            let reporter = if sessions.len() > 1 { reporter.of_host(&session.host()) } else { reporter.clone() };
+            send(session, &supply, images, name, &reporter).await
+        })
+        .await;
+        all(&hosts, "did not get the image; none was deployed to", sent)
     };
     timed(reporter, "send", steps, sending).await.map_err(|error| ("send", error))
 }
 
+/// Sends the image to one server.
+async fn send(
+    session: &Session<'_>,
+    supply: &Supply,
+    images: BTreeMap<String, Vec<String>>,
+    name: &str,
+    reporter: &Reporter,
+) -> Result<String> {
+    check_platform(session, &supply.archive.platform)?;
+    let to =
+        Destination { settings: session.settings.clone(), root: session.resolved.target.root.value.clone(), id: name.to_owned() };
+    let receiver = Receiver {
+        compression: if session.facts.get("zstd").is_some() { Compression::Zstd } else { Compression::Gzip },
+        classic: !session.facts.get("store").is_some_and(|store| store.contains("containerd")),
+        images,
+    };
+    let teller = reporter.clone();
+    let progress = move |done, total| teller.tell(Event::Progress { what: "image".into(), done, total: Some(total) });
+    let whole = |why: &str| {
+        reporter.note(format!("the server does not take the image without the layers that it has ({why}); all of it is sent"));
+    };
+    let sent = image::send(&session.server(), &to, supply, &receiver, progress, whole).await?;
+    let (count, all) = sent.layers;
+    reporter.note(format!("{count} of {all} layers sent, {} KB", sent.bytes.div_ceil(1000)));
+    Ok(sent.id)
+}
+
+/// A disk that is too full is known before anything is sent.
+fn check_room(session: &Session<'_>, size: u64) -> Result<()> {
+    match session.facts.free_kb() {
+        Some(free) if free < size / 1024 + SPARE_KB => {
+            let (free, needed) = (free / 1024, size / 1024 / 1024 + SPARE_KB / 1024);
+            Err(Error::failed(format!(
+                "the server's disk is too full for the image: {free} MB are free, {needed} MB are needed; nothing was changed"
+            ))
+            .hint("`docker system df` there shows what can go"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Has the server pull the image from its registry.
-async fn fetch(session: &Session<'_>, reference: &str, tag: &str, name: &str) -> Result<String> {
+async fn fetch(session: &Session<'_>, prepared: &Prepared<'_>, reference: &str, tag: &str, name: &str) -> Result<String> {
+    if let (Some(server), false) = (session.facts.platform(), prepared.platforms.is_empty())
+        && !prepared.platforms.contains(&server)
+    {
+        check_platform(session, &prepared.platforms.join(", "))?;
+    }
     let login = session.resolved.image.registered.as_ref().and_then(|image| image.login.as_ref());
     let loaded = session.server().fetch(name, reference, login, tag).await?.map_err(|why| {
         Error::failed(format!("the server did not get {reference}: {why}"))
@@ -94,7 +138,26 @@ async fn fetch(session: &Session<'_>, reference: &str, tag: &str, name: &str) ->
     Ok(loaded.id)
 }
 
-/// What runs on another kind of machine is refused: before it is sent, or, where a registry had it, before a run begins.
+/// The servers of a fleet are of one kind: one image is built for all of them.
+fn one_platform(sessions: &[Session<'_>]) -> Result<Option<String>> {
+    let mut known: Option<(String, String)> = None;
+    for session in sessions {
+        match (session.facts.platform(), &known) {
+            (Some(platform), None) => known = Some((platform, session.host())),
+            (Some(platform), Some((first, host))) if platform != *first => {
+                return Err(Error::failed(format!(
+                    "{host} is {first}, and {} is {platform}: one image cannot be for both; nothing was changed",
+                    session.host()
+                ))
+                .hint("make a target of the servers of each kind"));
+            }
+            _ => {}
+        }
+    }
+    Ok(known.map(|(platform, _)| platform))
+}
+
+/// What runs on another kind of machine is refused before it is sent.
 fn check_platform(session: &Session<'_>, platform: &str) -> Result<()> {
     match session.facts.platform() {
         Some(server) if platform != server => Err(Error::failed(format!(

@@ -11,6 +11,7 @@ use crate::server::{Followed, Record, RecordKind, Server, Start};
 use crate::ssh::Connection;
 
 use super::Session;
+use super::fleet::Gate;
 use super::outside::{Outside, Seen};
 use super::signals::Signals;
 
@@ -23,8 +24,9 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// A run's journal, told as it comes.
 #[derive(Debug)]
-pub(super) struct Follower {
+pub(super) struct Follower<'a> {
     reporter: Reporter,
+    gate: Option<&'a Gate>,
     steps: Vec<StepReport>,
     began_cs: u64,
     end: Option<(u8, String, String, String)>,
@@ -52,12 +54,14 @@ pub(super) struct Confirm<'a> {
     pub(super) outside: Option<&'a Outside<'a>>,
     pub(super) release: &'a str,
     pub(super) nonce: &'a str,
+    /// Where this host waits for the others of its fleet.
+    pub(super) gate: Option<&'a Gate>,
 }
 
-impl Follower {
-    pub(super) fn new(reporter: &Reporter, before: Vec<StepReport>, patience: Option<Duration>) -> Self {
+impl<'a> Follower<'a> {
+    pub(super) fn new(reporter: &Reporter, before: Vec<StepReport>, patience: Option<Duration>, gate: Option<&'a Gate>) -> Self {
         let (step, _) = watch::channel(String::new());
-        Self { reporter: reporter.clone(), steps: before, began_cs: 0, end: None, aborted: false, patience, step }
+        Self { reporter: reporter.clone(), gate, steps: before, began_cs: 0, end: None, aborted: false, patience, step }
     }
 
     fn see(&mut self, record: Record) {
@@ -73,6 +77,9 @@ impl Follower {
             RecordKind::Out => self.reporter.tell(Event::Output { step, line: text }),
             RecordKind::Done => {
                 self.steps.push(StepReport { name: step.clone(), status: StepStatus::Done, duration_ms: took });
+                if let Some(longest) = self.gate.and_then(|gate| gate.done(&step, took)) {
+                    self.reporter.of_target().tell(Event::Done { step: step.clone(), duration_ms: longest });
+                }
                 self.reporter.tell(Event::Done { step, duration_ms: took });
             }
             RecordKind::Failed => {
@@ -303,6 +310,26 @@ async fn confirm_run(
     mut step: watch::Receiver<String>,
     reporter: Reporter,
 ) {
+    if let Some(gate) = confirm.gate {
+        let host = session.connection.address().to_string();
+        if step.wait_for(|step| step == "confirm").await.is_err() {
+            return std::future::pending().await;
+        }
+        gate.arrive(&host);
+        // All have arrived: what answers at the url is the new release, whichever host it is.
+        let word = match (gate.opened().await, confirm.outside) {
+            (Ok(()), Some(_)) => None,
+            (Ok(()), None) => Some(Ok(confirm.nonce)),
+            (Err(why), _) => Some(Err(format!("another host of the fleet failed: {why}"))),
+        };
+        if let Some(word) = word {
+            let word = word.as_ref().copied().map_err(String::as_str);
+            while tell(session, run, word).await.is_err() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            return;
+        }
+    }
     let Some(outside) = confirm.outside else { return std::future::pending().await };
     let mut noted = false;
     let mut bad = 0;
@@ -325,7 +352,7 @@ async fn confirm_run(
             Seen::Bad(why) => {
                 bad += 1;
                 // A single bad look may be the visitor's own network.
-                (bad >= 3).then_some(Err(why))
+                (bad >= 3).then(|| Err(format!("from outside, the site is not as it should be: {why}")))
             }
         };
         if let Some(word) = word {

@@ -3,6 +3,7 @@
 mod artefacts;
 mod backup;
 mod bring;
+mod fleet;
 mod follow;
 mod offline;
 mod options;
@@ -14,9 +15,10 @@ mod transaction;
 mod who;
 
 pub use backup::{BackupRun, backup};
+pub use fleet::{all, each};
 pub use offline::plan_offline;
 pub use options::Options;
-pub use planning::{build_for, plan, warn};
+pub use planning::{build_for, plan_all};
 pub use session::{Prepared, Session, check_host_keys, prepare};
 pub use transaction::{deploy, rollback};
 pub use who::Who;

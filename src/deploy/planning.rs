@@ -1,17 +1,40 @@
 //! The plan of a deploy, made from what is here and what the server has.
 
 use crate::config::ImageSource;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image;
-use crate::plan::{BuiltImage, DEPLOY, Plan, Planned, changed_paths, compare, warnings};
+use crate::plan::{BuiltImage, DEPLOY, Plan, Planned, changed_paths, compare, moved, warnings};
 use crate::report::Reporter;
 use crate::server::Status;
 
+use super::fleet::{all, each};
 use super::outside::{Outside, Seen};
 use super::{Prepared, Session};
 
+/// What a deploy of this release to these servers would do, and what may go wrong. One plan is for all of a fleet: where a
+/// host is otherwise than the first, a warning says so. Changes nothing there.
+pub async fn plan_all(sessions: &[Session<'_>], prepared: &Prepared<'_>) -> Result<Plan> {
+    let hosts: Vec<String> = sessions.iter().map(Session::host).collect();
+    let plans = each(sessions, async |session| {
+        let mut plan = plan(session, prepared).await?;
+        warn(session, &mut plan).await?;
+        Ok(plan)
+    })
+    .await;
+    let mut plans = all(&hosts, "could not be looked at", plans)?.into_iter().zip(&hosts);
+    let Some((mut first, name)) = plans.next() else { return Err(Error::input("the target has no host")) };
+    for (plan, host) in plans {
+        first.changes |= plan.changes;
+        let differs = moved(&first, &plan).into_iter().map(|line| format!("{host} is otherwise than {name}: {line}"));
+        let own = plan.warnings.iter().filter(|line| !first.warnings.contains(line)).map(|line| format!("{host}: {line}"));
+        let more: Vec<String> = differs.chain(own).collect();
+        first.warnings.extend(more);
+    }
+    Ok(first)
+}
+
 /// What a deploy of this release to this server would do. Changes nothing there.
-pub async fn plan(session: &Session<'_>, prepared: &Prepared<'_>) -> Result<Plan> {
+pub(super) async fn plan(session: &Session<'_>, prepared: &Prepared<'_>) -> Result<Plan> {
     let pending = pending(session, prepared).await?;
     let drift = Status::of("", &session.facts).drift;
     let planned = Planned {
@@ -34,7 +57,7 @@ pub async fn plan(session: &Session<'_>, prepared: &Prepared<'_>) -> Result<Plan
 }
 
 /// Adds to a plan what may go wrong: as the server stands now, and as its url is seen from here. Changes nothing.
-pub async fn warn(session: &Session<'_>, plan: &mut Plan) -> Result<()> {
+async fn warn(session: &Session<'_>, plan: &mut Plan) -> Result<()> {
     plan.warnings = warnings(&session.facts, plan.image_changes);
     if let (Some(outside), Some(current)) = (Outside::of(&session.resolved.target)?, session.facts.current()) {
         match outside.look(current).await {

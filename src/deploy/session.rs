@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use crate::config::{Project, Resolved};
 use crate::error::{Error, Kind, Result};
-use crate::image::{self, Archive, Context};
+use crate::image::{self, Archive, Context, LookedUp};
 use crate::render::{Rendered, Renderer, digest, render};
 use crate::report::Reporter;
 use crate::server::{Facts, Server};
 use crate::ssh::{Address, Connection, HostKeys, Identity, Settings};
 
 use super::Who;
+use super::fleet::{all, each};
 
 /// Everything about one host of a target, up to and including the first look at it.
 #[derive(Debug)]
@@ -44,13 +45,16 @@ pub struct Prepared<'a> {
     pub archive: Option<Arc<Archive>>,
     /// The image, where it lies in a registry: its name by digest, once it has been asked for.
     pub reference: Option<String>,
+    /// What that image runs on, where the registry tells.
+    pub platforms: Vec<String>,
 }
 
 impl Prepared<'_> {
     /// Asks the registry which image it is, where it lies in one. Once: all that follows is about this very image.
     pub async fn look_up(&mut self, resolved: &Resolved) -> Result<()> {
         if let (Some(registered), None) = (&resolved.image.registered, &self.reference) {
-            let reference = image::look_up(registered).await?;
+            let LookedUp { reference, platforms } = image::look_up(registered).await?;
+            self.platforms = platforms;
             self.context_digest = short(reference.rsplit_once('@').map_or(reference.as_str(), |(_, digest)| digest));
             self.reference = Some(reference);
         }
@@ -86,17 +90,50 @@ pub fn prepare<'a>(project: &Project, resolved: &'a Resolved, reporter: &Reporte
         (None, Some(registered)) => short(&digest(registered.reference.as_bytes())),
         (None, None) => context.digest()?,
     };
-    Ok(Prepared { renderer, rendered, context, context_digest, archive, reference: None })
+    Ok(Prepared { renderer, rendered, context, context_digest, archive, reference: None, platforms: Vec::new() })
 }
 
 impl<'a> Session<'a> {
-    /// Connects to the target's host and takes the first look.
-    pub async fn open(project: &'a Project, resolved: &'a Resolved, who: &Who) -> Result<Self> {
-        let settings = settings(project, resolved)?;
+    /// Connects to the target's hosts and takes the first look. None is dialled before what is needed for all was checked;
+    /// where one cannot be reached, there is no session at all.
+    pub async fn open_all(project: &'a Project, resolved: &'a Resolved, who: &Who) -> Result<Vec<Self>> {
+        let hosts = &resolved.target.hosts;
+        let settings = hosts.iter().map(|host| settings(project, resolved, host)).collect::<Result<Vec<Settings>>>()?;
+        all(
+            hosts,
+            "could not be looked at; nothing was changed on any",
+            each(settings, |settings| Self::open(project, resolved, settings, who)).await,
+        )
+    }
+
+    /// The same, host by host: one that cannot be reached is its own error.
+    pub async fn open_each(project: &'a Project, resolved: &'a Resolved, who: &Who) -> Vec<Result<Self>> {
+        each(&resolved.target.hosts, |host| async move {
+            Self::open(project, resolved, settings(project, resolved, host)?, who).await
+        })
+        .await
+    }
+
+    /// The session of the only host; several are an input error.
+    pub async fn open_only(project: &'a Project, resolved: &'a Resolved, who: &Who) -> Result<Self> {
+        let target = &resolved.target;
+        match target.hosts.as_slice() {
+            [host] => Self::open(project, resolved, settings(project, resolved, host)?, who).await,
+            hosts => Err(Error::input(format!("target `{}` has {} hosts, and this is about one", target.name, hosts.len()))
+                .hint(format!("name it: --host {}", hosts.first().map_or("HOST", String::as_str)))),
+        }
+    }
+
+    async fn open(project: &'a Project, resolved: &'a Resolved, settings: Settings, who: &Who) -> Result<Self> {
         let connection = Connection::open(&settings).await?;
         let salt = who.nonce();
         let facts = Server::new(&connection, &resolved.target.root.value).facts(resolved, &salt).await?;
         Ok(Self { project, resolved, settings, connection, facts, salt })
+    }
+
+    /// The host, as it is shown.
+    pub fn host(&self) -> String {
+        self.settings.address.to_string()
     }
 
     /// The server behind the connection.
@@ -128,22 +165,14 @@ impl<'a> Session<'a> {
     }
 }
 
-/// How to get to the target's host: address, host keys and identity, all checked before anything is dialled.
-fn settings(project: &Project, resolved: &Resolved) -> Result<Settings> {
+/// How to get to a host: address, host keys and identity, all checked before anything is dialled.
+fn settings(project: &Project, resolved: &Resolved, host: &str) -> Result<Settings> {
     let target = &resolved.target;
-    if target.hosts.len() > 1 {
-        return Err(Error::input(format!(
-            "target `{}` has {} hosts; this version deploys to one at a time",
-            target.name,
-            target.hosts.len()
-        ))
-        .hint("make a target of each host"));
-    }
     let environment = &project.environment;
     let get = |name: &str| environment.get(name).map(String::as_str);
     let home = get("HOME");
     Ok(Settings {
-        address: Address::parse(&target.hosts[0])?,
+        address: Address::parse(host)?,
         host_keys: check_host_keys(project, resolved)?,
         identity: Identity::choose(
             get("ESTIBA_SSH_KEY"),

@@ -8,9 +8,11 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::{self, DEPLOY, Plan, ROLLBACK, SPARE_KB, moved};
 use crate::render::Artefact;
 use crate::report::{Event, Outcome, OutcomeKind, Reporter, StepReport, StepStatus};
+use crate::server::Facts;
 
 use super::artefacts::{self, RunSettings};
 use super::bring::{bring, delta, send_context};
+use super::fleet::{Gate, all, each, together};
 use super::follow::{Confirm, Follower};
 use super::outside::Outside;
 use super::session::{Prepared, prepare};
@@ -42,19 +44,82 @@ pub async fn deploy(project: &Project, resolved: &Resolved, options: &Options, w
         ready = make_ready(project, resolved, &prepared, &release, options, who, reporter) => ready?,
         () = signals.next() => return Ok((interrupted(resolved, &release, started), Some(Kind::Interrupted))),
     };
-    let (mut session, settings, steps, mut outcome) = match ready {
-        Ready::Start { session, settings, steps, outcome } => (*session, *settings, steps, outcome),
-        Ready::Over(outcome, kind) => return Ok((Outcome { duration_ms: elapsed(started), ..outcome }, kind)),
+    let (launches, steps) = match ready {
+        Ready::Start(launches, steps) => (launches, steps),
+        Ready::Over(outcome, kind) => return Ok((Outcome { duration_ms: elapsed(started), ..*outcome }, kind)),
     };
-    let mut follower = Follower::new(reporter, steps, options.patience);
-    let confirm = Confirm { outside: outside.as_ref(), release: &release, nonce: &settings.nonce };
-    let ended = follower.run(&session, &settings.run, confirm, &mut signals).await?;
-    outcome = follower.outcome(outcome, &ended);
-    if outcome.image.is_none() && ended.code == 0 {
-        session.refresh().await?;
-        outcome.image = session.facts.get("current_image").map(str::to_owned);
+    let (outcome, kind) = follow_all(resolved, launches, steps, outside.as_ref(), options, reporter, &signals).await?;
+    Ok((Outcome { duration_ms: elapsed(started), ..outcome }, kind))
+}
+
+/// One host's part of a deploy or rollback: its run is there and not begun, or there is nothing to do.
+struct Launch<'a> {
+    session: Session<'a>,
+    settings: Option<RunSettings>,
+    blank: Outcome,
+}
+
+/// Starts the runs and follows them to their ends. Of several hosts each has an outcome of its own, and all a common one.
+async fn follow_all(
+    resolved: &Resolved,
+    launches: Vec<Launch<'_>>,
+    steps: Vec<StepReport>,
+    outside: Option<&Outside<'_>>,
+    options: &Options,
+    reporter: &Reporter,
+    signals: &Signals,
+) -> Result<Ending> {
+    if let [launch] = launches.as_slice() {
+        return follow_one(launch, steps, outside, None, options, reporter, signals.clone()).await;
     }
-    outcome.duration_ms = elapsed(started);
+    let gate = Gate::new(launches.iter().filter(|launch| launch.settings.is_some()).count());
+    let endings = futures_util::future::join_all(launches.iter().map(async |launch| {
+        let host = launch.session.host();
+        let reporter = reporter.of_host(&host);
+        let followed = follow_one(launch, Vec::new(), outside, Some(&gate), options, &reporter, signals.clone()).await;
+        let ending = followed.unwrap_or_else(|error| {
+            let (reason, kind) = (Some(error.message.clone()), error.kind);
+            reporter.tell(Event::Error(error));
+            (Outcome { reason, ..launch.blank.clone() }, Some(kind))
+        });
+        if ending.1.is_some() {
+            let (step, reason) = (&ending.0.failed_step, &ending.0.reason);
+            let why: Vec<&str> = [step, reason].into_iter().flatten().map(String::as_str).collect();
+            gate.fail(&format!("{host}: {}", why.join(": ")));
+        }
+        reporter.tell(Event::Outcome(ending.0.clone()));
+        (host, ending)
+    }))
+    .await;
+    let release = launches.first().and_then(|launch| launch.blank.release.clone());
+    Ok(together(Outcome { release, ..blank(resolved, "") }, steps, &endings))
+}
+
+/// Starts one host's run and follows it to its end.
+async fn follow_one(
+    launch: &Launch<'_>,
+    steps: Vec<StepReport>,
+    outside: Option<&Outside<'_>>,
+    gate: Option<&Gate>,
+    options: &Options,
+    reporter: &Reporter,
+    mut signals: Signals,
+) -> Result<Ending> {
+    let Launch { session, settings: Some(settings), blank } = launch else {
+        return Ok((Outcome { steps, ..launch.blank.clone() }, None));
+    };
+    let begun = Instant::now();
+    let mut follower = Follower::new(reporter, steps, options.patience, gate);
+    let waits = gate.filter(|_| !settings.nonce.is_empty());
+    let confirm = Confirm { outside, release: &settings.release, nonce: &settings.nonce, gate: waits };
+    let ended = follower.run(session, &settings.run, confirm, &mut signals).await?;
+    let mut outcome = follower.outcome(blank.clone(), &ended);
+    if outcome.image.is_none() && ended.code == 0 {
+        // The server built it, and alone knows what it is.
+        let facts = session.server().facts(session.resolved, &session.salt).await?;
+        outcome.image = facts.get("current_image").map(str::to_owned);
+    }
+    outcome.duration_ms = elapsed(begun);
     Ok((outcome, exit_kind(ended.code)))
 }
 
@@ -73,13 +138,13 @@ fn check_replaced(resolved: &Resolved, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A deploy before the server begins: everything is there, or it is over already.
+/// A deploy before the servers begin: everything is there, or it is over already.
 enum Ready<'a> {
-    Start { session: Box<Session<'a>>, settings: Box<RunSettings>, steps: Vec<StepReport>, outcome: Outcome },
-    Over(Outcome, Option<Kind>),
+    Start(Vec<Launch<'a>>, Vec<StepReport>),
+    Over(Box<Outcome>, Option<Kind>),
 }
 
-/// Connects, looks, builds and uploads. Nothing that serves is touched by any of it.
+/// Connects, looks, builds and uploads. Nothing that serves is touched by any of it, on any host.
 async fn make_ready<'a>(
     project: &'a Project,
     resolved: &'a Resolved,
@@ -89,78 +154,116 @@ async fn make_ready<'a>(
     who: &Who,
     reporter: &Reporter,
 ) -> Result<Ready<'a>> {
-    let mut session = Session::open(project, resolved, who).await?;
-    session.facts.check()?;
-    wait_for_lock(&mut session, options, reporter).await?;
-    let facts = &session.facts;
-    same_project(&session)?;
+    let mut sessions = Session::open_all(project, resolved, who).await?;
+    let hosts: Vec<String> = sessions.iter().map(Session::host).collect();
+    let looks = each(&mut sessions, |session| look(session, prepared, options, reporter)).await;
+    let unchanged = all(&hosts, "cannot be deployed to; nothing was changed on any", looks)?;
     let text = |value: Option<&str>| value.map(str::to_owned);
-    let blank = Outcome { previous: text(facts.current()), ..blank(resolved, release) };
-    if let Some(plan) = &options.plan {
-        as_planned(&session, prepared, plan).await?;
-    }
-    if !options.force && is_unchanged(&session, prepared) {
+    let blank = |facts: &Facts| Outcome { previous: text(facts.current()), ..blank(resolved, release) };
+    let mut launches = Vec::new();
+    let mut to_do = Vec::new();
+    for (session, unchanged) in sessions.into_iter().zip(unchanged) {
+        if !unchanged {
+            to_do.push(session);
+            continue;
+        }
+        let facts = &session.facts;
         let outcome = Outcome {
             outcome: OutcomeKind::Unchanged,
             release: text(facts.current()),
             previous: text(facts.previous()),
             image: text(facts.get("current_image")),
-            ..blank
+            ..blank(facts)
         };
-        return Ok(Ready::Over(outcome, None));
+        launches.push(Launch { session, settings: None, blank: outcome });
     }
     let mut steps = Vec::new();
     let source = resolved.image.source.value;
-    let image = match source {
+    let images = match source {
         ImageSource::Build | ImageSource::Registry | ImageSource::Archive => {
             // A tag of the way, not of the release: the server takes it off once it has its own.
             let tag = format!("{}:estiba-build", resolved.image.name.value);
-            match bring(&session, prepared, &tag, release, &mut steps, reporter).await {
-                Ok(image) => image,
+            match bring(&to_do, prepared, &tag, release, &mut steps, reporter).await {
+                Ok(images) => images,
                 Err((step, error)) => {
                     let reason = Some(error.message.clone());
                     reporter.tell(Event::Error(error));
-                    let outcome = Outcome { failed_step: Some(step.into()), reason, steps, ..blank };
-                    return Ok(Ready::Over(outcome, Some(Kind::Failed)));
+                    let previous = to_do.first().and_then(|session| text(session.facts.current()));
+                    let failed =
+                        Outcome { failed_step: Some(step.into()), reason, steps, previous, ..self::blank(resolved, release) };
+                    return Ok(Ready::Over(Box::new(failed), Some(Kind::Failed)));
                 }
             }
         }
-        ImageSource::Server => String::new(),
+        ImageSource::Server => vec![String::new(); to_do.len()],
     };
-    session.mend().await?;
-    let settings = RunSettings {
-        run: who.run_id("deploy"),
-        kind: "deploy",
-        release: release.to_owned(),
-        source: Some(source),
-        observe: resolved.rollout.observe.value,
-        steps: DEPLOY.to_vec(),
-        need_kb: SPARE_KB,
-        nonce: if resolved.target.url.is_some() { who.nonce() } else { String::new() },
-        image,
-        ..RunSettings::default()
-    };
-    let mut files = artefacts::scripts(&session.facts);
-    files.extend(artefacts::release(prepared, release, who));
-    files.extend(artefacts::run(&session, &settings, options, who));
-    if source == ImageSource::Server {
-        files.extend(artefacts::build_arguments(&prepared.context.arguments, &settings.run));
+    let alone = hosts.len() == 1;
+    if to_do.is_empty() {
+        return Ok(Ready::Start(launches, steps));
     }
-    timed(reporter, "upload", &mut steps, async {
-        let delta = match source {
-            ImageSource::Server => Some(delta(&session, prepared, &settings.run).await?),
-            _ => None,
-        };
-        files.extend(delta.iter().flat_map(|delta| delta.files.clone()));
-        session.server().send(&settings.run, files).await?;
-        if let Some(delta) = delta {
-            send_context(&session, prepared, delta.changed, &settings.run, reporter).await?;
-        }
-        Ok(())
-    })
-    .await?;
-    let image = Some(settings.image.clone()).filter(|image| !image.is_empty());
-    Ok(Ready::Start { session: Box::new(session), settings: Box::new(settings), steps, outcome: Outcome { image, ..blank } })
+    let uploading = async {
+        let names: Vec<String> = to_do.iter().map(Session::host).collect();
+        let sent = each(to_do.into_iter().zip(images), async |(mut session, image)| {
+            session.mend().await?;
+            let settings = RunSettings {
+                run: who.run_id("deploy"),
+                kind: "deploy",
+                release: release.to_owned(),
+                source: Some(source),
+                observe: resolved.rollout.observe.value,
+                steps: DEPLOY.to_vec(),
+                need_kb: SPARE_KB,
+                nonce: if resolved.target.url.is_some() || !alone { who.nonce() } else { String::new() },
+                image,
+                ..RunSettings::default()
+            };
+            upload(&session, prepared, &settings, options, who, reporter).await?;
+            let image = Some(settings.image.clone()).filter(|image| !image.is_empty());
+            let blank = Outcome { image, ..blank(&session.facts) };
+            Ok(Launch { session, settings: Some(settings), blank })
+        })
+        .await;
+        all(&names, "did not take the upload; none was deployed to", sent)
+    };
+    launches.extend(timed(reporter, "upload", &mut steps, uploading).await?);
+    Ok(Ready::Start(launches, steps))
+}
+
+/// The first look at a host: may it be deployed to? Tells whether it has what is to be deployed already.
+async fn look(session: &mut Session<'_>, prepared: &Prepared<'_>, options: &Options, reporter: &Reporter) -> Result<bool> {
+    session.facts.check()?;
+    wait_for_lock(session, options, reporter).await?;
+    same_project(session)?;
+    if let Some(plan) = &options.plan {
+        as_planned(session, prepared, plan).await?;
+    }
+    Ok(!options.force && is_unchanged(session, prepared))
+}
+
+/// Sends the files of the release and of the run to one host.
+async fn upload(
+    session: &Session<'_>,
+    prepared: &Prepared<'_>,
+    settings: &RunSettings,
+    options: &Options,
+    who: &Who,
+    reporter: &Reporter,
+) -> Result<()> {
+    let mut files = artefacts::scripts(&session.facts);
+    files.extend(artefacts::release(prepared, &settings.release, who));
+    files.extend(artefacts::run(session, settings, options, who));
+    let mut changed = None;
+    if settings.source == Some(ImageSource::Server) {
+        files.extend(artefacts::build_arguments(&prepared.context.arguments, &settings.run));
+        let delta = delta(session, prepared, &settings.run).await?;
+        files.extend(delta.files);
+        changed = Some(delta.changed);
+    }
+    session.server().send(&settings.run, files).await?;
+    match changed {
+        Some(changed) => send_context(session, prepared, changed, &settings.run, reporter).await,
+        None => Ok(()),
+    }
 }
 
 /// Is a plan that is made now the one that was made then?
@@ -231,27 +334,55 @@ pub async fn rollback(
     reporter: &Reporter,
 ) -> Result<Ending> {
     let started = Instant::now();
-    let mut signals = Signals::listen()?;
-    let mut session = Session::open(project, resolved, who).await?;
-    session.facts.check()?;
-    wait_for_lock(&mut session, options, reporter).await?;
-    let release = choose_release(&session, to)?;
-    let image = session.facts.releases.iter().find(|kept| kept.id == release).map(|kept| kept.image.clone()).unwrap_or_default();
-    let blank =
-        Outcome { previous: session.facts.current().map(str::to_owned), image: Some(image.clone()), ..blank(resolved, &release) };
-    if session.facts.current() == Some(release.as_str()) {
-        return Ok((Outcome { outcome: OutcomeKind::Unchanged, duration_ms: elapsed(started), ..blank }, None));
-    }
-    let settings = RunSettings {
-        run: who.run_id("rollback"),
-        kind: "rollback",
-        release,
-        image,
-        steps: ROLLBACK.to_vec(),
-        ..RunSettings::default()
-    };
-    let (outcome, kind) = carry_out(&session, &settings, BTreeMap::new(), options, who, reporter, blank, &mut signals).await?;
+    let signals = Signals::listen()?;
+    let mut sessions = Session::open_all(project, resolved, who).await?;
+    let hosts: Vec<String> = sessions.iter().map(Session::host).collect();
+    let chosen = each(&mut sessions, async |session| {
+        session.facts.check()?;
+        wait_for_lock(session, options, reporter).await?;
+        choose_release(session, to)
+    })
+    .await;
+    let chosen = all(&hosts, "cannot go back; nothing was changed on any", chosen)?;
+    let sent = each(sessions.into_iter().zip(chosen), async |(session, release)| {
+        let facts = &session.facts;
+        let kept = facts.releases.iter().find(|kept| kept.id == release);
+        let image = kept.map(|kept| kept.image.clone()).unwrap_or_default();
+        let previous = facts.current().map(str::to_owned);
+        let blank = Outcome { previous, image: Some(image.clone()), ..blank(resolved, &release) };
+        if facts.current() == Some(release.as_str()) {
+            let blank = Outcome { outcome: OutcomeKind::Unchanged, ..blank };
+            return Ok(Launch { session, settings: None, blank });
+        }
+        let settings = RunSettings {
+            run: who.run_id("rollback"),
+            kind: "rollback",
+            release,
+            image,
+            steps: ROLLBACK.to_vec(),
+            ..RunSettings::default()
+        };
+        send_run(&session, &settings, BTreeMap::new(), options, who).await?;
+        Ok(Launch { session, settings: Some(settings), blank })
+    })
+    .await;
+    let launches = all(&hosts, "did not take the run; none was changed", sent)?;
+    let (outcome, kind) = follow_all(resolved, launches, Vec::new(), None, options, reporter, &signals).await?;
     Ok((Outcome { duration_ms: elapsed(started), ..outcome }, kind))
+}
+
+/// Sends the files of a run on a release that the server has.
+async fn send_run(
+    session: &Session<'_>,
+    settings: &RunSettings,
+    more: BTreeMap<String, Artefact>,
+    options: &Options,
+    who: &Who,
+) -> Result<()> {
+    let mut files = artefacts::scripts(&session.facts);
+    files.extend(artefacts::run(session, settings, options, who));
+    files.extend(more);
+    session.server().send(&settings.run, files).await
 }
 
 /// A run on a release that the server has: sends the run's files, starts it, follows it to its end. Nobody confirms it.
@@ -266,12 +397,9 @@ pub(super) async fn carry_out(
     blank: Outcome,
     signals: &mut Signals,
 ) -> Result<Ending> {
-    let mut files = artefacts::scripts(&session.facts);
-    files.extend(artefacts::run(session, settings, options, who));
-    files.extend(more);
-    session.server().send(&settings.run, files).await?;
-    let mut follower = Follower::new(reporter, Vec::new(), options.patience);
-    let confirm = Confirm { outside: None, release: &settings.release, nonce: "" };
+    send_run(session, settings, more, options, who).await?;
+    let mut follower = Follower::new(reporter, Vec::new(), options.patience, None);
+    let confirm = Confirm { outside: None, release: &settings.release, nonce: "", gate: None };
     let ended = follower.run(session, &settings.run, confirm, signals).await?;
     Ok((follower.outcome(blank, &ended), exit_kind(ended.code)))
 }

@@ -22,7 +22,7 @@ pub(super) struct Endpoint {
     /// The repository's name. Whoever does not know it gets nothing: a server's loopback is open to all of its users.
     pub(super) repository: String,
     /// The image.
-    pub(super) image: Oci,
+    pub(super) image: Arc<Oci>,
     /// The digests of blobs that were asked for.
     pub(super) asked: Mutex<BTreeSet<String>>,
     /// Hears of each piece of a blob that goes out.
@@ -157,12 +157,12 @@ mod tests {
         std::io::Write::write_all(&mut file, b"0123456789").unwrap();
         Arc::new(Endpoint {
             repository: "secret/shop".into(),
-            image: Oci {
+            image: Arc::new(Oci {
                 digest: "sha256:m".into(),
                 manifest: Bytes::from_static(b"{}"),
                 blobs: BTreeMap::from([("sha256:b".to_owned(), Arc::new(file))]),
                 layers: vec!["sha256:b".into()],
-            },
+            }),
             asked: Mutex::default(),
             told: Box::new(|_| {}),
         })

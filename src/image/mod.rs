@@ -12,6 +12,7 @@ mod pieces;
 mod pull;
 mod registry;
 mod send;
+mod supply;
 mod transfer;
 
 pub use archive::Archive;
@@ -19,6 +20,7 @@ pub use build::{Built, build};
 pub use context::{Context, context_delta};
 pub use layers::common_layers;
 pub(crate) use pieces::ChannelWriter;
-pub use registry::look_up;
+pub use registry::{LookedUp, look_up};
 pub use send::{Compression, Receiver, Sent, save, send};
+pub use supply::Supply;
 pub use transfer::{Destination, transfer};

@@ -12,10 +12,9 @@ use crate::render::hex;
 use crate::server::{Loaded, Server};
 use crate::ssh::Connection;
 
-use super::archive::Archive;
 use super::endpoint::Endpoint;
-use super::oci::Oci;
 use super::send::{Sent, blocking, temporary};
+use super::supply::Supply;
 use super::transfer::{Destination, transfer};
 
 /// A way that brings nothing for this long is none.
@@ -24,13 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Has the server pull the image. `Err` inside: it cannot, and why.
 pub(super) async fn pull(
     to: &Destination,
-    archive: &Arc<Archive>,
-    tag: &str,
+    supply: &Supply,
     told: impl Fn(u64, u64) + Send + Sync + 'static,
 ) -> Result<std::result::Result<Sent, String>> {
-    let (_folder, path) = temporary()?;
-    let unpacking = (archive.clone(), path.clone());
-    let image = blocking(move || Oci::of(&unpacking.0, &unpacking.1)).await?;
+    let Supply { archive, tag, .. } = supply;
+    let image = supply.unpacked().await?;
     let progress =
         Arc::new(Progress { now: Mutex::new((0, Instant::now())), all: image.size(&image.layers), told: Box::new(told) });
     let moved = progress.clone();
@@ -52,6 +49,7 @@ pub(super) async fn pull(
     if !loaded.whole {
         // It runs from what another image has unpacked, but cannot be written out: layers that lie under both are kept in the
         // other's bytes alone. They are brought in once, in an archive without those that were just pulled.
+        let (_folder, path) = temporary()?;
         let rest = path.join("rest");
         let packing = (endpoint.clone(), asked.clone(), tag.to_owned(), rest.clone());
         blocking(move || {

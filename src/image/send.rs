@@ -1,10 +1,9 @@
 //! The image's way to the server: only the layers that it lacks, or all of it where there is any doubt.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::time::{Duration, Instant};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use crate::error::{Error, Result};
 use crate::process;
@@ -14,10 +13,11 @@ use crate::ssh::Connection;
 use super::archive::Archive;
 use super::layers::common_layers;
 use super::pull::pull;
+use super::supply::Supply;
 use super::transfer::{Destination, transfer};
 
 /// How the archive is compressed on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Compression {
     /// Where the server has the program `zstd`.
     Zstd,
@@ -67,26 +67,26 @@ pub async fn save(tag: &str) -> Result<Archive> {
 pub async fn send(
     server: &Server<'_>,
     to: &Destination,
-    archive: std::sync::Arc<Archive>,
-    tag: &str,
+    supply: &Supply,
     receiver: &Receiver,
     told: impl Fn(u64, u64) + Clone + Send + Sync + 'static,
     whole: impl FnOnce(&str),
 ) -> Result<Sent> {
+    let tag = &supply.tag;
     if !receiver.classic {
-        match pull(to, &archive, tag, told.clone()).await? {
+        match pull(to, supply, told.clone()).await? {
             Ok(sent) => return Ok(sent),
             Err(why) => whole(&why),
         }
-        return attempt(server, to, &archive, tag, receiver, 0, told).await?.map_err(|why| refused(tag, &why));
+        return attempt(server, to, supply, receiver, 0, told).await?.map_err(|why| refused(tag, &why));
     }
-    let from = common_layers(&archive.layers(), receiver.images.values());
-    match attempt(server, to, &archive, tag, receiver, from, told.clone()).await? {
+    let from = common_layers(&supply.archive.layers(), receiver.images.values());
+    match attempt(server, to, supply, receiver, from, told.clone()).await? {
         Ok(sent) => Ok(sent),
         Err(why) if from > 0 => {
             whole(&why);
             let again = Destination { id: format!("{}.whole", to.id), ..to.clone() };
-            attempt(server, &again, &archive, tag, receiver, 0, told).await?.map_err(|why| refused(tag, &why))
+            attempt(server, &again, supply, receiver, 0, told).await?.map_err(|why| refused(tag, &why))
         }
         Err(why) => Err(refused(tag, &why)),
     }
@@ -100,20 +100,14 @@ fn refused(tag: &str, why: &str) -> Error {
 async fn attempt(
     server: &Server<'_>,
     to: &Destination,
-    archive: &std::sync::Arc<Archive>,
-    tag: &str,
+    supply: &Supply,
     receiver: &Receiver,
     from: usize,
     told: impl Fn(u64, u64) + Send + Sync + 'static,
 ) -> Result<std::result::Result<Sent, String>> {
-    let (_folder, path) = temporary()?;
-    let path = path.join("parcel");
-    let packing = (archive.clone(), tag.to_owned(), path.clone());
-    let compression = receiver.compression;
-    blocking(move || pack(&packing.0, from, &packing.1, compression, &packing.2)).await?;
-    let cannot = |error: std::io::Error| Error::failed(format!("reading {path}: {error}"));
-    let file = File::open(&path).map_err(cannot)?;
-    let bytes = file.metadata().map_err(cannot)?.len();
+    let Supply { archive, tag, .. } = supply;
+    let file = supply.parcel(from, receiver.compression).await?;
+    let bytes = file.metadata().map_err(|error| Error::failed(format!("looking at the packed image: {error}")))?.len();
     let segments = transfer(to, file, round_trip(server, bytes).await?, move |sent| told(sent, bytes)).await?;
     let form = match receiver.compression {
         Compression::Zstd => "zstd",
@@ -146,27 +140,6 @@ async fn round_trip(server: &Server<'_>, bytes: u64) -> Result<Duration> {
     let started = Instant::now();
     server.nothing().await?;
     Ok(started.elapsed())
-}
-
-fn pack(archive: &Archive, from: usize, tag: &str, compression: Compression, path: &Utf8Path) -> Result<()> {
-    let cannot = |error: std::io::Error| {
-        Error::failed(format!("packing the image into {path}: {error}")).hint("is the temporary folder (TMPDIR) full?")
-    };
-    let file = File::create(path).map_err(cannot)?;
-    match compression {
-        Compression::Zstd => {
-            let mut encoder = zstd::Encoder::new(file, 3).map_err(cannot)?;
-            encoder.include_checksum(true).map_err(cannot)?;
-            archive.write(from, tag, &mut encoder)?;
-            encoder.finish().map_err(cannot)?;
-        }
-        Compression::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
-            archive.write(from, tag, &mut encoder)?;
-            encoder.finish().map_err(cannot)?;
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn temporary() -> Result<(tempfile::TempDir, Utf8PathBuf)> {

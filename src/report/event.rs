@@ -85,6 +85,13 @@ pub enum Event {
     Outcome(Outcome),
     /// The command failed.
     Error(Error),
+    /// The same of one host of a fleet.
+    OnHost {
+        /// The host.
+        host: String,
+        /// What happened there.
+        event: Box<Event>,
+    },
 }
 
 /// How a deploy ended, in one word.

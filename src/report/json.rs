@@ -34,6 +34,15 @@ fn object(event: &Event) -> Option<Value> {
         }),
         Event::Document(document) => document.clone(),
         Event::Outcome(outcome) => serde_json::to_value(outcome).ok()?,
+        Event::OnHost { host, event } => {
+            let mut object = object(event)?;
+            // The last word is the target's.
+            if let Event::Outcome(_) = **event {
+                object["event"] = "host-outcome".into();
+            }
+            object["host"] = host.as_str().into();
+            object
+        }
         Event::Text(_) | Event::Plan { .. } => return None,
     })
 }

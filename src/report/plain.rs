@@ -1,6 +1,6 @@
 //! Plain lines, for logs and pipes: one a step, what failed with its last lines, nothing that moves.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, bytes, paint, seconds};
 use super::{Event, Outcome, OutcomeKind, Sink};
@@ -14,11 +14,12 @@ pub(super) struct Plain {
     verbose: bool,
     quiet: bool,
     tail: VecDeque<String>,
+    hosts: BTreeMap<String, Plain>,
 }
 
 impl Plain {
     pub(super) fn new(verbose: bool, quiet: bool) -> Self {
-        Self { verbose, quiet, tail: VecDeque::new() }
+        Self { verbose, quiet, tail: VecDeque::new(), hosts: BTreeMap::new() }
     }
 
     /// The lines for people that this event comes to.
@@ -70,6 +71,15 @@ impl Plain {
                 lines.push(format!("{} {}", paint(BAD, "error:"), text.next().unwrap_or_default()));
                 lines.extend(text.map(str::to_owned));
                 lines.extend(error.hints.iter().map(|hint| format!("  {} {hint}", paint(BOLD, "hint:"))));
+            }
+            Event::OnHost { host, event } => {
+                let plain = self.hosts.entry(host.clone()).or_insert_with(|| Self::new(self.verbose, self.quiet));
+                let of_host = plain.lines(event);
+                // Of what goes well the target's own events tell, once for all of its hosts.
+                let fine = matches!(**event, Event::Done { .. } | Event::Note(_) | Event::Still { .. } | Event::Progress { .. });
+                if self.verbose || !fine {
+                    lines.extend(of_host.into_iter().map(|line| format!("{} {line}", paint(DIM, format!("{host}:")))));
+                }
             }
             _ => {}
         }

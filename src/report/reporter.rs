@@ -40,6 +40,7 @@ pub struct Choice {
 #[derive(Clone)]
 pub struct Reporter {
     inner: Arc<Mutex<Inner>>,
+    host: Option<Arc<str>>,
 }
 
 struct Inner {
@@ -56,7 +57,7 @@ impl std::fmt::Debug for Reporter {
 impl Reporter {
     /// A reporter for this sink.
     pub fn new(sink: Box<dyn Sink>) -> Self {
-        Self { inner: Arc::new(Mutex::new(Inner { sink, secrets: Vec::new() })) }
+        Self { inner: Arc::new(Mutex::new(Inner { sink, secrets: Vec::new() })), host: None }
     }
 
     /// The reporter of the command line.
@@ -71,6 +72,18 @@ impl Reporter {
             Some(workflow) => Box::new(Files::new(workflow, sink)),
             None => sink,
         })
+    }
+
+    /// The same, for what happens on one host of a fleet.
+    #[must_use]
+    pub fn of_host(&self, host: &str) -> Self {
+        Self { inner: self.inner.clone(), host: Some(host.into()) }
+    }
+
+    /// The same, for what happens on all hosts.
+    #[must_use]
+    pub fn of_target(&self) -> Self {
+        Self { inner: self.inner.clone(), host: None }
     }
 
     /// From now on these values are never shown.
@@ -92,6 +105,10 @@ impl Reporter {
     pub fn tell(&self, event: Event) {
         let Ok(mut inner) = self.inner.lock() else { return };
         let event = redacted(event, &inner.secrets);
+        let event = match &self.host {
+            Some(host) => Event::OnHost { host: host.to_string(), event: Box::new(event) },
+            None => event,
+        };
         inner.sink.tell(&event);
     }
 

@@ -9,6 +9,7 @@ mod bad_releases;
 mod clock;
 mod database;
 mod first_deploy;
+mod fleet;
 mod images;
 mod init;
 mod lock;

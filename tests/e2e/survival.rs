@@ -198,7 +198,7 @@ fn a_site_that_looks_wrong_from_outside_is_undone_and_so_is_one_that_nobody_conf
     let url = format!("root = \"{}\"\nurl = \"http://{}/\"\nurl-contains = \"Certificados\"", site.root.display(), site.address);
     site.edit("deploy.toml", &format!("root = \"{}\"", site.root.display()), &url);
     site.deployed();
-    assert!(journal(&site).contains("from outside, the site is as it should be"));
+    assert!(journal(&site).contains("the client confirms it"));
     let before = (site.containers(), site.serving());
 
     // Healthy for the server, wrong for a visitor.

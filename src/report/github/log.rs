@@ -129,6 +129,12 @@ impl Sink for Log {
             Event::UndoFailed { step, reason } => {
                 self.command(&format!("::error title={}::{}", property(&format!("{step} could not be undone")), data(reason)));
             }
+            Event::OnHost { host, event } => {
+                if let Event::Failed { step, reason } | Event::UndoFailed { step, reason } = &**event {
+                    let title = property(&format!("{host}: {step} failed"));
+                    self.command(&format!("::error title={title}::{}", data(reason)));
+                }
+            }
             Event::Warning(text) => self.command(&format!("::warning::{}", data(text))),
             Event::Error(error) => {
                 let hints: String = error.hints.iter().map(|hint| format!("\nhint: {hint}")).collect();

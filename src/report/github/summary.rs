@@ -21,6 +21,7 @@ const LAST: usize = 40;
 pub(super) struct Summary {
     last: VecDeque<String>,
     failed: Vec<String>,
+    hosts: Vec<(String, Outcome)>,
 }
 
 impl Summary {
@@ -34,6 +35,11 @@ impl Summary {
                 self.last.push_back(cut(line, 500));
             }
             Event::Failed { .. } if self.failed.is_empty() => self.failed = self.last.drain(..).collect(),
+            Event::OnHost { host, event } => {
+                if let Event::Outcome(outcome) = &**event {
+                    self.hosts.push((host.clone(), outcome.clone()));
+                }
+            }
             _ => {}
         }
     }
@@ -52,6 +58,12 @@ impl Summary {
         }
         if let Some(url) = &outcome.url {
             let _ = write!(text, "\n<{url}>\n");
+        }
+        if !self.hosts.is_empty() {
+            text.push_str("\n| host | |\n| --- | --- |\n");
+            for (host, outcome) in &self.hosts {
+                let _ = writeln!(text, "| {} | {} |", inline(host), inline(&printable(&verdict(outcome))));
+            }
         }
         if !outcome.steps.is_empty() {
             text.push_str("\n| step | | time |\n| --- | --- | ---: |\n");

@@ -4,6 +4,7 @@ mod docker;
 mod github;
 mod load;
 mod run;
+mod scripted;
 mod site;
 mod sshd;
 
@@ -11,5 +12,6 @@ pub use docker::docker;
 pub use github::github;
 pub use load::{Mixed, wait_for};
 pub use run::Run;
+pub use scripted::Scripted;
 pub use site::{Site, remove_project};
 pub use sshd::{Sshd, sshd, sshd_with};
