@@ -40,6 +40,27 @@ pub fn fleet() {
     }
 }
 
+/// How often a deploy with nothing to ship goes there and back: by how much longer it takes over a longer way.
+pub fn round_trips() {
+    let what = "round trips of a deploy with nothing to ship";
+    if !wanted(what) {
+        return;
+    }
+    let site = Site::new("bench-trips", "");
+    let image = Scripted::archive(&site.app("image.tar"));
+    let mut servers = Scripted::start(1, &image, None);
+    let near = servers.ports[0];
+    let mut took = |round_trip: u64| {
+        servers.ports = vec![delay::start(near, Duration::from_millis(round_trip))];
+        site.write("deploy.toml", &servers.deploy_toml(&site.name, 1));
+        let mut times: Vec<Duration> = (0..7).map(|_| deploy(&site, &AtomicU64::new(0))).collect();
+        times.sort();
+        times[3].as_secs_f64()
+    };
+    let trips = (took(200) - took(0)) / 0.2;
+    println!("| {what}, from TCP connect to outcome | | {trips:.1} | | |");
+}
+
 fn deploy(site: &Site, memory: &AtomicU64) -> Duration {
     let started = Instant::now();
     let child = site.spawn(&["deploy", "--json"]);

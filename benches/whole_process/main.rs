@@ -44,6 +44,7 @@ fn main() {
     images::bulk();
     images::one_line();
     fleet::fleet();
+    fleet::round_trips();
     let site = Site::new("bench", "[rollout]\nobserve = \"0s\"\n");
     site.deployed();
     timed("status · ssh and docker compose ps", 9, || estiba(&site, &["status"]), || ssh("docker compose ls && docker ps"));

@@ -12,7 +12,7 @@ use crate::report::{Outcome, OutcomeKind, StepReport, StepStatus};
 use super::transaction::Ending;
 
 /// As many hosts are dialled, looked at and sent to at the same time.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 64;
 
 /// Does the work for each of them, a bounded number at the same time; the results in their order.
 pub async fn each<T, F: Future>(items: impl IntoIterator<Item = T>, work: impl FnMut(T) -> F) -> Vec<F::Output> {
