@@ -11,7 +11,10 @@ struct Fleet {
 
 impl Fleet {
     fn new() -> Self {
-        let servers = [Server::start(Engine::Old, false), Server::start(Engine::Old, false)];
+        let servers = std::thread::scope(|scope| {
+            let second = scope.spawn(|| Server::start(Engine::Old, false));
+            [Server::start(Engine::Old, false), second.join().unwrap()]
+        });
         let public = std::fs::read_to_string(servers[0].folder.join("key.pub")).unwrap();
         servers[1].exec(&format!("echo '{}' >>/root/.ssh/authorized_keys", public.trim()));
         let site = Site::new("fleet", "");
