@@ -1,7 +1,6 @@
 //! The image's way to the servers, wherever it comes from; and the build context's, where the server builds.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::config::{ImageSource, Setting, shell_words};
 use crate::error::{Error, Result};
@@ -61,17 +60,22 @@ pub(super) async fn bring(
         if images.iter().all(|images| images.contains_key(&id)) {
             return Ok(vec![id; sessions.len()]);
         }
-        let archive = match &prepared.archive {
-            Some(archive) => archive.clone(),
-            None => Arc::new(image::save(tag).await?),
+        let supply = match (&built, &prepared.archive) {
+            (Some(built), _) => {
+                // What every server has that lacks the image.
+                let layers = built.layer_ids();
+                let lacking = images.iter().filter(|images| !images.contains_key(&id));
+                let from = lacking.map(|images| image::common_layers(&layers, images.values())).min();
+                Supply::of_engine(built, tag, from.unwrap_or(0))
+            }
+            (None, Some(archive)) => Supply::of_archive(archive.clone(), tag),
+            (None, None) => return Err(Error::failed("there is no image to send")),
         };
-        let supply = Supply::new(archive, tag);
         let sent = each(sessions.iter().zip(images), async |(session, images)| {
             if images.contains_key(&id) {
                 return Ok(id.clone());
             }
-            let size = built.as_ref().map_or_else(|| supply.archive.size_from(0), |built| built.size);
-            check_room(session, size)?;
+            check_room(session, supply.size)?;
             let reporter = if sessions.len() > 1 { reporter.of_host(&session.host()) } else { reporter.clone() };
             send(session, &supply, images, name, &reporter).await
         })
@@ -89,7 +93,7 @@ async fn send(
     name: &str,
     reporter: &Reporter,
 ) -> Result<String> {
-    check_platform(session, &supply.archive.platform)?;
+    check_platform(session, &supply.platform)?;
     let to =
         Destination { settings: session.settings.clone(), root: session.resolved.target.root.value.clone(), id: name.to_owned() };
     let receiver = Receiver {

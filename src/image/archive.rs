@@ -69,6 +69,49 @@ impl Archive {
         })
     }
 
+    /// An archive of an image's parts that lie in files: its configuration, and its layers, of which the lowest may be absent.
+    /// It is good for what lies above those, and written to this path.
+    pub(super) fn partial(
+        path: &Utf8Path,
+        id: &str,
+        config: &Utf8Path,
+        layers: &[String],
+        files: &[Option<Utf8PathBuf>],
+    ) -> Result<Self> {
+        let cannot = |error: std::io::Error| Error::failed(format!("putting the image's layers into {path}: {error}"));
+        let mut out = File::create_new(path).map_err(cannot)?;
+        let mut end = 0;
+        let mut append = |from: &Utf8Path| {
+            let size = std::io::copy(&mut File::open(from)?, &mut out)?;
+            end += size;
+            Ok(Blob { offset: end - size, size })
+        };
+        let text = std::fs::read(config).map_err(cannot)?;
+        let config = append(config).map_err(cannot)?;
+        let absent = Blob { offset: 0, size: 0 };
+        let parts: std::io::Result<Vec<Layer>> = layers
+            .iter()
+            .zip(files)
+            .map(|(id, file)| Ok(Layer { id: id.clone(), blob: file.as_deref().map_or(Ok(absent), &mut append)? }))
+            .collect();
+        let json: Value = serde_json::from_slice(&text).unwrap_or_default();
+        let word = |key: &str| json[key].as_str().unwrap_or_default();
+        let archive = Self {
+            name: path.to_string(),
+            id: sha256(Sha256::new_with_prefix(&text)),
+            platform: format!("{}/{}", word("os"), word("architecture")),
+            config,
+            layers: parts.map_err(cannot)?,
+            file: File::open(path).map_err(cannot)?,
+        };
+        for layer in archive.layers.iter().filter(|layer| layer.blob.size > 0) {
+            if archive.digest_of(layer).map_err(cannot)? != layer.id || archive.id != id {
+                return Err(Error::failed(format!("the layer {} did not come out of the Engine as it is", layer.id)));
+            }
+        }
+        Ok(archive)
+    }
+
     /// The digests of its layers, lowest first.
     pub fn layers(&self) -> Vec<String> {
         self.layers.iter().map(|layer| layer.id.clone()).collect()
@@ -416,6 +459,30 @@ mod tests {
         assert_eq!(names, wanted.iter().collect::<Vec<_>>());
         let manifest = members.json(out.as_file(), "manifest.json").unwrap();
         assert_eq!(manifest[0]["Layers"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_part_of_an_image_is_the_image_without_its_lowest_layers_and_a_wrong_layer_is_none() {
+        let (one, two) = (b"lower".as_slice(), b"upper".as_slice());
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| Utf8Path::from_path(folder.path()).unwrap().join(name);
+        let config = config(&[one, two]);
+        let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zipped.write_all(two).unwrap();
+        std::fs::write(path("config"), &config).unwrap();
+        std::fs::write(path("two"), zipped.finish().unwrap()).unwrap();
+        std::fs::write(path("other"), b"something else").unwrap();
+        let ids = [digest(one), digest(two)];
+        let part = |name: &str, file: &str| {
+            Archive::partial(&path(name), &digest(&config), &path("config"), &ids, &[None, Some(path(file))])
+        };
+        let archive = part("good", "two").unwrap();
+        assert_eq!((archive.id.as_str(), archive.platform.as_str()), (digest(&config).as_str(), "linux/amd64"));
+        let mut out = Vec::new();
+        archive.write(1, "shop:1", &mut out).unwrap();
+        let stored = std::fs::read(path("two")).unwrap();
+        assert!(out.windows(stored.len()).any(|window| window == stored), "the layer is in it as it came");
+        assert!(part("bad", "other").is_err());
     }
 
     #[test]

@@ -82,11 +82,11 @@ fn bounds(range: Option<&str>, size: u64) -> Option<(u64, u64)> {
     (start < end).then_some((start, end))
 }
 
-fn status(code: StatusCode) -> Response<Piece> {
+pub(super) fn status(code: StatusCode) -> Response<Piece> {
     response(code, "application/json", 0, None, Piece::nothing())
 }
 
-fn response(code: StatusCode, kind: &'static str, length: u64, range: Option<String>, body: Piece) -> Response<Piece> {
+pub(super) fn response(code: StatusCode, kind: &'static str, length: u64, range: Option<String>, body: Piece) -> Response<Piece> {
     let mut response = Response::new(body);
     *response.status_mut() = code;
     let headers = response.headers_mut();
@@ -101,13 +101,13 @@ fn response(code: StatusCode, kind: &'static str, length: u64, range: Option<Str
 }
 
 /// A response's body.
-enum Piece {
+pub(super) enum Piece {
     Text(Option<Bytes>),
     File { endpoint: Arc<Endpoint>, file: Arc<File>, at: u64, end: u64 },
 }
 
 impl Piece {
-    const fn nothing() -> Self {
+    pub(super) const fn nothing() -> Self {
         Self::Text(None)
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn pull(
     supply: &Supply,
     told: impl Fn(u64, u64) + Send + Sync + 'static,
 ) -> Result<std::result::Result<Sent, String>> {
-    let Supply { archive, tag, .. } = supply;
+    let tag = &supply.tag;
     let image = supply.unpacked().await?;
     let progress =
         Arc::new(Progress { now: Mutex::new((0, Instant::now())), all: image.size(&image.layers), told: Box::new(told) });
@@ -70,7 +70,7 @@ pub(super) async fn pull(
         };
         count = layers.len();
     }
-    if loaded.layers != archive.layers() {
+    if loaded.layers != supply.layers {
         return Ok(Err(format!("what it has under that name is another image, {}", loaded.id)));
     }
     Ok(Ok(Sent { id: loaded.id, layers: (count, layers.len()), bytes: progress.sent() }))

@@ -67,3 +67,15 @@ fn is_loopback(registry: &str) -> bool {
     let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
     host == "localhost" || host.starts_with("127.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_tells_its_platforms_and_an_attestation_is_none() {
+        let of = |text: &str| platform_of(&serde_json::from_str(text).unwrap());
+        assert_eq!(of(r#"{"architecture":"arm64","os":"linux","variant":"v8"}"#).as_deref(), Some("linux/arm64"));
+        assert_eq!(of(r#"{"architecture":"unknown","os":"unknown"}"#), None);
+    }
+}

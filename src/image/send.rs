@@ -48,7 +48,7 @@ pub struct Sent {
 }
 
 /// Has the local engine write an image into a file, which has no name any more once it is open.
-pub async fn save(tag: &str) -> Result<Archive> {
+pub(super) async fn save(tag: &str) -> Result<Archive> {
     let (_folder, path) = temporary()?;
     let file = path.join("image.tar");
     let ended = process::run("docker", &["save", "-o", file.as_str(), tag], None).await?;
@@ -62,8 +62,8 @@ pub async fn save(tag: &str) -> Result<Archive> {
 /// Sends an image under this tag. `told` hears of the bytes on their way: sent, and all.
 ///
 /// It counts as arrived when the server's image is this very one, by its id, or by its layers where the two engines
-/// name images otherwise. A containerd store pulls it from here; where that cannot be, it gets the whole. An archive without the lower layers that is not taken, because one of them went meanwhile,
-/// is followed by the whole; `whole` hears why. What the server had is left alone.
+/// name images otherwise. A containerd store pulls it from here; where that cannot be, it gets the whole. An archive
+/// without the lower layers that is not taken, because one of them went meanwhile, is followed by the whole; `whole` hears why. What the server had is left alone.
 pub async fn send(
     server: &Server<'_>,
     to: &Destination,
@@ -80,7 +80,7 @@ pub async fn send(
         }
         return attempt(server, to, supply, receiver, 0, told).await?.map_err(|why| refused(tag, &why));
     }
-    let from = common_layers(&supply.archive.layers(), receiver.images.values());
+    let from = common_layers(&supply.layers, receiver.images.values());
     match attempt(server, to, supply, receiver, from, told.clone()).await? {
         Ok(sent) => Ok(sent),
         Err(why) if from > 0 => {
@@ -105,7 +105,7 @@ async fn attempt(
     from: usize,
     told: impl Fn(u64, u64) + Send + Sync + 'static,
 ) -> Result<std::result::Result<Sent, String>> {
-    let Supply { archive, tag, .. } = supply;
+    let Supply { layers, tag, .. } = supply;
     let file = supply.parcel(from, receiver.compression).await?;
     let bytes = file.metadata().map_err(|error| Error::failed(format!("looking at the packed image: {error}")))?.len();
     let segments = transfer(to, file, round_trip(server, bytes).await?, move |sent| told(sent, bytes)).await?;
@@ -121,9 +121,8 @@ async fn attempt(
             Server::new(&again, &to.root).load_segments(&to.id, tag, form, &segments).await?
         }
     };
-    let layers = archive.layers();
     Ok(loaded.and_then(|loaded| {
-        if loaded.layers != layers || receiver.classic && loaded.id != archive.id {
+        if loaded.layers != *layers || receiver.classic && loaded.id != supply.id {
             return Err(format!("what it has under that name is another image, {}", loaded.id));
         }
         Ok(Sent { id: loaded.id, layers: (layers.len() - from, layers.len()), bytes })

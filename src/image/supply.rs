@@ -11,15 +11,27 @@ use tokio::sync::OnceCell;
 use crate::error::{Error, Result};
 
 use super::archive::Archive;
+use super::build::Built;
 use super::oci::Oci;
-use super::send::{Compression, blocking, temporary};
+use super::push;
+use super::send::{Compression, blocking, save, temporary};
 
 /// An image, and its packed forms as servers have asked for them.
 pub struct Supply {
-    /// The image.
-    pub archive: Arc<Archive>,
+    /// Its id: the digest of its configuration.
+    pub id: String,
+    /// The digests of its layers, lowest first.
+    pub layers: Vec<String>,
+    /// What it runs on, as `linux/amd64`.
+    pub platform: String,
+    /// Its size in bytes.
+    pub size: u64,
     /// The tag that it gets on the servers.
     pub tag: String,
+    /// Where the local Engine has it: which layers are needed of it at all, and the image as the Engine knows it.
+    engine: Option<(usize, Built)>,
+    whole: OnceCell<Arc<Archive>>,
+    upper: OnceCell<Option<Arc<Archive>>>,
     parcels: Mutex<BTreeMap<(usize, Compression), SharedParcel>>,
     unpacked: OnceCell<(Arc<Oci>, TempDir)>,
 }
@@ -40,9 +52,53 @@ struct Parcel {
 }
 
 impl Supply {
-    /// A supply of this image.
-    pub fn new(archive: Arc<Archive>, tag: &str) -> Self {
-        Self { archive, tag: tag.to_owned(), parcels: Mutex::default(), unpacked: OnceCell::new() }
+    /// A supply of the image in an archive.
+    pub fn of_archive(archive: Arc<Archive>, tag: &str) -> Self {
+        let (id, platform, size) = (archive.id.clone(), archive.platform.clone(), archive.size_from(0));
+        let (layers, whole) = (archive.layers(), OnceCell::new_with(Some(archive)));
+        Self {
+            id,
+            layers,
+            platform,
+            size,
+            tag: tag.to_owned(),
+            engine: None,
+            whole,
+            upper: OnceCell::new(),
+            parcels: Mutex::default(),
+            unpacked: OnceCell::new(),
+        }
+    }
+
+    /// A supply of an image of the local Engine; all servers have the layers below `from`.
+    pub fn of_engine(built: &Built, tag: &str, from: usize) -> Self {
+        Self {
+            id: built.id.clone(),
+            layers: built.layer_ids(),
+            platform: built.platform.clone(),
+            size: built.size,
+            tag: tag.to_owned(),
+            engine: Some((from, built.clone())),
+            whole: OnceCell::new(),
+            upper: OnceCell::new(),
+            parcels: Mutex::default(),
+            unpacked: OnceCell::new(),
+        }
+    }
+
+    /// The image from that layer on. Where most of it is there already, the Engine gives only the rest; where that cannot be,
+    /// or all is needed, it writes out the whole, which takes its time.
+    async fn archive(&self, from: usize) -> Result<Arc<Archive>> {
+        if let Some((lowest, built)) = &self.engine
+            && from >= *lowest
+            && 2 * lowest >= self.layers.len()
+            && !self.whole.initialized()
+            && let Some(upper) =
+                self.upper.get_or_init(|| async { push::take(built, &self.tag, *lowest).await.map(Arc::new) }).await
+        {
+            return Ok(upper.clone());
+        }
+        self.whole.get_or_try_init(|| async { Ok(Arc::new(save(&self.tag).await?)) }).await.cloned()
     }
 
     /// The archive without its lowest `from` layers, packed.
@@ -59,7 +115,7 @@ impl Supply {
     async fn packed(&self, from: usize, compression: Compression) -> Result<Parcel> {
         let (folder, path) = temporary()?;
         let path = path.join("parcel");
-        let packing = (self.archive.clone(), self.tag.clone(), path.clone());
+        let packing = (self.archive(from).await?, self.tag.clone(), path.clone());
         blocking(move || pack(&packing.0, from, &packing.1, compression, &packing.2)).await?;
         Ok(Parcel { path, _folder: folder })
     }
@@ -68,7 +124,7 @@ impl Supply {
     pub(super) async fn unpacked(&self) -> Result<Arc<Oci>> {
         let unpack = || async {
             let (folder, path) = temporary()?;
-            let archive = self.archive.clone();
+            let archive = self.archive(0).await?;
             let image = blocking(move || Oci::of(&archive, &path)).await?;
             Ok((Arc::new(image), folder))
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::proxy::Proxy;
 use crate::server::{Engine, Server};
-use crate::support::{Run, Site, wait_for};
+use crate::support::{Run, Site, docker, wait_for};
 
 struct Shop {
     server: Server,
@@ -71,10 +71,30 @@ impl Shop {
         assert!(passed < whole + 20_000_000, "{passed} bytes went over the wire for {whole}");
     }
 
-    fn gets_one_layer_or_none(&self) {
+    /// The local Engine with a log of what it is asked to write out whole.
+    fn watched(&self, command: &mut std::process::Command) -> std::path::PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let (bin, log) = (self.site.folder.join("bin"), self.site.folder.join("saved"));
+        std::fs::create_dir_all(&bin).unwrap();
+        let text = format!("#!/bin/sh\n[ \"$1\" != save ] || echo \"$*\" >>'{}'\nexec /usr/bin/docker \"$@\"\n", log.display());
+        std::fs::write(bin.join("docker"), text).unwrap();
+        std::fs::set_permissions(bin.join("docker"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
+        log
+    }
+
+    fn gets_one_layer_or_none(&self, classic: bool) {
         // One line of the source.
         self.site.append("templates/home.html", "<!-- one line -->\n");
-        let changed = self.deploy(&[]);
+        let mut command = self.command(&["deploy", "--json"]);
+        let log = self.watched(&mut command);
+        let changed = Site::ended(command.spawn().unwrap());
+        changed.says(0, &[]);
+        if classic {
+            assert!(!log.exists(), "the whole image was written out: {:?}", std::fs::read_to_string(&log));
+            let tags = docker(&["image", "ls", "--format", "{{.Repository}}"]);
+            assert!(!tags.contains(&format!("estiba/{}", self.site.name)), "no tag of the way stays: {tags}");
+        }
         let (bytes, layers, _) = sent(&changed);
         assert!(layers == 1 && bytes < 100_000, "{bytes} bytes in {layers} layers");
 
@@ -99,7 +119,7 @@ fn only_missing_layers_are_sent_and_a_cut_a_prune_or_a_refusal_costs_no_image() 
     let (shop, proxy) = Shop::new("images", Engine::Old);
     shop.comes_through_a_cut(&proxy);
     assert_eq!(shop.server.exec("ls -d /srv/shop/state/image.* 2>/dev/null | wc -l"), "0", "nothing stays behind");
-    shop.gets_one_layer_or_none();
+    shop.gets_one_layer_or_none(true);
 
     // The server does not take the part: a base that a prune took in this very moment looks like this.
     shop.server.exec(
@@ -115,7 +135,7 @@ fn only_missing_layers_are_sent_and_a_cut_a_prune_or_a_refusal_costs_no_image() 
 fn a_newer_engine_with_a_classic_store_gets_only_what_it_lacks() {
     let (shop, _proxy) = Shop::new("images-new", Engine::New);
     shop.deploy(&[]);
-    shop.gets_one_layer_or_none();
+    shop.gets_one_layer_or_none(true);
 
     // A server of another kind: said before anything is built or sent.
     shop.server.exec("printf '#!/bin/sh\\necho aarch64\\n' >/usr/local/bin/uname && chmod 755 /usr/local/bin/uname");
@@ -130,7 +150,7 @@ fn a_containerd_store_pulls_only_what_it_lacks_and_gets_all_where_no_port_is_for
     // sshd and the site's proxy.
     let before = "0016 0050";
     shop.comes_through_a_cut(&proxy);
-    shop.gets_one_layer_or_none();
+    shop.gets_one_layer_or_none(false);
     assert_eq!(shop.listening(), before, "nothing of ours listens any more");
 
     for (settings, why) in [("GatewayPorts yes", "GatewayPorts"), ("AllowTcpForwarding no", "AllowTcpForwarding")] {

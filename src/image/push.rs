@@ -1,0 +1,237 @@
+//! Some layers of an image out of the local Engine: it pushes to this process as to a registry, which says of all other
+//! layers that it has them. `docker save` would write out every layer, whatever is needed of the image.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use hyper::body::{Body, Incoming};
+use hyper::header::{HeaderValue, LOCATION, RANGE};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::process;
+use crate::render::digest;
+
+use super::archive::Archive;
+use super::build::Built;
+use super::endpoint::{Piece, response, status};
+use super::send::{blocking, temporary};
+
+/// An Engine that needs longer has to compress layers that it never pushed; `docker save` is sooner then. What it had
+/// compressed by now is known the next time.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// The ports that a system does not hand out by itself begin here: the Engine remembers layers by the registry's port.
+const FIRST_PORT: u16 = 20_000;
+
+/// Takes the layers from `from` on out of the local Engine, as an archive without those below. `None`: it cannot be had this
+/// way, and `docker save` has to do.
+pub(super) async fn take(built: &Built, tag: &str, from: usize) -> Option<Archive> {
+    let (folder, path) = temporary().ok()?;
+    let (name, _) = tag.rsplit_once(':')?;
+    let listener = listen(name).await?;
+    let reference = format!("127.0.0.1:{}/estiba/{name}:push", listener.local_addr().ok()?.port());
+    let state = State { absent: BTreeSet::from([built.id.clone()]), ..State::default() };
+    let registry = Arc::new(Registry { folder: path.clone(), state: Mutex::new(state) });
+    let serving = tokio::spawn(registry.clone().serve(listener));
+    let pushed = timeout(PATIENCE, push(&registry, built, tag, &reference, from)).await.ok().flatten();
+    serving.abort();
+    // The tag goes, the image stays: it has another.
+    let _ = process::run("docker", &["image", "rm", &reference], None).await;
+    let (config, blobs) = pushed?;
+    let layers = built.layer_ids();
+    let id = built.id.clone();
+    blocking(move || {
+        let _folder = folder;
+        Archive::partial(&path.join("parts"), &id, &config, &layers, &blobs)
+    })
+    .await
+    .ok()
+}
+
+/// The file of the configuration, and of each layer from the lowest that is needed on; `None` for those below.
+type Files = (Utf8PathBuf, Vec<Option<Utf8PathBuf>>);
+
+async fn push(registry: &Registry, built: &Built, tag: &str, reference: &str, from: usize) -> Option<Files> {
+    let docker = async |arguments: &[&str]| process::run("docker", arguments, None).await.is_ok_and(|ended| ended.success);
+    if !docker(&["tag", tag, reference]).await {
+        return None;
+    }
+    // The second time, what it was told is there already and is not.
+    for _ in 0..2 {
+        if !docker(&["push", "-q", reference]).await {
+            return None;
+        }
+        let mut state = registry.state();
+        let manifest: Value = serde_json::from_slice(&state.manifest).ok()?;
+        if manifest["config"]["digest"].as_str()? != built.id {
+            return None;
+        }
+        let digests: Vec<String> =
+            manifest["layers"].as_array()?.iter().filter_map(|layer| layer["digest"].as_str().map(str::to_owned)).collect();
+        if digests.len() != built.layer_ids().len() {
+            return None;
+        }
+        let missing: BTreeSet<String> =
+            digests.iter().skip(from).filter(|digest| !state.blobs.contains_key(*digest)).cloned().collect();
+        if missing.is_empty() {
+            let config = state.blobs.get(&built.id)?.clone();
+            let file = |(at, digest): (usize, &String)| state.blobs.get(digest).filter(|_| at >= from).cloned();
+            return Some((config, digests.iter().enumerate().map(file).collect()));
+        }
+        state.absent.extend(missing);
+    }
+    None
+}
+
+/// Listens on the loopback, on the same port for the same project where it is free.
+async fn listen(name: &str) -> Option<TcpListener> {
+    let number = u16::from_str_radix(&digest(name.as_bytes())[..4], 16).unwrap_or(0);
+    match TcpListener::bind(("127.0.0.1", FIRST_PORT + number % 10_000)).await {
+        Ok(listener) => Some(listener),
+        Err(_) => TcpListener::bind(("127.0.0.1", 0)).await.ok(),
+    }
+}
+
+/// What the Engine pushes to.
+struct Registry {
+    folder: Utf8PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Digests that it has to send; all others are said to be there.
+    absent: BTreeSet<String>,
+    /// What has come, by digest.
+    blobs: BTreeMap<String, Utf8PathBuf>,
+    uploads: u32,
+    manifest: Vec<u8>,
+}
+
+/// No manifest is larger.
+const LARGEST_MANIFEST: usize = 4 * 1024 * 1024;
+
+impl Registry {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn serve(self: Arc<Self>, listener: TcpListener) {
+        while let Ok((stream, _)) = listener.accept().await {
+            let this = self.clone();
+            let service = hyper::service::service_fn(move |request| {
+                let this = this.clone();
+                async move { Ok::<_, Infallible>(this.answer(request).await.unwrap_or_else(|| status(StatusCode::BAD_REQUEST))) }
+            });
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    }
+
+    /// After the OCI Distribution Specification; `None` is a request that is not of it.
+    async fn answer(&self, request: Request<Incoming>) -> Option<Response<Piece>> {
+        let path = request.uri().path().to_owned();
+        let method = request.method().clone();
+        if path == "/v2/" {
+            return Some(status(StatusCode::OK));
+        }
+        if let Some((_, digest)) = path.split_once("/blobs/").filter(|(_, rest)| rest.starts_with("sha256:")) {
+            let state = self.state();
+            let there = state.blobs.contains_key(digest) || !state.absent.contains(digest);
+            return Some(match method {
+                Method::HEAD if there => response(StatusCode::OK, "application/octet-stream", 1, None, Piece::nothing()),
+                _ => status(StatusCode::NOT_FOUND),
+            });
+        }
+        if let Some((before, id)) = path.split_once("/blobs/uploads/") {
+            if method == Method::POST {
+                let id = {
+                    let mut state = self.state();
+                    state.uploads += 1;
+                    state.uploads
+                };
+                File::create(self.upload(&id.to_string())?).ok()?;
+                return located(StatusCode::ACCEPTED, &format!("{before}/blobs/uploads/{id}"), None);
+            }
+            let file = self.upload(id)?;
+            let digest = request.uri().query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("digest=")));
+            let digest = digest.map(|digest| digest.replace("%3A", ":"));
+            let mut out = OpenOptions::new().append(true).open(&file).ok()?;
+            each_frame(request.into_body(), |bytes| out.write_all(bytes).is_ok()).await?;
+            let size = out.metadata().ok()?.len();
+            let Some(digest) = digest.filter(|_| method == Method::PUT) else {
+                return located(StatusCode::ACCEPTED, &path, Some(size));
+            };
+            let sum = { file.clone() };
+            let found = blocking(move || Ok(digest_of(&sum))).await.ok()??;
+            if found != digest {
+                return None;
+            }
+            let at = format!("{before}/blobs/{digest}");
+            self.state().blobs.insert(digest, file);
+            return located(StatusCode::CREATED, &at, None);
+        }
+        if path.contains("/manifests/") && method == Method::PUT {
+            let mut manifest = Vec::new();
+            each_frame(request.into_body(), |bytes| {
+                manifest.extend_from_slice(bytes);
+                manifest.len() < LARGEST_MANIFEST
+            })
+            .await?;
+            let digest = format!("sha256:{}", digest(&manifest));
+            self.state().manifest = manifest;
+            let mut created = located(StatusCode::CREATED, &path, None)?;
+            created.headers_mut().insert("docker-content-digest", HeaderValue::from_str(&digest).ok()?);
+            return Some(created);
+        }
+        Some(status(StatusCode::NOT_FOUND))
+    }
+
+    /// The file of an upload. Its id is a number that was given here.
+    fn upload(&self, id: &str) -> Option<Utf8PathBuf> {
+        let number: u32 = id.parse().ok()?;
+        Some(self.folder.join(format!("upload.{number}")))
+    }
+}
+
+fn located(code: StatusCode, at: &str, size: Option<u64>) -> Option<Response<Piece>> {
+    let mut located = status(code);
+    located.headers_mut().insert(LOCATION, HeaderValue::from_str(at).ok()?);
+    if let Some(size) = size {
+        located.headers_mut().insert(RANGE, HeaderValue::from_str(&format!("0-{}", size.saturating_sub(1))).ok()?);
+    }
+    Some(located)
+}
+
+/// Reads a body to its end. `None`: it broke off, or `see` has had enough.
+async fn each_frame(mut body: Incoming, mut see: impl FnMut(&[u8]) -> bool) -> Option<()> {
+    while let Some(frame) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        if let Ok(data) = frame.ok()?.into_data()
+            && !see(&data)
+        {
+            return None;
+        }
+    }
+    Some(())
+}
+
+fn digest_of(path: &Utf8PathBuf) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let mut sum = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match file.read(&mut buffer).ok()? {
+            0 => return Some(format!("sha256:{}", crate::render::hex(&sum.finalize()))),
+            count => sum.update(&buffer[..count]),
+        }
+    }
+}
