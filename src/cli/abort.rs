@@ -17,8 +17,7 @@ pub(super) async fn run(context: &Context, args: TargetArgs) -> Result<ExitCode>
     let told = each(Session::open_each(&project, &resolved, &who).await, async |session| {
         let session = session?;
         let aborted = session.server().abort(None).await?;
-        let reporter =
-            if resolved.target.hosts.len() > 1 { context.reporter.of_host(&session.host()) } else { context.reporter.clone() };
+        let reporter = session.reporter(&context.reporter);
         reporter.note(match &aborted {
             Some(run) => format!("{run} was told to stop; the server undoes it by itself"),
             None => String::from("no deploy is running"),

@@ -16,8 +16,7 @@ pub(super) async fn run(context: &Context, args: TargetArgs) -> Result<ExitCode>
     // A host that cannot be reached holds up none of the others.
     let recovered = each(Session::open_each(&project, &resolved, &who).await, async |session| {
         let session = session?;
-        let host = session.host();
-        let reporter = if resolved.target.hosts.len() > 1 { context.reporter.of_host(&host) } else { context.reporter.clone() };
+        let reporter = session.reporter(&context.reporter);
         recover(session, &reporter).await
     })
     .await;

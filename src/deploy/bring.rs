@@ -71,13 +71,17 @@ pub(super) async fn bring(
             (None, Some(archive)) => Supply::of_archive(archive.clone(), tag),
             (None, None) => return Err(Error::failed("there is no image to send")),
         };
+        // Of all of them, before anything is sent to one.
+        let fit = sessions.iter().zip(&images).map(|(session, images)| match images.contains_key(&id) {
+            true => Ok(()),
+            false => check_platform(session, &supply.platform).and_then(|()| check_room(session, supply.size)),
+        });
+        all(&hosts, "cannot take the image; none was deployed to", fit.collect())?;
         let sent = each(sessions.iter().zip(images), async |(session, images)| {
             if images.contains_key(&id) {
                 return Ok(id.clone());
             }
-            check_room(session, supply.size)?;
-            let reporter = if sessions.len() > 1 { reporter.of_host(&session.host()) } else { reporter.clone() };
-            send(session, &supply, images, name, &reporter).await
+            send(session, &supply, images, name, &session.reporter(reporter)).await
         })
         .await;
         all(&hosts, "did not get the image; none was deployed to", sent)
@@ -93,7 +97,6 @@ async fn send(
     name: &str,
     reporter: &Reporter,
 ) -> Result<String> {
-    check_platform(session, &supply.platform)?;
     let to =
         Destination { settings: session.settings.clone(), root: session.resolved.target.root.value.clone(), id: name.to_owned() };
     let receiver = Receiver {

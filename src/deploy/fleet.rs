@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt;
 use futures_util::stream;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use crate::error::{Error, Kind, Result};
 use crate::report::{Outcome, OutcomeKind, StepReport, StepStatus};
@@ -47,6 +47,7 @@ pub fn all<T>(hosts: &[String], what: &str, results: Vec<Result<T>>) -> Result<V
 pub(super) struct Gate {
     hosts: usize,
     state: watch::Sender<State>,
+    word: OnceCell<std::result::Result<(), String>>,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +59,7 @@ struct State {
 
 impl Gate {
     pub(super) fn new(hosts: usize) -> Self {
-        Self { hosts, state: watch::Sender::new(State::default()) }
+        Self { hosts, state: watch::Sender::new(State::default()), word: OnceCell::new() }
     }
 
     /// This host waits for the word. A second time is none.
@@ -75,8 +76,21 @@ impl Gate {
         });
     }
 
+    /// The word for all hosts, good or bad: when all have arrived and the look from outside is good. It is found once, so
+    /// that no host gets another one.
+    pub(super) async fn word(
+        &self,
+        look: impl Future<Output = std::result::Result<(), String>>,
+    ) -> std::result::Result<(), String> {
+        let find = || async {
+            self.opened().await.map_err(|why| format!("another host of the fleet failed: {why}"))?;
+            look.await
+        };
+        self.word.get_or_init(find).await.clone()
+    }
+
     /// Waits until every host has arrived. `Err`: one of them never will, and why.
-    pub(super) async fn opened(&self) -> std::result::Result<(), String> {
+    async fn opened(&self) -> std::result::Result<(), String> {
         let mut state = self.state.subscribe();
         let hosts = self.hosts;
         let Ok(state) = state.wait_for(|state| state.failed.is_some() || state.arrived.len() == hosts).await else {
@@ -221,10 +235,16 @@ mod tests {
         gate.arrive("a");
         assert!(tokio::time::timeout(std::time::Duration::from_millis(20), gate.opened()).await.is_err());
         gate.arrive("b");
-        assert_eq!(gate.opened().await, Ok(()));
+        // One look is for all, and what fails after it changes nobody's word.
+        assert_eq!(gate.word(async { Ok(()) }).await, Ok(()));
+        gate.fail("late");
+        assert_eq!(gate.word(async { Err("another look".into()) }).await, Ok(()));
+
+        let gate = Gate::new(2);
         gate.fail("first");
         gate.fail("second");
-        assert_eq!(gate.opened().await, Err("first".into()));
+        let told = Err("another host of the fleet failed: first".to_owned());
+        assert_eq!(gate.word(async { Ok(()) }).await, told);
         assert_eq!((gate.done("check", 3), gate.done("check", 2)), (None, Some(3)));
     }
 }

@@ -302,7 +302,8 @@ async fn abort(session: &Session<'_>, connection: Option<&Connection>, run: &str
     }
 }
 
-/// Looks from outside from `observe` on; at `confirm` gives the server the client's word, good or bad.
+/// At `confirm` gives the server the client's word, good or bad: what the look from outside tells, and for a host of a fleet
+/// whether all the others have come that far.
 async fn confirm_run(
     session: &Session<'_>,
     run: &str,
@@ -310,27 +311,37 @@ async fn confirm_run(
     mut step: watch::Receiver<String>,
     reporter: Reporter,
 ) {
-    if let Some(gate) = confirm.gate {
-        let host = session.connection.address().to_string();
-        if step.wait_for(|step| step == "confirm").await.is_err() {
-            return std::future::pending().await;
-        }
-        gate.arrive(&host);
-        // All have arrived: what answers at the url is the new release, whichever host it is.
-        let word = match (gate.opened().await, confirm.outside) {
-            (Ok(()), Some(_)) => None,
-            (Ok(()), None) => Some(Ok(confirm.nonce)),
-            (Err(why), _) => Some(Err(format!("another host of the fleet failed: {why}"))),
-        };
-        if let Some(word) = word {
-            let word = word.as_ref().copied().map_err(String::as_str);
-            while tell(session, run, word).await.is_err() {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+    let word = match (confirm.gate, confirm.outside) {
+        (Some(gate), outside) => {
+            if step.wait_for(|step| step == "confirm").await.is_err() {
+                return std::future::pending().await;
             }
-            return;
+            gate.arrive(&session.host());
+            // All have arrived: what answers at the url is the new release, whichever host it is.
+            let look = async {
+                match outside {
+                    Some(outside) => look_on(outside, confirm.release, step, &reporter).await,
+                    None => Ok(()),
+                }
+            };
+            gate.word(look).await
         }
+        (None, Some(outside)) => look_on(outside, confirm.release, step, &reporter).await,
+        (None, None) => return std::future::pending().await,
+    };
+    let word = word.as_ref().map(|()| confirm.nonce).map_err(String::as_str);
+    while tell(session, run, word).await.is_err() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let Some(outside) = confirm.outside else { return std::future::pending().await };
+}
+
+/// Looks from outside from `observe` on, until it is bad for good, or good at `confirm`.
+async fn look_on(
+    outside: &Outside<'_>,
+    release: &str,
+    mut step: watch::Receiver<String>,
+    reporter: &Reporter,
+) -> std::result::Result<(), String> {
     let mut noted = false;
     let mut bad = 0;
     loop {
@@ -341,26 +352,23 @@ async fn confirm_run(
             }
             continue;
         }
-        let word = match outside.look(confirm.release).await {
+        match outside.look(release).await {
             Seen::Good(note) => {
                 bad = 0;
                 if let Some(note) = note.filter(|_| !std::mem::replace(&mut noted, true)) {
                     reporter.tell(Event::Warning(note));
                 }
-                (at == "confirm").then_some(Ok(()))
+                if at == "confirm" {
+                    return Ok(());
+                }
             }
             Seen::Bad(why) => {
                 bad += 1;
                 // A single bad look may be the visitor's own network.
-                (bad >= 3).then(|| Err(format!("from outside, the site is not as it should be: {why}")))
+                if bad >= 3 {
+                    return Err(format!("from outside, the site is not as it should be: {why}"));
+                }
             }
-        };
-        if let Some(word) = word {
-            let word = word.as_ref().map(|()| confirm.nonce).map_err(String::as_str);
-            while tell(session, run, word).await.is_err() {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            return;
         }
         let rest = if at == "confirm" { 500 } else { 1500 };
         let _ = timeout(Duration::from_millis(rest), step.changed()).await;

@@ -136,6 +136,11 @@ impl<'a> Session<'a> {
         self.settings.address.to_string()
     }
 
+    /// What happens on this host is told as such, where the target has several.
+    pub fn reporter(&self, reporter: &Reporter) -> Reporter {
+        if self.resolved.target.hosts.len() > 1 { reporter.of_host(&self.host()) } else { reporter.clone() }
+    }
+
     /// The server behind the connection.
     pub fn server(&self) -> Server<'_> {
         Server::new(&self.connection, &self.resolved.target.root.value)

@@ -75,7 +75,7 @@ async fn follow_all(
     let gate = Gate::new(launches.iter().filter(|launch| launch.settings.is_some()).count());
     let endings = futures_util::future::join_all(launches.iter().map(async |launch| {
         let host = launch.session.host();
-        let reporter = reporter.of_host(&host);
+        let reporter = launch.session.reporter(reporter);
         let followed = follow_one(launch, Vec::new(), outside, Some(&gate), options, &reporter, signals.clone()).await;
         let ending = followed.unwrap_or_else(|error| {
             let (reason, kind) = (Some(error.message.clone()), error.kind);
@@ -91,8 +91,7 @@ async fn follow_all(
         (host, ending)
     }))
     .await;
-    let release = launches.first().and_then(|launch| launch.blank.release.clone());
-    Ok(together(Outcome { release, ..blank(resolved, "") }, steps, &endings))
+    Ok(together(blank(resolved, ""), steps, &endings))
 }
 
 /// Starts one host's run and follows it to its end.

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::compose::expand;
 use crate::config::{Environment, Image, ImageSource, Project, Resolved, Source, read_limited};
 use crate::error::{Error, Result};
-use crate::render::hex;
+use crate::render::{digest, digest_of};
 
 use super::dockerfile;
 use super::ignore::Ignore;
@@ -128,14 +128,12 @@ impl Context {
             let metadata = fs::symlink_metadata(&full).map_err(|error| cannot_read(&full, &error))?;
             let (mode, digest) = if metadata.is_symlink() {
                 let target = fs::read_link(&full).map_err(|error| cannot_read(&full, &error))?;
-                ("link".to_owned(), Sha256::digest(target.to_string_lossy().as_bytes()))
+                ("link".to_owned(), digest(target.to_string_lossy().as_bytes()))
             } else {
-                let mut file = fs::File::open(&full).map_err(|error| cannot_read(&full, &error))?;
-                let mut one = Sha256::new();
-                std::io::copy(&mut file, &mut HashWriter(&mut one)).map_err(|error| cannot_read(&full, &error))?;
-                (format!("{:o}", metadata.permissions().mode() & 0o777), one.finalize())
+                let digest = fs::File::open(&full).and_then(digest_of).map_err(|error| cannot_read(&full, &error))?;
+                (format!("{:o}", metadata.permissions().mode() & 0o777), digest)
             };
-            text.push_str(&format!("{mode} {}  {path}\n", hex(&digest)));
+            text.push_str(&format!("{mode} {digest}  {path}\n"));
         }
         Ok(text)
     }

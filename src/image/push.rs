@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,12 +15,11 @@ use hyper::header::{HeaderValue, LOCATION, RANGE};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::process;
-use crate::render::digest;
+use crate::render::{digest, digest_of};
 
 use super::archive::Archive;
 use super::build::Built;
@@ -171,9 +170,9 @@ impl Registry {
             let Some(digest) = digest.filter(|_| method == Method::PUT) else {
                 return located(StatusCode::ACCEPTED, &path, Some(size));
             };
-            let sum = { file.clone() };
-            let found = blocking(move || Ok(digest_of(&sum))).await.ok()??;
-            if found != digest {
+            let came = File::open(&file).ok()?;
+            let found = blocking(move || Ok(digest_of(came))).await.ok()?.ok()?;
+            if digest != format!("sha256:{found}") {
                 return None;
             }
             let at = format!("{before}/blobs/{digest}");
@@ -222,16 +221,4 @@ async fn each_frame(mut body: Incoming, mut see: impl FnMut(&[u8]) -> bool) -> O
         }
     }
     Some(())
-}
-
-fn digest_of(path: &Utf8PathBuf) -> Option<String> {
-    let mut file = File::open(path).ok()?;
-    let mut sum = Sha256::new();
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        match file.read(&mut buffer).ok()? {
-            0 => return Some(format!("sha256:{}", crate::render::hex(&sum.finalize()))),
-            count => sum.update(&buffer[..count]),
-        }
-    }
 }

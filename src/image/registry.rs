@@ -4,10 +4,11 @@ use oci_client::client::{Client, ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::OciManifest;
 use oci_client::secrets::RegistryAuth;
-use serde_json::Value;
 
 use crate::config::Registered;
 use crate::error::{Error, Result};
+
+use super::archive::platform_of;
 
 /// What a reference means now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,25 +58,7 @@ pub async fn look_up(image: &Registered) -> Result<LookedUp> {
     Ok(LookedUp { reference: format!("{}/{}@{digest}", reference.registry(), reference.repository()), platforms })
 }
 
-/// The words of an image's configuration, or of an index. What is no image, a build's attestation say, is unknown.
-fn platform_of(described: &Value) -> Option<String> {
-    let word = |key: &str| described[key].as_str().filter(|word| *word != "unknown");
-    Some(format!("{}/{}", word("os")?, word("architecture")?))
-}
-
 fn is_loopback(registry: &str) -> bool {
     let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
     host == "localhost" || host.starts_with("127.")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_index_tells_its_platforms_and_an_attestation_is_none() {
-        let of = |text: &str| platform_of(&serde_json::from_str(text).unwrap());
-        assert_eq!(of(r#"{"architecture":"arm64","os":"linux","variant":"v8"}"#).as_deref(), Some("linux/arm64"));
-        assert_eq!(of(r#"{"architecture":"unknown","os":"unknown"}"#), None);
-    }
 }

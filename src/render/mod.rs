@@ -12,7 +12,7 @@ mod stack;
 mod template;
 mod variables;
 
-pub use artefact::{Artefact, Rendered, digest, hex, manifest};
+pub use artefact::{Artefact, Rendered, digest, digest_of, hex, manifest};
 pub use envfile::EnvFile;
 pub use inputs::{Files, InputFile};
 pub use release::{Renderer, render};

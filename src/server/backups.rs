@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
-use sha2::Digest;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
@@ -78,16 +77,7 @@ impl Server<'_> {
 }
 
 fn sha256(path: &Utf8Path) -> std::io::Result<String> {
-    let (mut file, mut hasher) = (std::fs::File::open(path)?, sha2::Sha256::new());
-    let mut piece = vec![0; 256 * 1024];
-    loop {
-        let count = std::io::Read::read(&mut file, &mut piece)?;
-        if count == 0 {
-            break;
-        }
-        hasher.update(&piece[..count]);
-    }
-    Ok(crate::render::hex(&hasher.finalize()))
+    crate::render::digest_of(std::fs::File::open(path)?)
 }
 
 /// Writes a tar of those files that exist into the channel.

@@ -117,6 +117,7 @@ fn after_a_minute_of_silence_every_line_is_shown_exactly_once() {
     let deploy = site.spawn(&["deploy", "--json"]);
     wait_for("line 20", Duration::from_secs(60), || runs(&site) > before && journal(&site).contains("line 20"));
     proxy.fall_silent(true);
+    // The minute of the promise itself: nothing happens at its end that could be waited for.
     std::thread::sleep(Duration::from_secs(60));
     proxy.fall_silent(false);
     let run = Site::ended(deploy);
