@@ -76,9 +76,15 @@ fn main() {
         || ssh(&by_script(&site)),
     );
     backup(&site);
+    let (by_hand, old_version) = ("rollback · ssh: up of the old image", "rollback · a deploy of the old version");
+    if wanted(by_hand) || wanted(old_version) {
+        // There is something to go back to, whatever else was asked for.
+        change();
+        estiba(&site, &["deploy"]);
+    }
     let mut serving = false;
     timed(
-        "rollback · ssh: up of the old image",
+        by_hand,
         5,
         || estiba(&site, &["rollback"]),
         || {
@@ -87,7 +93,7 @@ fn main() {
         },
     );
     timed(
-        "rollback · a deploy of the old version",
+        old_version,
         5,
         || estiba(&site, &["rollback"]),
         || {
