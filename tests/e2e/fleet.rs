@@ -1,5 +1,10 @@
 //! Several servers, each with an Engine and a site of its own, as one target.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use crate::server::{Engine, Server};
 use crate::support::{Run, Scripted, Site};
 
@@ -84,6 +89,28 @@ fn two_hundred_hosts_are_one_deploy_and_one_of_them_stops_it_for_all() {
     let outcome = run.json();
     assert_eq!(outcome["failed_step"], "check");
     assert!(outcome["reason"].as_str().unwrap().contains("it did not go well"), "{outcome}");
+}
+
+#[test]
+fn a_look_from_outside_is_one_word_for_all_hosts() {
+    let (_fleet, site) = scripted("one-word", 20, None);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("url = \"http://{}\"\n[image]", listener.local_addr().unwrap());
+    site.edit("deploy.toml", "[image]", &url);
+    // A site that is sick for three looks and well for every later one.
+    let looks = Arc::new(AtomicU32::new(0));
+    let count = looks.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let status = if count.fetch_add(1, Ordering::Relaxed) < 3 { "503 Sick" } else { "200 OK" };
+            let _ = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        }
+    });
+    let run = site.estiba(&["deploy", "--json"]);
+    let back = run.stdout.lines().filter(|line| line.contains(r#""event":"host-outcome""#) && line.contains(r#""rolled-back""#));
+    assert_eq!((run.code, back.count(), looks.load(Ordering::Relaxed)), (3, 20, 3), "{}", run.stderr);
+    assert!(run.json()["reason"].as_str().unwrap().contains("503"), "{}", run.stdout);
 }
 
 #[test]
