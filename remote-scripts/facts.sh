@@ -49,7 +49,7 @@ echo "previous=$(pointed "$root/previous")"
 for slot in blue green; do
 	echo "slot_$slot=$(pointed "$root/slots/$slot")"
 done
-if [ -e "$root/state/lock" ] && ! flock -n "$root/state/lock" true; then
+if [ -e "$root/state/lock" ] && ! flock -n -s "$root/state/lock" true; then
 	echo "lock=$(cat "$root/state/lock.holder" 2>/dev/null)"
 fi
 for run in "$root"/runs/*/; do

@@ -16,10 +16,11 @@ lock_take() {
 	return 1
 }
 
-# lock_is_held: does somebody else hold it? Asked on a descriptor of its own.
+# lock_is_held: does somebody else hold it? Asked on a descriptor of its own, and for a shared lock, so that two who look
+# at once do not take one another for a holder.
 lock_is_held() {
 	[ -e "$state/lock" ] || return 1
-	! flock -n "$state/lock" true 9>&-
+	! flock -n -s "$state/lock" true 9>&-
 }
 
 lock_sign() {

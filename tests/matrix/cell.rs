@@ -146,7 +146,7 @@ impl Cell {
         if let Some(second) = second.filter(|second| second.code != 5) {
             problems.push(format!("the second deploy ended with {}: {}", second.code, second.stderr));
         }
-        let outcome = format!("[ -e /srv/shop/runs/{run}/outcome ] && flock -n /srv/shop/state/lock true");
+        let outcome = format!("[ -e /srv/shop/runs/{run}/outcome ] && flock -n -s /srv/shop/state/lock true");
         if !try_wait(Duration::from_secs(90), || server.try_exec(&outcome).status.success()) {
             problems.push("the server did not settle within 90 s".into());
         }

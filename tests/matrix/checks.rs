@@ -76,7 +76,7 @@ echo "worker $(/usr/bin/docker ps --filter label=com.docker.compose.project=shop
 /// What `status` and `history` must tell once everything is settled.
 pub fn told(server: &Server, client: &Client, run: &str, state: &State) -> Vec<String> {
     let mut problems = Vec::new();
-    if !server.try_exec("flock -n /srv/shop/state/lock true").status.success() {
+    if !server.try_exec("flock -n -s /srv/shop/state/lock true").status.success() {
         problems.push("the lock is held".into());
     }
     let status = client.run(&["status", "--json"]);

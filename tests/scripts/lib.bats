@@ -96,6 +96,16 @@ others wait
 free, though a child lives' ]
 }
 
+@test "who looks at the lock is not taken for its holder" {
+	script 'common lock' 'lock_open; exec 9>&-
+		flock -s "$state/lock" sleep 30 & look=$!
+		deadline_in 5
+		until ! flock -n "$state/lock" true || past_deadline; do nap 0.05; done
+		lock_is_held && echo "taken for a holder"
+		kill "$look"; echo looked'
+	[ "$output" = looked ]
+}
+
 @test "history is JSON, whatever a reason holds" {
 	script 'common history' 'KIND=deploy RELEASE=r EXPECT_CURRENT= COMMIT=c BY="a \"b\" \\c" FROM="x	y" STARTED=t
 		history_add 3 rolled-back check "line one

@@ -171,7 +171,7 @@ impl Site {
 
     /// Is the lock free?
     pub fn lock_is_free(&self) -> bool {
-        Command::new("flock").arg("-n").arg(self.root.join("state/lock")).arg("true").status().unwrap().success()
+        Command::new("flock").args(["-n", "-s"]).arg(self.root.join("state/lock")).arg("true").status().unwrap().success()
     }
 }
 
