@@ -22,7 +22,7 @@ compose() {
 }
 
 # release_environment IMAGE: what the rendered files are filled with on this server. The backup service works as who
-# deploys, and as one who may speak to the Engine.
+# deploys, and as one who may speak to the Engine. engine_security: what the Engine says of that, where it was asked.
 release_environment() {
 	environment_socket=$(docker context inspect -f '{{.Endpoints.docker.Host}}' 9>&- 2>/dev/null)
 	environment_socket=${DOCKER_HOST:-$environment_socket}
@@ -31,7 +31,7 @@ release_environment() {
 	*) environment_socket=/var/run/docker.sock ;;
 	esac
 	# With a rootless Engine root in the container is the user who deploys.
-	case $(docker info --format '{{.SecurityOptions}}' 9>&-) in
+	case ${engine_security:-$(docker info --format '{{.SecurityOptions}}' 9>&-)} in
 	*name=rootless*) environment_user=0:0 ;;
 	*) environment_user=$(id -u):$(id -g) ;;
 	esac

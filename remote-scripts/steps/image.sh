@@ -8,7 +8,8 @@ image_do() {
 	image_there=$(docker image inspect -f '{{.Id}}' "$IMAGE" 9>&- 2>/dev/null)
 	[ "$image_there" = "$IMAGE" ] || fail "the image $IMAGE of release $RELEASE is not on the server" || return 1
 	printf '%s\n' "$IMAGE" | write_file "$releases/$RELEASE/image"
-	release_environment "$IMAGE"
+	# By `preflight`, where it was known then.
+	grep -qx "ESTIBA_IMAGE=$IMAGE" "$releases/$RELEASE/estiba.env" || release_environment "$IMAGE" || return 1
 	docker tag "$IMAGE" "$IMAGE_NAME:$RELEASE" 9>&- || return 1
 	docker image rm "$IMAGE_NAME:estiba-build" 9>&- >/dev/null 2>&1
 	return 0

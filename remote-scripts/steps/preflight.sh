@@ -6,16 +6,41 @@ preflight_do() {
 	if [ "$preflight_current" != "$EXPECT_CURRENT" ]; then
 		refuse 6 "the server moved: it serves ${preflight_current:-nothing}, the plan was made for ${EXPECT_CURRENT:-an empty server}" || return 1
 	fi
-	docker info --format '{{.ServerVersion}}' 9>&- >/dev/null || { put engine-away 1 && refuse 1 'the Docker Engine does not answer'; } || return 1
+	engine_security=$(docker info --format '{{.ServerVersion}} {{.SecurityOptions}}' 9>&-) ||
+		{ put engine-away 1 && refuse 1 'the Docker Engine does not answer'; } || return 1
 	(cd "$releases/$RELEASE" && sha256sum -c manifest >/dev/null) ||
 		refuse 1 "the files of release $RELEASE are not what was uploaded" || return 1
 	preflight_owner || return 1
 	put slot "$(preflight_slot)"
 	put old-slot "$(preflight_old_slot)"
 	release_environment "${IMAGE:-sha256:unknown}" || return 1
-	compose "$RELEASE" "$(get slot)" config -q ||
-		refuse 1 'Compose refuses the rendered stack; its words are above' || return 1
+	preflight_compose || refuse 1 'Compose refuses the rendered stack; its words are above' || return 1
 	preflight_space && preflight_stack
+}
+
+# Asks Compose at once for a hash of each service, for its version, and for the stack's networks and volumes. What it
+# prints of the stack is in no file: it holds the environment's values.
+preflight_compose() {
+	docker compose version --short 9>&- >"$run_dir/state/compose-version" &
+	preflight_asking=$!
+	{ compose "$RELEASE" "$(get slot)" config && echo '# whole'; } 2>/dev/null | preflight_shared >"$run_dir/state/networks" &
+	preflight_reading=$!
+	compose "$RELEASE" "$(get slot)" config --hash '*' >"$run_dir/state/hashes"
+	preflight_hashed=$?
+	wait "$preflight_asking" && wait "$preflight_reading" && [ "$preflight_hashed" = 0 ]
+}
+
+# Of Compose's stack on standard input: `networks:NAME:` or `volumes:NAME:` and what it says of it, a line each.
+preflight_shared() {
+	awk '
+		$0 == "# whole" { whole = 1; next }
+		/^[a-z]/ { on = /^(networks|volumes):/; section = $1; next }
+		on && /^  [^ ]/ { name = section $1 }
+		on { block[name] = block[name] $0 "|" }
+		END {
+			for (name in block) print name, block[name]
+			exit !whole
+		}'
 }
 
 # The slot for this release: the one that does not serve.
@@ -51,8 +76,7 @@ preflight_space() {
 # A service of the stack that would run otherwise than it does is replaced only when that was asked for.
 preflight_stack() {
 	[ "$(get old-slot)" != legacy ] || put replace "$PROXY_SERVICE"
-	compose "$RELEASE" "$(get slot)" config --hash '*' >"$run_dir/state/hashes" || return 1
-	preflight_version=$(docker compose version --short 9>&-)
+	preflight_version=$(get compose-version)
 	rm -f "$run_dir/state/stack"
 	preflight_networks || return 1
 	for preflight_service in $STACK_SERVICES $PROXY_SERVICE; do
@@ -85,11 +109,6 @@ preflight_stack() {
 
 # Networks and volumes are the whole stack's: for a changed one Compose would stop every container. New ones are fine.
 preflight_networks() {
-	compose "$RELEASE" "$(get slot)" config | awk '
-		/^[a-z]/ { on = /^(networks|volumes):/; section = $1; next }
-		on && /^  [^ ]/ { name = section $1 }
-		on { block[name] = block[name] $0 "|" }
-		END { for (name in block) print name, block[name] }' >"$run_dir/state/networks"
 	while read -r preflight_name preflight_block; do
 		preflight_hash=$(printf '%s' "$preflight_block" | sha256sum | cut -c 1-16)
 		preflight_known=$(grep -F ":$preflight_name $preflight_version " "$state/stack" 2>/dev/null)
