@@ -73,7 +73,7 @@ pub fn send(arguments: &[String]) {
     let file = std::fs::File::open(file).unwrap();
     let round_trip = Duration::from_millis(round_trip.parse().unwrap());
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let segments = runtime.block_on(estiba::image::transfer(&to, file, round_trip, |_| {})).unwrap();
+    let segments = runtime.block_on(estiba::image::transfer(&to, file, None, round_trip, |_| {})).unwrap();
     assert_eq!(segments.iter().map(|segment| segment.size).sum::<u64>(), BULK);
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB").to_owned();
@@ -141,7 +141,7 @@ pub fn one_line() {
     deploy();
     let (mut on_the_wire, mut times) = (Vec::new(), Vec::new());
     let mut ours = Vec::new();
-    for number in 0..3 {
+    for number in 0..5 {
         build(number);
         let (sent, took) = deploy();
         let before = proxy.passed();
@@ -187,7 +187,7 @@ fn by_registry(site: &Site, build: &dyn Fn(usize), tag: &str, ssh: &dyn Fn(u16) 
         started.elapsed()
     };
     once(100);
-    let times = (101..104).map(once).collect();
+    let times = (101..106).map(once).collect();
     registry.kill().unwrap();
     registry.wait().unwrap();
     times

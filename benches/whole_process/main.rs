@@ -77,7 +77,8 @@ fn main() {
     );
     backup(&site);
     let (by_hand, old_version) = ("rollback · ssh: up of the old image", "rollback · a deploy of the old version");
-    if wanted(by_hand) || wanted(old_version) {
+    let unwatched = "rollback · a deploy of the old version with `observe = \"0s\"`";
+    if wanted(by_hand) || wanted(old_version) || wanted(unwatched) {
         // There is something to go back to, whatever else was asked for.
         change();
         estiba(&site, &["deploy"]);
@@ -92,15 +93,14 @@ fn main() {
             ssh(&compose(&site, &format!("up -d --force-recreate {}", if serving { "web-blue" } else { "web-green" })))
         },
     );
-    timed(
-        old_version,
-        5,
-        || estiba(&site, &["rollback"]),
-        || {
-            change();
-            estiba(&site, &["deploy"])
-        },
-    );
+    let mut deploy = || {
+        change();
+        estiba(&site, &["deploy"])
+    };
+    timed(unwatched, 5, || estiba(&site, &["rollback"]), &mut deploy);
+    // As it is where nobody set anything: the new release is watched for 30 s.
+    site.edit("deploy.toml", "observe = \"0s\"\n", "");
+    timed(old_version, 3, || estiba(&site, &["rollback"]), &mut deploy);
 }
 
 /// At 50 ms round trip: an unchanged deploy against 31 commands over one connection, which is what a deploy of Kamal's is; and

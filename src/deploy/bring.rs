@@ -1,6 +1,7 @@
 //! The image's way to the servers, wherever it comes from; and the build context's, where the server builds.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use crate::config::{ImageSource, Setting, shell_words};
 use crate::error::{Error, Result};
@@ -27,13 +28,17 @@ pub(super) async fn bring(
     reporter: &Reporter,
 ) -> std::result::Result<Vec<String>, (&'static str, Error)> {
     let Some(first) = sessions.first() else { return Ok(Vec::new()) };
+    let mut known = None;
     let built = match first.resolved.image.source.value {
         ImageSource::Build => {
             let building = async {
                 let platform = one_platform(sessions)?;
                 image::build(&prepared.context, tag, platform.as_deref(), reporter).await
             };
-            Some(timed(reporter, "build", steps, building).await.map_err(|error| ("build", error))?)
+            let begun = Instant::now();
+            let (built, images) = tokio::join!(timed(reporter, "build", steps, building), images(sessions));
+            known = Some(images).filter(|_| begun.elapsed() < FRESH);
+            Some(built.map_err(|error| ("build", error))?)
         }
         _ => None,
     };
@@ -52,11 +57,11 @@ pub(super) async fn bring(
             (None, None) => return Err(Error::failed("there is no image to send")),
         };
         // On the same kind of image store the id is the same, and there is nothing to send.
-        let images = all(
-            &hosts,
-            "could not be asked for images; none was deployed to",
-            each(sessions, async |session| session.server().images().await).await,
-        )?;
+        let images = match known {
+            Some(images) => images,
+            None => images(sessions).await,
+        };
+        let images = all(&hosts, "could not be asked for images; none was deployed to", images)?;
         if images.iter().all(|images| images.contains_key(&id)) {
             return Ok(vec![id; sessions.len()]);
         }
@@ -87,6 +92,14 @@ pub(super) async fn bring(
         all(&hosts, "did not get the image; none was deployed to", sent)
     };
     timed(reporter, "send", steps, sending).await.map_err(|error| ("send", error))
+}
+
+/// What a server has said of its images is asked anew after a build that took longer.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// The images that the servers have: the digests of their layers, by their ids.
+async fn images(sessions: &[Session<'_>]) -> Vec<Result<BTreeMap<String, Vec<String>>>> {
+    each(sessions, async |session| session.server().images().await).await
 }
 
 /// Sends the image to one server.

@@ -61,7 +61,7 @@ pub(super) async fn pull(
         let file = File::open(&rest).map_err(|error| Error::failed(format!("reading {rest}: {error}")))?;
         let (moved, before) = (progress.clone(), AtomicU64::new(0));
         let told = move |total: u64| moved.more(total.saturating_sub(before.swap(total, Ordering::Relaxed)));
-        let segments = transfer(to, file, Duration::ZERO, told).await?;
+        let segments = transfer(to, file, None, Duration::ZERO, told).await?;
         let connection = Connection::again(&to.settings).await?;
         loaded = match Server::new(&connection, &to.root).load_segments(&to.id, tag, "plain", &segments).await? {
             Ok(loaded) if loaded.whole => loaded,

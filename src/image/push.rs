@@ -44,17 +44,18 @@ pub(super) async fn take(built: &Built, tag: &str, from: usize) -> Option<Archiv
     let serving = tokio::spawn(registry.clone().serve(listener));
     let pushed = timeout(PATIENCE, push(&registry, built, tag, &reference, from)).await.ok().flatten();
     serving.abort();
+    let opened = async {
+        let (config, blobs) = pushed?;
+        let (layers, id) = (built.layer_ids(), built.id.clone());
+        let open = move || {
+            let _folder = folder;
+            Archive::partial(&path.join("parts"), &id, &config, &layers, &blobs)
+        };
+        blocking(open).await.ok()
+    };
     // The tag goes, the image stays: it has another.
-    let _ = process::run("docker", &["image", "rm", &reference], None).await;
-    let (config, blobs) = pushed?;
-    let layers = built.layer_ids();
-    let id = built.id.clone();
-    blocking(move || {
-        let _folder = folder;
-        Archive::partial(&path.join("parts"), &id, &config, &layers, &blobs)
-    })
-    .await
-    .ok()
+    let remove = ["image", "rm", &reference];
+    tokio::join!(process::run("docker", &remove, None), opened).1
 }
 
 /// The file of the configuration, and of each layer from the lowest that is needed on; `None` for those below.

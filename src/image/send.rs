@@ -106,9 +106,11 @@ async fn attempt(
     told: impl Fn(u64, u64) + Send + Sync + 'static,
 ) -> Result<std::result::Result<Sent, String>> {
     let Supply { layers, tag, .. } = supply;
-    let file = supply.parcel(from, receiver.compression).await?;
+    // The way is made ready while the image is packed; one that cannot be made yet is made again, and says why.
+    let (file, spare) = tokio::join!(supply.parcel(from, receiver.compression), Connection::open(&to.settings));
+    let file = file?;
     let bytes = file.metadata().map_err(|error| Error::failed(format!("looking at the packed image: {error}")))?.len();
-    let segments = transfer(to, file, round_trip(server, bytes).await?, move |sent| told(sent, bytes)).await?;
+    let segments = transfer(to, file, spare.ok(), round_trip(server, bytes).await?, move |sent| told(sent, bytes)).await?;
     let form = match receiver.compression {
         Compression::Zstd => "zstd",
         Compression::Gzip => "gzip",

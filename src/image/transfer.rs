@@ -35,11 +35,12 @@ pub struct Destination {
     pub id: String,
 }
 
-/// Sends a file. `told` hears how many bytes are on their way, all in all. A connection that is lost is made again, and
-/// only what had not arrived is sent again.
+/// Sends a file, over `spare` too where such a connection was made meanwhile. `told` hears how many bytes are on their way,
+/// all in all. A connection that is lost is made again, and only what had not arrived is sent again.
 pub async fn transfer(
     to: &Destination,
     file: File,
+    mut spare: Option<Connection>,
     round_trip: Duration,
     told: impl Fn(u64) + Send + Sync + 'static,
 ) -> Result<Vec<Segment>> {
@@ -51,8 +52,10 @@ pub async fn transfer(
     let mut sending = tokio::task::JoinSet::new();
     for part in 0..parts {
         let (start, end) = (part * length, ((part + 1) * length).min(size));
-        let (to, file, progress) = (to.clone(), file.clone(), progress.clone());
-        sending.spawn(async move { send_part(&to, part, &file, start, end, &progress).await.map(|segments| (part, segments)) });
+        let (to, file, progress, spare) = (to.clone(), file.clone(), progress.clone(), spare.take());
+        sending.spawn(
+            async move { send_part(&to, part, &file, start, end, spare, &progress).await.map(|segments| (part, segments)) },
+        );
     }
     let mut done = Vec::new();
     while let Some(ended) = sending.join_next().await {
@@ -86,10 +89,14 @@ async fn send_part(
     file: &Arc<File>,
     start: u64,
     end: u64,
+    spare: Option<Connection>,
     progress: &Progress,
 ) -> Result<Vec<Segment>> {
     let mut segments: Vec<Segment> = Vec::new();
-    let mut connection = Connection::open(&to.settings).await?;
+    let mut connection = match spare {
+        Some(connection) => connection,
+        None => Connection::open(&to.settings).await?,
+    };
     let mut moved = Instant::now();
     loop {
         let at = start + segments.iter().map(|segment| segment.size).sum::<u64>();

@@ -125,14 +125,17 @@ fn only_missing_layers_are_sent_and_a_cut_a_prune_or_a_refusal_costs_no_image() 
     assert_eq!(shop.server.exec("ls -d /srv/shop/state/image.* 2>/dev/null | wc -l"), "0", "nothing stays behind");
     shop.gets_one_layer_or_none(true);
 
-    // The server does not take the part: a base that a prune took in this very moment looks like this.
+    // In the very moment in which the layers are loaded on top of it, somebody prunes the base away.
     shop.server.exec(
-        "cat >/usr/local/bin/docker <<'END'\n#!/bin/sh\nif [ \"$1\" = load ] && [ ! -e /refused ]; then : >/refused; cat >/dev/null; echo 'layer.tar: no such file or directory' >&2; exit 1; fi\nexec /usr/bin/docker \"$@\"\nEND\nchmod 755 /usr/local/bin/docker",
+        "cat >/usr/local/bin/docker <<'END'\n#!/bin/sh\nif [ \"$1\" = load ] && [ ! -e /pruned ]; then\n\
+         /usr/bin/docker ps -aq --filter label=estiba.slot | xargs /usr/bin/docker rm -f >/pruned\n/usr/bin/docker image prune -af >>/pruned\nfi\n\
+         exec /usr/bin/docker \"$@\"\nEND\nchmod 755 /usr/local/bin/docker",
     );
     shop.site.append("templates/home.html", "<!-- another -->\n");
-    let whole = shop.deploy(&["no such file or directory", "all of it is sent"]);
+    let whole = shop.deploy(&["all of it is sent"]);
     let (_, layers, all) = sent(&whole);
     assert_eq!(layers, all);
+    assert!(shop.server.exec("cat /pruned").contains("Deleted"), "the prune took the image");
 }
 
 #[test]
