@@ -186,7 +186,8 @@ pub struct ImageSection {
     /// That user's password or token, as `${NAME}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// An image in a file, as `docker save` or `docker buildx build --output type=oci` writes it.
+    /// An image in a file, as `docker save` or `docker buildx build --output type=oci` writes it, for one
+    /// platform or for several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archive: Option<String>,
 }

@@ -1,11 +1,12 @@
 //! The image's way to the servers, wherever it comes from; and the build context's, where the server builds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::{ImageSource, Setting, shell_words};
 use crate::error::{Error, Result};
-use crate::image::{self, ChannelWriter, Compression, Destination, Receiver, Supply};
+use crate::image::{self, Archive, ChannelWriter, Compression, Destination, Receiver, Supply};
 use crate::plan::SPARE_KB;
 use crate::render::{Artefact, digest};
 use crate::report::{Event, Reporter, StepReport};
@@ -51,7 +52,8 @@ pub(super) async fn bring(
                 each(sessions, |session| fetch(session, prepared, reference, tag, name)).await,
             );
         }
-        let id = match (&built, &prepared.archive) {
+        let archive = archive(sessions, prepared)?;
+        let id = match (&built, &archive) {
             (Some(built), _) => built.id.clone(),
             (None, Some(archive)) => archive.id.clone(),
             (None, None) => return Err(Error::failed("there is no image to send")),
@@ -65,7 +67,7 @@ pub(super) async fn bring(
         if images.iter().all(|images| images.contains_key(&id)) {
             return Ok(vec![id; sessions.len()]);
         }
-        let supply = match (&built, &prepared.archive) {
+        let supply = match (&built, &archive) {
             (Some(built), _) => {
                 // What every server has that lacks the image.
                 let layers = built.layer_ids();
@@ -175,6 +177,22 @@ fn one_platform(sessions: &[Session<'_>]) -> Result<Option<String>> {
         }
     }
     Ok(known.map(|(platform, _)| platform))
+}
+
+/// The archive's image for the servers, which are of one kind.
+fn archive(sessions: &[Session<'_>], prepared: &Prepared<'_>) -> Result<Option<Arc<Archive>>> {
+    let archives = &prepared.archives;
+    let [_, _, ..] = archives.as_slice() else { return Ok(archives.first().cloned()) };
+    let server = one_platform(sessions)?;
+    let fitting = archives.iter().find(|archive| server.as_ref().is_none_or(|server| archive.platform == *server));
+    fitting.cloned().map(Some).ok_or_else(|| {
+        let there: Vec<&str> = archives.iter().map(|archive| archive.platform.as_str()).collect();
+        Error::failed(format!(
+            "the archive has no image for {}, which the server is, but for {}; nothing was changed",
+            server.unwrap_or_default(),
+            there.join(", ")
+        ))
+    })
 }
 
 /// What runs on another kind of machine is refused before it is sent.

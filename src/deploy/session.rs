@@ -41,8 +41,8 @@ pub struct Prepared<'a> {
     pub context: Context,
     /// What the image is made of, as a digest: of its build context, of the archive's image, of what the registry has.
     pub context_digest: String,
-    /// The image, where it lies in an archive.
-    pub archive: Option<Arc<Archive>>,
+    /// The image, where it lies in an archive: one for each platform that it is there for.
+    pub archives: Vec<Arc<Archive>>,
     /// The image, where it lies in a registry: its name by digest, once it has been asked for.
     pub reference: Option<String>,
     /// What that image runs on, where the registry tells.
@@ -77,20 +77,19 @@ pub fn prepare<'a>(project: &Project, resolved: &'a Resolved, reporter: &Reporte
     if let Some((_, password)) = resolved.image.registered.as_ref().and_then(|image| image.login.as_ref()) {
         reporter.hide(std::slice::from_ref(password));
     }
-    let archive = match &resolved.image.archive {
-        Some(path) => {
-            let archive = Archive::open(&project.path(path), None)?;
-            archive.verify()?;
-            Some(Arc::new(archive))
-        }
-        None => None,
+    let archives = match &resolved.image.archive {
+        Some(path) => Archive::open(&project.path(path))?,
+        None => Vec::new(),
     };
-    let context_digest = match (&archive, &resolved.image.registered) {
-        (Some(archive), _) => short(&archive.id),
-        (None, Some(registered)) => short(&digest(registered.reference.as_bytes())),
-        (None, None) => context.digest()?,
+    archives.iter().try_for_each(Archive::verify)?;
+    let context_digest = match (archives.as_slice(), &resolved.image.registered) {
+        ([archive], _) => short(&archive.id),
+        ([], None) => context.digest()?,
+        ([], Some(registered)) => short(&digest(registered.reference.as_bytes())),
+        (several, _) => short(&digest(several.iter().map(|archive| archive.id.as_str()).collect::<String>().as_bytes())),
     };
-    Ok(Prepared { renderer, rendered, context, context_digest, archive, reference: None, platforms: Vec::new() })
+    let archives = archives.into_iter().map(Arc::new).collect();
+    Ok(Prepared { renderer, rendered, context, context_digest, archives, reference: None, platforms: Vec::new() })
 }
 
 impl<'a> Session<'a> {

@@ -15,8 +15,8 @@ use crate::render::digest_of;
 mod members;
 mod parts;
 
-use members::Members;
 pub(super) use members::platform_of;
+use members::{Image, Members};
 pub(super) use parts::StoredBlob;
 
 /// An image whose parts are known by their place in a file.
@@ -54,21 +54,19 @@ enum Form {
 }
 
 impl Archive {
-    /// Looks through an archive. `platform` chooses where it holds the image for several.
+    /// Looks through a file. It holds an image, or that of each of several platforms.
     ///
     /// What is cut short, has a wrong digest, a path or a link out of it, or no image, is an input error that names it.
-    pub fn open(path: &Utf8Path, platform: Option<&str>) -> Result<Self> {
+    pub fn open(path: &Utf8Path) -> Result<Vec<Self>> {
         let wrong = |why: String| Error::input(format!("{path} is no image archive that can be used: {why}; nothing was sent"));
-        let file = File::open(path).map_err(|error| Error::input(format!("cannot read {path}: {error}")))?;
-        let members = Members::of(&file).map_err(wrong)?;
-        members.image(&file, platform).map_err(wrong).map(|(config, layers, id, platform)| Self {
-            name: path.to_string(),
-            file,
-            id,
-            platform,
-            config,
-            layers,
-        })
+        let unreadable = |error| Error::input(format!("cannot read {path}: {error}"));
+        let file = File::open(path).map_err(unreadable)?;
+        let images = Members::of(&file).and_then(|members| members.images(&file)).map_err(wrong)?;
+        let archive = |Image { config, layers, id, platform }| {
+            let file = file.try_clone().map_err(unreadable)?;
+            Ok(Self { name: path.to_string(), file, id, platform, config, layers })
+        };
+        images.into_iter().map(archive).collect()
     }
 
     /// An archive of an image's parts that lie in files: its configuration, and its layers, of which the lowest may be absent.
@@ -249,8 +247,8 @@ mod tests {
         archive.into_inner().unwrap()
     }
 
-    fn open(file: &tempfile::NamedTempFile, platform: Option<&str>) -> Result<Archive> {
-        Archive::open(Utf8Path::from_path(file.path()).unwrap(), platform)
+    fn open(file: &tempfile::NamedTempFile) -> Result<Archive> {
+        Archive::open(Utf8Path::from_path(file.path()).unwrap()).map(|mut archives| archives.pop().unwrap())
     }
 
     fn config(layers: &[&[u8]]) -> Vec<u8> {
@@ -270,7 +268,7 @@ mod tests {
     fn only_the_layers_from_a_place_on_are_written_and_the_image_stays_the_same() {
         let (one, two) = (b"lower".as_slice(), b"upper".as_slice());
         let file = saved(&config(&[one, two]), one, two, &[]);
-        let archive = open(&file, None).unwrap();
+        let archive = open(&file).unwrap();
         archive.verify().unwrap();
         assert_eq!((archive.layers(), archive.platform.as_str()), (vec![digest(one), digest(two)], "linux/amd64"));
         assert_eq!(archive.size_from(1), 5);
@@ -312,47 +310,59 @@ mod tests {
     }
 
     #[test]
-    fn an_oci_layout_is_read_for_the_platform_asked_for() {
+    fn an_oci_layout_has_an_image_for_each_platform_and_for_none_two() {
         let layer = b"layer".as_slice();
         let zipped = zstd::encode_all(layer, 3).unwrap();
-        let config = config(&[layer]);
         let descriptor = |bytes: &[u8]| json!({"digest": digest(bytes), "size": bytes.len()});
-        let manifest = json!({"config": descriptor(&config), "layers": [descriptor(&zipped)]}).to_string();
-        let with = |architecture: &str| {
-            let mut one = descriptor(manifest.as_bytes());
-            one["platform"] = json!({"os": "linux", "architecture": architecture});
-            one
-        };
-        let index =
-            json!({"manifests": [with("arm64"), with("amd64"), {"digest": "x", "platform": {"os": "unknown"}}]}).to_string();
         let path = |bytes: &[u8]| format!("blobs/sha256/{}", bare(&digest(bytes)));
-        let file = tar_of(&[
-            ("index.json", index.as_bytes()),
-            (&path(&config), &config),
-            (&path(&zipped), &zipped),
-            (&path(manifest.as_bytes()), manifest.as_bytes()),
-        ]);
-        open(&file, Some("linux/amd64")).unwrap().verify().unwrap();
-        assert!(open(&file, Some("linux/riscv64")).unwrap_err().to_string().contains("linux/arm64, linux/amd64"));
+        let with = |architectures: [&str; 2]| {
+            let mut blobs = vec![zipped.clone()];
+            let mut manifests = vec![json!({"digest": "x", "platform": {"os": "unknown"}})];
+            for (number, architecture) in architectures.iter().enumerate() {
+                let config = json!({"os": "linux", "architecture": architecture, "number": number,
+                    "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}});
+                let config = config.to_string().into_bytes();
+                let manifest = json!({"config": descriptor(&config), "layers": [descriptor(&zipped)]}).to_string().into_bytes();
+                let mut described = descriptor(&manifest);
+                described["platform"] = json!({"os": "linux", "architecture": architecture});
+                manifests.push(described);
+                blobs.extend([config, manifest]);
+            }
+            let inner = json!({"manifests": manifests}).to_string().into_bytes();
+            let index = json!({"manifests": [descriptor(&inner)]}).to_string();
+            blobs.push(inner);
+            let named: Vec<(String, &[u8])> = blobs.iter().map(|blob| (path(blob), blob.as_slice())).collect();
+            let mut files: Vec<(&str, &[u8])> = named.iter().map(|(name, blob)| (name.as_str(), *blob)).collect();
+            files.push(("index.json", index.as_bytes()));
+            let file = tar_of(&files);
+            Archive::open(Utf8Path::from_path(file.path()).unwrap())
+        };
+        let images = with(["arm64", "amd64"]).unwrap();
+        images.iter().for_each(|image| image.verify().unwrap());
+        let platforms: Vec<&str> = images.iter().map(|image| image.platform.as_str()).collect();
+        assert_eq!(platforms, ["linux/arm64", "linux/amd64"]);
+        assert_ne!(images[0].id, images[1].id);
+        let twice = with(["amd64", "amd64"]).unwrap_err().to_string();
+        assert!(twice.contains("several images for linux/amd64"), "{twice}");
     }
 
     #[test]
     fn what_is_damaged_or_leads_out_is_refused() {
         let (one, two) = (b"lower".as_slice(), b"upper".as_slice());
         let good = config(&[one, two]);
-        let damaged = open(&saved(&good, one, b"other", &[]), None).unwrap();
+        let damaged = open(&saved(&good, one, b"other", &[])).unwrap();
         assert!(damaged.verify().unwrap_err().to_string().contains("is damaged"));
-        let out = open(&saved(&good, one, two, &[("../x", b"")]), None).unwrap_err().to_string();
+        let out = open(&saved(&good, one, two, &[("../x", b"")])).unwrap_err().to_string();
         assert!(out.contains("`../x` would be outside"), "{out}");
-        let absolute = open(&saved(&good, one, two, &[("/etc/x", b"")]), None).unwrap_err().to_string();
+        let absolute = open(&saved(&good, one, two, &[("/etc/x", b"")])).unwrap_err().to_string();
         assert!(absolute.contains("outside"), "{absolute}");
         let another = config(&[one]);
-        let wrong = open(&saved(&another, one, two, &[]), None).unwrap_err().to_string();
+        let wrong = open(&saved(&another, one, two, &[])).unwrap_err().to_string();
         assert!(wrong.contains("1 layers, it has 2"), "{wrong}");
         let cut = saved(&good, one, two, &[]);
         cut.as_file().set_len(1600).unwrap();
-        assert!(open(&cut, None).unwrap_err().to_string().contains("no image archive"));
-        assert!(open(&tar_of(&[]), None).is_err());
+        assert!(open(&cut).unwrap_err().to_string().contains("no image archive"));
+        assert!(open(&tar_of(&[])).is_err());
     }
 
     #[test]
@@ -371,8 +381,8 @@ mod tests {
             append(&mut archive, "manifest.json", manifest.len() as u64, manifest.as_bytes()).unwrap();
             archive.into_inner().unwrap()
         };
-        open(&with("../a/layer.tar"), None).unwrap().verify().unwrap();
-        let out = open(&with("../../etc/passwd"), None).unwrap_err().to_string();
+        open(&with("../a/layer.tar")).unwrap().verify().unwrap();
+        let out = open(&with("../../etc/passwd")).unwrap_err().to_string();
         assert!(out.contains("leads out of it"), "{out}");
     }
 }

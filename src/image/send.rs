@@ -56,7 +56,8 @@ pub(super) async fn save(tag: &str) -> Result<Archive> {
         return Err(Error::failed(format!("docker save {tag}: {}", ended.stderr.trim()))
             .hint("it needs room for the whole image in the temporary folder (TMPDIR)"));
     }
-    blocking(move || Archive::open(&file, None)).await
+    let other = Error::failed(format!("docker save {tag} wrote no image"));
+    blocking(move || Archive::open(&file)?.pop().ok_or(other)).await
 }
 
 /// Sends an image under this tag. `told` hears of the bytes on their way: sent, and all.

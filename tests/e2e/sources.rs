@@ -4,6 +4,8 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::support::{Site, docker, wait_for};
 
 const QUICK: &str = "[rollout]\nobserve = \"0s\"\n[health]\ntimeout = \"20s\"\n[app]\nservice = \"web\"\n";
@@ -136,4 +138,57 @@ fn an_archive_is_sent_as_it_is_and_a_damaged_one_is_not() {
     site.estiba(&["deploy", "--json"]).expect(0, "deployed");
     assert_eq!(site.get("/health/").0, 200);
     site.estiba(&["deploy", "--json"]).expect(0, "unchanged");
+    // Its layers are the same in whatever form it is written.
+    let layers = |status: Value| {
+        docker(&["image", "inspect", "-f", "{{.Architecture}} {{json .RootFS.Layers}}", status["image"].as_str().unwrap()])
+    };
+    let saved = layers(site.status());
+
+    // The same image as others write it, and beside it one for another kind of machine.
+    let (from, to) = (site.app("image.tar"), site.app("image.oci"));
+    let copied = Command::new("skopeo")
+        .args(["--insecure-policy", "copy", "-q"])
+        .args([format!("docker-archive:{}", from.display()), format!("oci-archive:{}", to.display())])
+        .output()
+        .unwrap();
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    std::fs::remove_file(from).unwrap();
+    site.edit("deploy.toml", "image.tar", "image.oci");
+    with_a_second_platform(&to);
+    site.append(".env.production", "MORE=1\n");
+    site.estiba(&["deploy", "--json"]).expect(0, "deployed");
+    assert_eq!(site.get("/health/").0, 200);
+    assert_eq!(layers(site.status()), saved);
+}
+
+/// Puts an image for s390x before the one in an OCI archive.
+fn with_a_second_platform(archive: &std::path::Path) {
+    let folder = archive.with_extension("layout");
+    std::fs::create_dir_all(&folder).unwrap();
+    let tar = |arguments: &[&str]| {
+        let mut command = Command::new("tar");
+        command.arg("-C").arg(&folder).args(arguments[..1].iter()).arg(archive).args(&arguments[1..]);
+        assert!(command.status().unwrap().success());
+    };
+    tar(&["-xf"]);
+    let read = |path: &str| -> Value { serde_json::from_slice(&std::fs::read(folder.join(path)).unwrap()).unwrap() };
+    let blob = |described: &Value| read(&format!("blobs/{}", described["digest"].as_str().unwrap().replace(':', "/")));
+    let write = |value: &Value| {
+        let text = value.to_string();
+        let digest = estiba::render::digest(text.as_bytes());
+        std::fs::write(folder.join("blobs/sha256").join(&digest), &text).unwrap();
+        json!({"mediaType": value["mediaType"], "digest": format!("sha256:{digest}"), "size": text.len()})
+    };
+    let mut index = read("index.json");
+    let mut manifest = blob(&index["manifests"][0]);
+    let mut config = blob(&manifest["config"]);
+    config["architecture"] = json!("s390x");
+    let kind = manifest["config"]["mediaType"].clone();
+    manifest["config"] = write(&config);
+    manifest["config"]["mediaType"] = kind;
+    let described = write(&manifest);
+    index["manifests"].as_array_mut().unwrap().insert(0, described);
+    std::fs::write(folder.join("index.json"), index.to_string()).unwrap();
+    tar(&["-cf", "."]);
+    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -1,6 +1,6 @@
 //! The files of an image archive, and which of them are an image's. Nothing leads out of the archive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 
@@ -19,7 +19,13 @@ pub(super) struct Members {
     links: BTreeMap<String, String>,
 }
 
-pub(super) type Image = (Blob, Vec<Layer>, String, String);
+/// One of its images.
+pub(super) struct Image {
+    pub(super) config: Blob,
+    pub(super) layers: Vec<Layer>,
+    pub(super) id: String,
+    pub(super) platform: String,
+}
 
 impl Members {
     pub(super) fn of(file: &File) -> Result<Self, String> {
@@ -90,8 +96,19 @@ impl Members {
         Ok((blob, json))
     }
 
-    pub(super) fn image(&self, file: &File, platform: Option<&str>) -> Result<Image, String> {
-        let (config, layers) = if self.get("manifest.json").is_ok() { self.saved(file)? } else { self.layout(file, platform)? };
+    /// The image of each platform that it is there for.
+    pub(super) fn images(&self, file: &File) -> Result<Vec<Image>, String> {
+        let found = if self.get("manifest.json").is_ok() { vec![self.saved(file)?] } else { self.layout(file)? };
+        let images: Vec<Image> =
+            found.into_iter().map(|(config, layers)| self.image(file, config, layers)).collect::<Result<_, _>>()?;
+        let mut platforms = BTreeSet::new();
+        match images.iter().find(|image| !platforms.insert(image.platform.clone())) {
+            Some(second) => Err(format!("it holds several images for {}", second.platform)),
+            None => Ok(images),
+        }
+    }
+
+    fn image(&self, file: &File, config: Blob, layers: Vec<Blob>) -> Result<Image, String> {
         let text = self.text(file, config)?;
         let id = sha256(Sha256::new_with_prefix(&text));
         let json: Value = serde_json::from_slice(&text).map_err(|error| format!("its configuration is no JSON: {error}"))?;
@@ -103,7 +120,7 @@ impl Members {
             blob_path(id)?;
         }
         let layers = ids.iter().zip(layers).map(|(id, blob)| Layer { id: (*id).to_owned(), blob }).collect();
-        Ok((config, layers, id, platform_of(&json).unwrap_or_default()))
+        Ok(Image { config, layers, id, platform: platform_of(&json).unwrap_or_default() })
     }
 
     /// As `docker save` writes it: one image.
@@ -123,38 +140,33 @@ impl Members {
         Ok((config, layers?))
     }
 
-    /// An OCI layout: index, then maybe an index of platforms, then the manifest.
-    fn layout(&self, file: &File, platform: Option<&str>) -> Result<(Blob, Vec<Blob>), String> {
-        let mut index = self.json(file, "index.json")?;
+    /// An OCI layout: an index, in it manifests, or indexes of platforms that hold them.
+    fn layout(&self, file: &File) -> Result<Vec<(Blob, Vec<Blob>)>, String> {
+        let mut indexes = vec![self.json(file, "index.json")?];
+        let mut images = Vec::new();
         for _ in 0..3 {
-            let candidates: Vec<&Value> = index["manifests"]
-                .as_array()
-                .into_iter()
-                .flatten()
+            for index in std::mem::take(&mut indexes) {
                 // Attestations stand beside the images, for no platform.
-                .filter(|one| one["platform"]["os"] != "unknown")
-                .collect();
-            let of = |one: &Value| platform_of(&one["platform"]);
-            let chosen = match candidates.as_slice() {
-                [one] => *one,
-                [] => return Err("it holds no image".into()),
-                several => *several.iter().find(|one| of(one).as_deref() == platform && platform.is_some()).ok_or_else(|| {
-                    let there: Vec<String> = several.iter().filter_map(|one| of(one)).collect();
-                    format!("none of its images is for {}: {}", platform.unwrap_or("a known platform"), there.join(", "))
-                })?,
-            };
-            let (_, manifest) = self.checked(file, chosen)?;
-            if manifest["manifests"].is_array() {
-                index = manifest;
-                continue;
+                let all = index["manifests"].as_array().into_iter().flatten();
+                for described in all.filter(|one| one["platform"]["os"] != "unknown") {
+                    let (_, manifest) = self.checked(file, described)?;
+                    if manifest["manifests"].is_array() {
+                        indexes.push(manifest);
+                        continue;
+                    }
+                    let (config, _) = self.checked(file, &manifest["config"])?;
+                    let layers = manifest["layers"].as_array().into_iter().flatten();
+                    let blobs: Result<Vec<Blob>, String> =
+                        layers.map(|layer| self.get(&blob_path(layer["digest"].as_str().unwrap_or_default())?)).collect();
+                    images.push((config, blobs?));
+                }
             }
-            let (config, _) = self.checked(file, &manifest["config"])?;
-            let layers = manifest["layers"].as_array().into_iter().flatten();
-            let blobs: Result<Vec<Blob>, String> =
-                layers.map(|layer| self.get(&blob_path(layer["digest"].as_str().unwrap_or_default())?)).collect();
-            return Ok((config, blobs?));
         }
-        Err("its indexes are nested too deep".into())
+        match (indexes.is_empty(), images.is_empty()) {
+            (false, _) => Err("its indexes are nested too deep".into()),
+            (_, true) => Err("it holds no image".into()),
+            _ => Ok(images),
+        }
     }
 }
 
