@@ -69,12 +69,11 @@ impl Archive {
         images.into_iter().map(archive).collect()
     }
 
-    /// An archive of an image's parts that lie in files: its configuration, and its layers, of which the lowest may be absent.
-    /// It is good for what lies above those, and written to this path.
+    /// An archive of an image's parts that lie in files: its configuration, with its digest, and its layers, of which the
+    /// lowest may be absent. It is good for what lies above those, and written to this path.
     pub(super) fn partial(
         path: &Utf8Path,
-        id: &str,
-        config: &Utf8Path,
+        (id, config): &(String, Utf8PathBuf),
         layers: &[String],
         files: &[Option<Utf8PathBuf>],
     ) -> Result<Self> {
@@ -95,7 +94,7 @@ impl Archive {
             .map(|(id, file)| Ok(Layer { id: id.clone(), blob: file.as_deref().map_or(Ok(absent), &mut append)? }))
             .collect();
         let other = |what: &str| Error::failed(format!("{what} did not come out of the Engine as it is there"));
-        if sha256(Sha256::new_with_prefix(&text)) != id {
+        if sha256(Sha256::new_with_prefix(&text)) != *id {
             return Err(other("the image's configuration"));
         }
         let platform = serde_json::from_slice(&text).ok().as_ref().and_then(platform_of);
@@ -298,7 +297,7 @@ mod tests {
         std::fs::write(path("other"), b"something else").unwrap();
         let ids = [digest(one), digest(two)];
         let part = |name: &str, file: &str| {
-            Archive::partial(&path(name), &digest(&config), &path("config"), &ids, &[None, Some(path(file))])
+            Archive::partial(&path(name), &(digest(&config), path("config")), &ids, &[None, Some(path(file))])
         };
         let archive = part("good", "two").unwrap();
         assert_eq!((archive.id.as_str(), archive.platform.as_str()), (digest(&config).as_str(), "linux/amd64"));

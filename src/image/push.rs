@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use crate::process;
 use crate::render::{digest, digest_of};
 
-use super::archive::Archive;
+use super::archive::{Archive, platform_of};
 use super::build::Built;
 use super::endpoint::{Piece, response, status};
 use super::send::{blocking, temporary};
@@ -39,17 +39,18 @@ pub(super) async fn take(built: &Built, tag: &str, from: usize) -> Option<Archiv
     let (name, _) = tag.rsplit_once(':')?;
     let listener = listen(name).await?;
     let reference = format!("127.0.0.1:{}/estiba/{name}:push", listener.local_addr().ok()?.port());
+    // In a classic store the image's id is its configuration's digest: it can be asked for at once.
     let state = State { absent: BTreeSet::from([built.id.clone()]), ..State::default() };
     let registry = Arc::new(Registry { folder: path.clone(), state: Mutex::new(state) });
     let serving = tokio::spawn(registry.clone().serve(listener));
     let pushed = timeout(PATIENCE, push(&registry, built, tag, &reference, from)).await.ok().flatten();
     serving.abort();
     let opened = async {
-        let (config, blobs) = pushed?;
-        let (layers, id) = (built.layer_ids(), built.id.clone());
+        let Pushed { config, layers } = pushed?;
+        let ids = built.layer_ids();
         let open = move || {
             let _folder = folder;
-            Archive::partial(&path.join("parts"), &id, &config, &layers, &blobs)
+            Archive::partial(&path.join("parts"), &config, &ids, &layers)
         };
         blocking(open).await.ok()
     };
@@ -58,10 +59,13 @@ pub(super) async fn take(built: &Built, tag: &str, from: usize) -> Option<Archiv
     tokio::join!(process::run("docker", &remove, None), opened).1
 }
 
-/// The file of the configuration, and of each layer from the lowest that is needed on; `None` for those below.
-type Files = (Utf8PathBuf, Vec<Option<Utf8PathBuf>>);
+/// What came: the configuration's digest and file, and the file of each layer from the lowest that is needed on.
+struct Pushed {
+    config: (String, Utf8PathBuf),
+    layers: Vec<Option<Utf8PathBuf>>,
+}
 
-async fn push(registry: &Registry, built: &Built, tag: &str, reference: &str, from: usize) -> Option<Files> {
+async fn push(registry: &Registry, built: &Built, tag: &str, reference: &str, from: usize) -> Option<Pushed> {
     let docker = async |arguments: &[&str]| process::run("docker", arguments, None).await.is_ok_and(|ended| ended.success);
     if !docker(&["tag", tag, reference]).await {
         return None;
@@ -72,21 +76,19 @@ async fn push(registry: &Registry, built: &Built, tag: &str, reference: &str, fr
             return None;
         }
         let mut state = registry.state();
-        let manifest: Value = serde_json::from_slice(&state.manifest).ok()?;
-        if manifest["config"]["digest"].as_str()? != built.id {
-            return None;
-        }
-        let digests: Vec<String> =
-            manifest["layers"].as_array()?.iter().filter_map(|layer| layer["digest"].as_str().map(str::to_owned)).collect();
+        let manifest = state.image(built)?;
+        let config = manifest["config"]["digest"].as_str()?;
+        let digests: Vec<&str> = manifest["layers"].as_array()?.iter().filter_map(|layer| layer["digest"].as_str()).collect();
         if digests.len() != built.layer_ids().len() {
             return None;
         }
+        let needed = digests.iter().skip(from).chain([&config]);
         let missing: BTreeSet<String> =
-            digests.iter().skip(from).filter(|digest| !state.blobs.contains_key(*digest)).cloned().collect();
+            needed.filter(|digest| !state.blobs.contains_key(**digest)).map(|digest| (*digest).to_owned()).collect();
         if missing.is_empty() {
-            let config = state.blobs.get(&built.id)?.clone();
-            let file = |(at, digest): (usize, &String)| state.blobs.get(digest).filter(|_| at >= from).cloned();
-            return Some((config, digests.iter().enumerate().map(file).collect()));
+            let file = |(at, digest): (usize, &&str)| state.blobs.get(*digest).filter(|_| at >= from).cloned();
+            let config = (config.to_owned(), state.blobs.get(config)?.clone());
+            return Some(Pushed { config, layers: digests.iter().enumerate().map(file).collect() });
         }
         state.absent.extend(missing);
     }
@@ -115,7 +117,26 @@ struct State {
     /// What has come, by digest.
     blobs: BTreeMap<String, Utf8PathBuf>,
     uploads: u32,
-    manifest: Vec<u8>,
+    /// By digest.
+    manifests: BTreeMap<String, Value>,
+    /// The digest of the one that came last: the image, or an index of what was built with it.
+    last: String,
+}
+
+impl State {
+    /// The image's manifest. The Engine says what it pushed: in a classic store the id is the configuration's digest, in a
+    /// containerd store that of the manifest or of the index.
+    fn image(&self, built: &Built) -> Option<Value> {
+        let last = self.manifests.get(&self.last)?;
+        let image = match last["manifests"].as_array() {
+            Some(all) => {
+                let of = |one: &&Value| platform_of(&one["platform"]).is_some_and(|platform| platform == built.platform);
+                self.manifests.get(all.iter().find(of)?["digest"].as_str()?)?
+            }
+            None => last,
+        };
+        (self.last == built.id || image["config"]["digest"] == *built.id).then(|| image.clone())
+    }
 }
 
 /// No manifest is larger.
@@ -176,9 +197,8 @@ impl Registry {
             if digest != format!("sha256:{found}") {
                 return None;
             }
-            let at = format!("{before}/blobs/{digest}");
-            self.state().blobs.insert(digest, file);
-            return located(StatusCode::CREATED, &at, None);
+            self.state().blobs.insert(digest.clone(), file);
+            return created(&format!("{before}/blobs/{digest}"), &digest);
         }
         if path.contains("/manifests/") && method == Method::PUT {
             let mut manifest = Vec::new();
@@ -188,10 +208,12 @@ impl Registry {
             })
             .await?;
             let digest = format!("sha256:{}", digest(&manifest));
-            self.state().manifest = manifest;
-            let mut created = located(StatusCode::CREATED, &path, None)?;
-            created.headers_mut().insert("docker-content-digest", HeaderValue::from_str(&digest).ok()?);
-            return Some(created);
+            {
+                let mut state = self.state();
+                state.manifests.insert(digest.clone(), serde_json::from_slice(&manifest).ok()?);
+                state.last.clone_from(&digest);
+            }
+            return created(&path, &digest);
         }
         Some(status(StatusCode::NOT_FOUND))
     }
@@ -210,6 +232,13 @@ fn located(code: StatusCode, at: &str, size: Option<u64>) -> Option<Response<Pie
         located.headers_mut().insert(RANGE, HeaderValue::from_str(&format!("0-{}", size.saturating_sub(1))).ok()?);
     }
     Some(located)
+}
+
+/// What has come is there. An Engine with a containerd store wants to be told its digest.
+fn created(at: &str, digest: &str) -> Option<Response<Piece>> {
+    let mut created = located(StatusCode::CREATED, at, None)?;
+    created.headers_mut().insert("docker-content-digest", HeaderValue::from_str(digest).ok()?);
+    Some(created)
 }
 
 /// Reads a body to its end. `None`: it broke off, or `see` has had enough.

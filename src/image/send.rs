@@ -79,15 +79,22 @@ pub async fn send(
             Ok(sent) => return Ok(sent),
             Err(why) => whole(&why),
         }
-        return attempt(server, to, supply, receiver, 0, told).await?.map_err(|why| refused(tag, &why));
+        return attempt(server, to, None, supply, receiver, 0, told).await?.map_err(|why| refused(tag, &why));
     }
     let from = common_layers(&supply.layers, receiver.images.values());
-    match attempt(server, to, supply, receiver, from, told.clone()).await? {
+    // The way is made ready while the image is read; one that cannot be made yet is made again, and says why.
+    let (id, spare) = tokio::join!(supply.classic_id(from), Connection::open(&to.settings));
+    let id = id?;
+    // Where the local Engine names it otherwise, it may be there after all.
+    if receiver.images.contains_key(&id) {
+        return Ok(Sent { id, layers: (0, supply.layers.len()), bytes: 0 });
+    }
+    match attempt(server, to, spare.ok(), supply, receiver, from, told.clone()).await? {
         Ok(sent) => Ok(sent),
         Err(why) if from > 0 => {
             whole(&why);
             let again = Destination { id: format!("{}.whole", to.id), ..to.clone() };
-            attempt(server, &again, supply, receiver, 0, told).await?.map_err(|why| refused(tag, &why))
+            attempt(server, &again, None, supply, receiver, 0, told).await?.map_err(|why| refused(tag, &why))
         }
         Err(why) => Err(refused(tag, &why)),
     }
@@ -101,17 +108,17 @@ fn refused(tag: &str, why: &str) -> Error {
 async fn attempt(
     server: &Server<'_>,
     to: &Destination,
+    spare: Option<Connection>,
     supply: &Supply,
     receiver: &Receiver,
     from: usize,
     told: impl Fn(u64, u64) + Send + Sync + 'static,
 ) -> Result<std::result::Result<Sent, String>> {
     let Supply { layers, tag, .. } = supply;
-    // The way is made ready while the image is packed; one that cannot be made yet is made again, and says why.
-    let (file, spare) = tokio::join!(supply.parcel(from, receiver.compression), Connection::open(&to.settings));
-    let file = file?;
+    let file = supply.parcel(from, receiver.compression).await?;
     let bytes = file.metadata().map_err(|error| Error::failed(format!("looking at the packed image: {error}")))?.len();
-    let segments = transfer(to, file, spare.ok(), round_trip(server, bytes).await?, move |sent| told(sent, bytes)).await?;
+    let segments = transfer(to, file, spare, round_trip(server, bytes).await?, move |sent| told(sent, bytes)).await?;
+    let id = supply.classic_id(from).await?;
     let form = match receiver.compression {
         Compression::Zstd => "zstd",
         Compression::Gzip => "gzip",
@@ -125,7 +132,7 @@ async fn attempt(
         }
     };
     Ok(loaded.and_then(|loaded| {
-        if loaded.layers != *layers || receiver.classic && loaded.id != supply.id {
+        if loaded.layers != *layers || receiver.classic && loaded.id != id {
             return Err(format!("what it has under that name is another image, {}", loaded.id));
         }
         Ok(Sent { id: loaded.id, layers: (layers.len() - from, layers.len()), bytes })

@@ -18,7 +18,7 @@ use super::send::{Compression, blocking, save, temporary};
 
 /// An image, and its packed forms as servers have asked for them.
 pub struct Supply {
-    /// Its id: the digest of its configuration.
+    /// Its id where it comes from. An Engine with a containerd store names it otherwise than one with a classic store.
     pub id: String,
     /// The digests of its layers, lowest first.
     pub layers: Vec<String>,
@@ -98,7 +98,19 @@ impl Supply {
         {
             return Ok(upper.clone());
         }
-        self.whole.get_or_try_init(|| async { Ok(Arc::new(save(&self.tag).await?)) }).await.cloned()
+        let saved = async || {
+            let archive = save(&self.tag).await?;
+            match archive.layers() == self.layers {
+                true => Ok(Arc::new(archive)),
+                false => Err(Error::failed(format!("the image {} became another one meanwhile", self.tag)).hint("deploy again")),
+            }
+        };
+        self.whole.get_or_try_init(saved).await.cloned()
+    }
+
+    /// The image's id in a classic store: the digest of its configuration.
+    pub(super) async fn classic_id(&self, from: usize) -> Result<String> {
+        self.archive(from).await.map(|archive| archive.id.clone())
     }
 
     /// The archive without its lowest `from` layers, packed.

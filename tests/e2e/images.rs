@@ -1,9 +1,10 @@
 //! An image's way to a server with an Engine of its own: only what is missing, whatever happens on the way.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::proxy::Proxy;
-use crate::server::{Engine, Server};
+use crate::server::{Engine, Server, sh};
 use crate::support::{Run, Site, docker, wait_for};
 
 struct Shop {
@@ -30,7 +31,7 @@ impl Shop {
         (Self { server, site, key }, proxy)
     }
 
-    fn command(&self, arguments: &[&str]) -> std::process::Command {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.site.command(arguments);
         command.env("ESTIBA_SSH_KEY", &self.key).env("HTTP_PORT", "80");
         command
@@ -72,7 +73,7 @@ impl Shop {
     }
 
     /// The local Engine with a log of what it is asked to write out whole.
-    fn watched(&self, command: &mut std::process::Command) -> std::path::PathBuf {
+    fn watched(&self, command: &mut Command) -> std::path::PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let (bin, log) = (self.site.folder.join("bin"), self.site.folder.join("saved"));
         std::fs::create_dir_all(&bin).unwrap();
@@ -168,4 +169,55 @@ fn a_containerd_store_pulls_only_what_it_lacks_and_gets_all_where_no_port_is_for
         let (_, layers, all) = sent(&shop.deploy(&[why, "all of it is sent"]));
         assert_eq!(layers, all);
     }
+}
+
+#[test]
+fn an_engine_with_a_containerd_store_builds_for_a_server_with_a_classic_one() {
+    let (shop, _proxy) = Shop::new("images-laptop", Engine::Old);
+    let laptop = Server::start(Engine::Containerd, false);
+    // It has nothing to download a base image from.
+    let base = format!("{}:base", shop.site.name);
+    docker(&["build", "-q", "-t", &base, shop.site.app("").to_str().unwrap()]);
+    sh(&format!("docker save {base} | docker exec -i {} /usr/bin/docker load -q", laptop.name));
+    docker(&["image", "rm", &base]);
+    shop.site.write("Dockerfile", &format!("FROM {base}\nCOPY . .\n"));
+    let address = docker(&["inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", &shop.server.name]);
+    let proxied = shop.site.app("deploy.toml");
+    let text = std::fs::read_to_string(&proxied).unwrap();
+    let (before, rest) = text.split_once("root@").unwrap();
+    let (_, after) = rest.split_once('"').unwrap();
+    std::fs::write(&proxied, format!("{before}root@{}\"{after}", address.trim())).unwrap();
+    docker(&["cp", shop.site.app("").to_str().unwrap(), &format!("{}:/app", laptop.name)]);
+    docker(&["cp", env!("CARGO_BIN_EXE_estiba"), &format!("{}:/usr/bin/estiba", laptop.name)]);
+    let log = "#!/bin/sh\n[ \"$1\" != save ] || echo \"$*\" >>/saved\nexec /usr/bin/docker \"$@\"\n";
+    laptop.write("/usr/local/bin/docker", log, 755);
+    let deploy = || {
+        let there = shop.command(&[]);
+        let mut command = Command::new("docker");
+        command.args(["exec", "-w", "/app"]);
+        for (name, value) in there.get_envs().filter(|(name, _)| *name != "PATH" && *name != "HOME") {
+            command.arg("-e").arg(name).env(name, value.unwrap());
+        }
+        command.args([&laptop.name, "estiba", "deploy", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let run = Site::ended(command.spawn().unwrap());
+        run.says(0, &[]);
+        shop.server.exec("curl -sf http://127.0.0.1/health/");
+        run
+    };
+    let first = deploy();
+    assert!(laptop.exec("cat /saved").starts_with("save "), "most of it is missing there: the whole is written out");
+
+    // One line, and only its layer comes out of the Engine.
+    laptop.exec("rm /saved; echo '<!-- one line -->' >>/app/templates/home.html");
+    let changed = deploy();
+    let (bytes, layers, _) = sent(&changed);
+    assert!(layers == 1 && bytes < 100_000, "{bytes} bytes in {layers} layers");
+    assert_eq!(laptop.exec("cat /saved 2>/dev/null || echo none"), "none");
+    assert_ne!(changed.json()["image"], first.json()["image"]);
+
+    // The same image with other settings: nothing to send, though the two Engines name it otherwise.
+    laptop.exec("echo MORE=1 >>/app/.env.production");
+    let same = deploy();
+    assert_eq!(sent(&same), (0, 0, sent(&changed).2));
+    assert_eq!(same.json()["image"], changed.json()["image"]);
 }

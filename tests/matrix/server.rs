@@ -129,7 +129,7 @@ impl Server {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    fn write(&self, path: &str, text: &str, mode: u32) {
+    pub fn write(&self, path: &str, text: &str, mode: u32) {
         use std::io::Write;
         let script = format!("cat >{path} && chmod {mode} {path}");
         let mut child =
