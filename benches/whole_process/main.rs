@@ -75,6 +75,7 @@ fn main() {
         },
         || ssh(&by_script(&site)),
     );
+    support::remove_project(&format!("{}-script", site.name));
     backup(&site);
     let (by_hand, old_version) = ("rollback · ssh: up of the old image", "rollback · a deploy of the old version");
     let unwatched = "rollback · a deploy of the old version with `observe = \"0s\"`";
