@@ -6,8 +6,12 @@ preflight_do() {
 	if [ "$preflight_current" != "$EXPECT_CURRENT" ]; then
 		refuse 6 "the server moved: it serves ${preflight_current:-nothing}, the plan was made for ${EXPECT_CURRENT:-an empty server}" || return 1
 	fi
-	engine_security=$(docker info --format '{{.ServerVersion}} {{.SecurityOptions}}' 9>&-) ||
-		{ put engine-away 1 && refuse 1 'the Docker Engine does not answer'; } || return 1
+	engine_security=$(docker info --format '{{.ServerVersion}} {{.SecurityOptions}}' 9>&-)
+	# Some clients end well where no Engine answers.
+	case $engine_security in
+	[0-9]*) ;;
+	*) put engine-away 1 && refuse 1 'the Docker Engine does not answer' || return 1 ;;
+	esac
 	(cd "$releases/$RELEASE" && sha256sum -c manifest >/dev/null) ||
 		refuse 1 "the files of release $RELEASE are not what was uploaded" || return 1
 	preflight_owner || return 1
@@ -23,14 +27,19 @@ preflight_do() {
 preflight_compose() {
 	docker compose version --short 9>&- >"$run_dir/state/compose-version" &
 	preflight_asking=$!
-	{ compose "$RELEASE" "$(get slot)" config && echo '# whole'; } 2>/dev/null | preflight_shared >"$run_dir/state/networks" &
+	preflight_read 2>/dev/null &
 	preflight_reading=$!
-	compose "$RELEASE" "$(get slot)" config --hash '*' >"$run_dir/state/hashes"
-	preflight_hashed=$?
-	wait "$preflight_asking" && wait "$preflight_reading" && [ "$preflight_hashed" = 0 ]
+	compose "$RELEASE" "$(get slot)" config --hash '*' >"$run_dir/state/hashes" || return 1
+	wait "$preflight_asking" || return 1
+	# What only that reading complains of has not been said.
+	wait "$preflight_reading" || preflight_read
 }
 
-# Of Compose's stack on standard input: `networks:NAME:` or `volumes:NAME:` and what it says of it, a line each.
+preflight_read() {
+	{ compose "$RELEASE" "$(get slot)" config && echo '# whole'; } | preflight_shared >"$run_dir/state/networks"
+}
+
+# Of Compose's stack on standard input: `networks:NAME:` or `volumes:NAME:` and a hash of what it says of it, a line each.
 preflight_shared() {
 	awk '
 		$0 == "# whole" { whole = 1; next }
@@ -39,8 +48,15 @@ preflight_shared() {
 		on { block[name] = block[name] $0 "|" }
 		END {
 			for (name in block) print name, block[name]
-			exit !whole
-		}'
+			if (whole) print "# whole"
+		}' | {
+		shared_whole=
+		while read -r shared_name shared_block; do
+			[ "$shared_name $shared_block" != '# whole' ] || { shared_whole=1 && continue; }
+			printf '%s %s\n' "$shared_name" "$(printf '%s' "$shared_block" | sha256sum | cut -c 1-16)"
+		done
+		[ -n "$shared_whole" ]
+	}
 }
 
 # The slot for this release: the one that does not serve.
@@ -109,8 +125,7 @@ preflight_stack() {
 
 # Networks and volumes are the whole stack's: for a changed one Compose would stop every container. New ones are fine.
 preflight_networks() {
-	while read -r preflight_name preflight_block; do
-		preflight_hash=$(printf '%s' "$preflight_block" | sha256sum | cut -c 1-16)
+	while read -r preflight_name preflight_hash; do
 		preflight_known=$(grep -F ":$preflight_name $preflight_version " "$state/stack" 2>/dev/null)
 		case $preflight_known in
 		'' | *" $preflight_hash") printf ':%s %s %s\n' "$preflight_name" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack" ;;

@@ -1,6 +1,7 @@
 //! The image's way to the servers, wherever it comes from; and the build context's, where the server builds.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,9 +37,14 @@ pub(super) async fn bring(
                 let platform = one_platform(sessions)?;
                 image::build(&prepared.context, tag, platform.as_deref(), reporter).await
             };
-            let begun = Instant::now();
-            let (built, images) = tokio::join!(timed(reporter, "build", steps, building), images(sessions));
-            known = Some(images).filter(|_| begun.elapsed() < FRESH);
+            let mut building = pin!(timed(reporter, "build", steps, building));
+            let built = tokio::select! {
+                built = &mut building => built,
+                images = images(sessions) => {
+                    known = Some((images, Instant::now()));
+                    building.await
+                }
+            };
             Some(built.map_err(|error| ("build", error))?)
         }
         _ => None,
@@ -58,10 +64,10 @@ pub(super) async fn bring(
             (None, Some(archive)) => archive.id.clone(),
             (None, None) => return Err(Error::failed("there is no image to send")),
         };
-        // On the same kind of image store the id is the same, and there is nothing to send.
+        // Two classic stores give it the same id, and there is nothing to send.
         let images = match known {
-            Some(images) => images,
-            None => images(sessions).await,
+            Some((images, asked)) if asked.elapsed() < FRESH => images,
+            _ => images(sessions).await,
         };
         let images = all(&hosts, "could not be asked for images; none was deployed to", images)?;
         if images.iter().all(|images| images.contains_key(&id)) {
@@ -81,6 +87,10 @@ pub(super) async fn bring(
         // Of all of them, before anything is sent to one.
         let fit = sessions.iter().zip(&images).map(|(session, images)| match images.contains_key(&id) {
             true => Ok(()),
+            // Another name of what is there takes no room.
+            false if image::common_layers(&supply.layers, images.values()) == supply.layers.len() => {
+                check_platform(session, &supply.platform)
+            }
             false => check_platform(session, &supply.platform).and_then(|()| check_room(session, supply.size)),
         });
         all(&hosts, "cannot take the image; none was deployed to", fit.collect())?;
@@ -96,7 +106,7 @@ pub(super) async fn bring(
     timed(reporter, "send", steps, sending).await.map_err(|error| ("send", error))
 }
 
-/// What a server has said of its images is asked anew after a build that took longer.
+/// What a server has said of its images is asked anew when it is older.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// The images that the servers have: the digests of their layers, by their ids.
@@ -183,16 +193,21 @@ fn one_platform(sessions: &[Session<'_>]) -> Result<Option<String>> {
 fn archive(sessions: &[Session<'_>], prepared: &Prepared<'_>) -> Result<Option<Arc<Archive>>> {
     let archives = &prepared.archives;
     let [_, _, ..] = archives.as_slice() else { return Ok(archives.first().cloned()) };
-    let server = one_platform(sessions)?;
-    let fitting = archives.iter().find(|archive| server.as_ref().is_none_or(|server| archive.platform == *server));
-    fitting.cloned().map(Some).ok_or_else(|| {
-        let there: Vec<&str> = archives.iter().map(|archive| archive.platform.as_str()).collect();
-        Error::failed(format!(
-            "the archive has no image for {}, which the server is, but for {}; nothing was changed",
-            server.unwrap_or_default(),
-            there.join(", ")
+    let there: Vec<&str> = archives.iter().map(|archive| archive.platform.as_str()).collect();
+    let there = there.join(", ");
+    let Some(server) = one_platform(sessions)? else {
+        return Err(Error::failed(format!(
+            "the archive has images for {there}, and which of them the server could run is not known; nothing was changed"
         ))
-    })
+        .hint("give an archive with one image"));
+    };
+    let fitting: Vec<&Arc<Archive>> = archives.iter().filter(|archive| archive.platform == server).collect();
+    let why = match fitting.as_slice() {
+        [one] => return Ok(Some((*one).clone())),
+        [] => format!("the archive has no image for {server}, which the server is, but for {there}"),
+        _ => format!("the archive has several images for {server}, which the server is"),
+    };
+    Err(Error::failed(format!("{why}; nothing was changed")))
 }
 
 /// What runs on another kind of machine is refused before it is sent.

@@ -86,7 +86,11 @@ pub fn prepare<'a>(project: &Project, resolved: &'a Resolved, reporter: &Reporte
         ([archive], _) => short(&archive.id),
         ([], None) => context.digest()?,
         ([], Some(registered)) => short(&digest(registered.reference.as_bytes())),
-        (several, _) => short(&digest(several.iter().map(|archive| archive.id.as_str()).collect::<String>().as_bytes())),
+        (several, _) => {
+            let mut ids: Vec<&str> = several.iter().map(|archive| archive.id.as_str()).collect();
+            ids.sort_unstable();
+            short(&digest(ids.concat().as_bytes()))
+        }
     };
     let archives = archives.into_iter().map(Arc::new).collect();
     Ok(Prepared { renderer, rendered, context, context_digest, archives, reference: None, platforms: Vec::new() })

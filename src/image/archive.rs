@@ -169,8 +169,17 @@ impl Archive {
         let mut written = BTreeSet::new();
         for (layer, name) in self.layers.iter().zip(&names).skip(from) {
             // The same layer twice is one file.
-            if written.insert(name) {
-                append(&mut archive, name, layer.blob.size, self.part(layer.blob))?;
+            if !written.insert(name) {
+                continue;
+            }
+            match self.form(layer)? {
+                // Docker 20.10 reads no zstd. How long it is without stands nowhere.
+                Form::Zstd => {
+                    let plain = || zstd::Decoder::new(self.part(layer.blob));
+                    let size = std::io::copy(&mut plain()?, &mut std::io::sink())?;
+                    append(&mut archive, name, size, plain()?)?;
+                }
+                Form::Plain | Form::Gzip => append(&mut archive, name, layer.blob.size, self.part(layer.blob))?,
             }
         }
         let manifest = json!([{"Config": config, "RepoTags": [tag], "Layers": names}]).to_string();
@@ -309,14 +318,18 @@ mod tests {
     }
 
     #[test]
-    fn an_oci_layout_has_an_image_for_each_platform_and_for_none_two() {
+    fn an_oci_layout_has_an_image_for_each_platform() {
         let layer = b"layer".as_slice();
         let zipped = zstd::encode_all(layer, 3).unwrap();
         let descriptor = |bytes: &[u8]| json!({"digest": digest(bytes), "size": bytes.len()});
         let path = |bytes: &[u8]| format!("blobs/sha256/{}", bare(&digest(bytes)));
         let with = |architectures: [&str; 2]| {
             let mut blobs = vec![zipped.clone()];
-            let mut manifests = vec![json!({"digest": "x", "platform": {"os": "unknown"}})];
+            // An attestation, a platform that the Engine does not have, and a signature.
+            let signature = json!({"config": {"mediaType": "application/vnd.oci.empty.v1+json"}}).to_string().into_bytes();
+            let absent = json!({"digest": digest(b"absent"), "platform": {"os": "linux", "architecture": "s390x"}});
+            let mut manifests = vec![json!({"digest": "x", "platform": {"os": "unknown"}}), absent, descriptor(&signature)];
+            blobs.push(signature);
             for (number, architecture) in architectures.iter().enumerate() {
                 let config = json!({"os": "linux", "architecture": architecture, "number": number,
                     "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}});
@@ -325,6 +338,8 @@ mod tests {
                 let mut described = descriptor(&manifest);
                 described["platform"] = json!({"os": "linux", "architecture": architecture});
                 manifests.push(described);
+                // The second name of the same image.
+                manifests.extend(manifests.last().cloned());
                 blobs.extend([config, manifest]);
             }
             let inner = json!({"manifests": manifests}).to_string().into_bytes();
@@ -341,8 +356,11 @@ mod tests {
         let platforms: Vec<&str> = images.iter().map(|image| image.platform.as_str()).collect();
         assert_eq!(platforms, ["linux/arm64", "linux/amd64"]);
         assert_ne!(images[0].id, images[1].id);
-        let twice = with(["amd64", "amd64"]).unwrap_err().to_string();
-        assert!(twice.contains("several images for linux/amd64"), "{twice}");
+        assert_eq!(with(["amd64", "amd64"]).unwrap().len(), 2, "which of them is asked for is not known here");
+        // To a classic Engine they go without zstd.
+        let mut out = Vec::new();
+        images[1].write(0, "shop:1", &mut out).unwrap();
+        assert!(out.windows(layer.len()).any(|window| window == layer));
     }
 
     #[test]

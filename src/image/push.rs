@@ -43,7 +43,7 @@ pub(super) async fn take(built: &Built, tag: &str, from: usize) -> Option<Archiv
     let state = State { absent: BTreeSet::from([built.id.clone()]), ..State::default() };
     let registry = Arc::new(Registry { folder: path.clone(), state: Mutex::new(state) });
     let serving = tokio::spawn(registry.clone().serve(listener));
-    let pushed = timeout(PATIENCE, push(&registry, built, tag, &reference, from)).await.ok().flatten();
+    let pushed = timeout(PATIENCE, push(&registry, built, &reference, from)).await.ok().flatten();
     serving.abort();
     let opened = async {
         let Pushed { config, layers } = pushed?;
@@ -65,9 +65,10 @@ struct Pushed {
     layers: Vec<Option<Utf8PathBuf>>,
 }
 
-async fn push(registry: &Registry, built: &Built, tag: &str, reference: &str, from: usize) -> Option<Pushed> {
+async fn push(registry: &Registry, built: &Built, reference: &str, from: usize) -> Option<Pushed> {
     let docker = async |arguments: &[&str]| process::run("docker", arguments, None).await.is_ok_and(|ended| ended.success);
-    if !docker(&["tag", tag, reference]).await {
+    // By its id: a tag may name another image by now.
+    if !docker(&["tag", &built.id, reference]).await {
         return None;
     }
     // The second time, what it was told is there already and is not.

@@ -11,6 +11,7 @@ use crate::server::Server;
 use crate::ssh::Connection;
 
 use super::archive::Archive;
+use super::build::Built;
 use super::layers::common_layers;
 use super::pull::pull;
 use super::supply::Supply;
@@ -47,23 +48,29 @@ pub struct Sent {
     pub bytes: u64,
 }
 
-/// Has the local engine write an image into a file, which has no name any more once it is open.
-pub(super) async fn save(tag: &str) -> Result<Archive> {
+/// Has the local engine write an image into a file, which has no name any more once it is open. By its id: a tag may name
+/// another image by now.
+pub(super) async fn save(built: &Built) -> Result<Archive> {
+    let id = built.id.as_str();
     let (_folder, path) = temporary()?;
     let file = path.join("image.tar");
-    let ended = process::run("docker", &["save", "-o", file.as_str(), tag], None).await?;
+    let ended = process::run("docker", &["save", "-o", file.as_str(), id], None).await?;
     if !ended.success {
-        return Err(Error::failed(format!("docker save {tag}: {}", ended.stderr.trim()))
+        return Err(Error::failed(format!("docker save {id}: {}", ended.stderr.trim()))
             .hint("it needs room for the whole image in the temporary folder (TMPDIR)"));
     }
-    let other = Error::failed(format!("docker save {tag} wrote no image"));
-    blocking(move || Archive::open(&file)?.pop().ok_or(other)).await
+    let layers = built.layer_ids();
+    let archives = blocking(move || Archive::open(&file)).await?;
+    archives
+        .into_iter()
+        .find(|archive| archive.layers() == layers)
+        .ok_or_else(|| Error::failed(format!("docker save {id} did not write the image that was built")).hint("deploy again"))
 }
 
 /// Sends an image under this tag. `told` hears of the bytes on their way: sent, and all.
 ///
-/// It counts as arrived when the server's image is this very one, by its id, or by its layers where the two engines
-/// name images otherwise. A containerd store pulls it from here; where that cannot be, it gets the whole. An archive
+/// It counts as arrived when the server's image is this very one: in a classic store by its configuration's digest, which is
+/// its id there, in a containerd store by its layers. A containerd store pulls it from here; where that cannot be, it gets the whole. An archive
 /// without the lower layers that is not taken, because one of them went meanwhile, is followed by the whole; `whole` hears why. What the server had is left alone.
 pub async fn send(
     server: &Server<'_>,

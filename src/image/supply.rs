@@ -98,12 +98,9 @@ impl Supply {
         {
             return Ok(upper.clone());
         }
-        let saved = async || {
-            let archive = save(&self.tag).await?;
-            match archive.layers() == self.layers {
-                true => Ok(Arc::new(archive)),
-                false => Err(Error::failed(format!("the image {} became another one meanwhile", self.tag)).hint("deploy again")),
-            }
+        let saved = async || match &self.engine {
+            Some((_, built)) => save(built).await.map(Arc::new),
+            None => Err(Error::failed(format!("there is no image to send as {}", self.tag))),
         };
         self.whole.get_or_try_init(saved).await.cloned()
     }

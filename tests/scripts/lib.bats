@@ -98,7 +98,7 @@ free, though a child lives' ]
 
 @test "who looks at the lock is not taken for its holder" {
 	script 'common lock' 'lock_open; exec 9>&-
-		flock -s "$state/lock" sleep 30 & look=$!
+		( flock -s 8; exec sleep 30 ) 8<"$state/lock" >/dev/null & look=$!
 		deadline_in 5
 		until ! flock -n "$state/lock" true || past_deadline; do nap 0.05; done
 		lock_is_held && echo "taken for a holder"

@@ -1,6 +1,6 @@
 //! The files of an image archive, and which of them are an image's. Nothing leads out of the archive.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 
@@ -12,6 +12,9 @@ use super::{Blob, Layer, Part, sha256};
 
 /// A configuration or a manifest is text of some kilobytes.
 const LARGEST_TEXT: u64 = 8 * 1024 * 1024;
+
+/// The kinds of an image's configuration.
+const CONFIGURATIONS: [&str; 2] = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
 /// The files of an archive, by their paths.
 pub(super) struct Members {
@@ -96,16 +99,23 @@ impl Members {
         Ok((blob, json))
     }
 
-    /// The image of each platform that it is there for.
+    /// The images in it, one of each id.
     pub(super) fn images(&self, file: &File) -> Result<Vec<Image>, String> {
-        let found = if self.get("manifest.json").is_ok() { vec![self.saved(file)?] } else { self.layout(file)? };
-        let images: Vec<Image> =
-            found.into_iter().map(|(config, layers)| self.image(file, config, layers)).collect::<Result<_, _>>()?;
-        let mut platforms = BTreeSet::new();
-        match images.iter().find(|image| !platforms.insert(image.platform.clone())) {
-            Some(second) => Err(format!("it holds several images for {}", second.platform)),
-            None => Ok(images),
+        // Engines write both: the layout names the image of every platform, `manifest.json` only this machine's.
+        let found = match (self.get("index.json"), self.get("manifest.json")) {
+            (Err(_), Ok(_)) => vec![self.saved(file)?],
+            (Ok(_), Ok(_)) => self.layout(file).or_else(|_| self.saved(file).map(|image| vec![image]))?,
+            (_, Err(_)) => self.layout(file)?,
+        };
+        let mut images: Vec<Image> = Vec::new();
+        for (config, layers) in found {
+            let image = self.image(file, config, layers)?;
+            // An index has an entry for each name of an image.
+            if images.iter().all(|known| known.id != image.id) {
+                images.push(image);
+            }
         }
+        Ok(images)
     }
 
     fn image(&self, file: &File, config: Blob, layers: Vec<Blob>) -> Result<Image, String> {
@@ -144,27 +154,41 @@ impl Members {
     fn layout(&self, file: &File) -> Result<Vec<(Blob, Vec<Blob>)>, String> {
         let mut indexes = vec![self.json(file, "index.json")?];
         let mut images = Vec::new();
+        // What is wrong with those of which something is missing: it matters where there is no other.
+        let mut lacking = None;
         for _ in 0..3 {
             for index in std::mem::take(&mut indexes) {
-                // Attestations stand beside the images, for no platform.
                 let all = index["manifests"].as_array().into_iter().flatten();
-                for described in all.filter(|one| one["platform"]["os"] != "unknown") {
+                // Attestations stand beside the images, for no platform; of other platforms the Engine may have no more than
+                // the index.
+                let told = |one: &&Value| {
+                    let digest = one["digest"].as_str().unwrap_or_default();
+                    one["platform"]["os"] != "unknown" && blob_path(digest).is_ok_and(|path| self.get(&path).is_ok())
+                };
+                for described in all.filter(told) {
                     let (_, manifest) = self.checked(file, described)?;
                     if manifest["manifests"].is_array() {
                         indexes.push(manifest);
                         continue;
                     }
-                    let (config, _) = self.checked(file, &manifest["config"])?;
+                    // A signature or a list of parts is a manifest too.
+                    let kind = manifest["config"]["mediaType"].as_str().unwrap_or(CONFIGURATIONS[0]);
+                    if !CONFIGURATIONS.contains(&kind) {
+                        continue;
+                    }
+                    let part = |described: &Value| self.get(&blob_path(described["digest"].as_str().unwrap_or_default())?);
                     let layers = manifest["layers"].as_array().into_iter().flatten();
-                    let blobs: Result<Vec<Blob>, String> =
-                        layers.map(|layer| self.get(&blob_path(layer["digest"].as_str().unwrap_or_default())?)).collect();
-                    images.push((config, blobs?));
+                    let parts: Result<Vec<Blob>, String> = [&manifest["config"]].into_iter().chain(layers).map(part).collect();
+                    match parts {
+                        Ok(parts) => images.push((self.checked(file, &manifest["config"])?.0, parts[1..].to_vec())),
+                        Err(why) => lacking = lacking.or(Some(why)),
+                    }
                 }
             }
         }
         match (indexes.is_empty(), images.is_empty()) {
             (false, _) => Err("its indexes are nested too deep".into()),
-            (_, true) => Err("it holds no image".into()),
+            (_, true) => Err(lacking.unwrap_or_else(|| "it holds no image".into())),
             _ => Ok(images),
         }
     }
