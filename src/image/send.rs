@@ -70,8 +70,9 @@ pub(super) async fn save(built: &Built) -> Result<Archive> {
 /// Sends an image under this tag. `told` hears of the bytes on their way: sent, and all.
 ///
 /// It counts as arrived when the server's image is this very one: in a classic store by its configuration's digest, which is
-/// its id there, in a containerd store by its layers. A containerd store pulls it from here; where that cannot be, it gets the whole. An archive
-/// without the lower layers that is not taken, because one of them went meanwhile, is followed by the whole; `whole` hears why. What the server had is left alone.
+/// its id there, in a containerd store by its layers. A containerd store pulls it from here; where that cannot be, it gets
+/// the whole. An archive without the lower layers that is not taken, because one of them went meanwhile, is followed by the
+/// whole; `whole` hears why. What the server had is left alone.
 pub async fn send(
     server: &Server<'_>,
     to: &Destination,

@@ -18,8 +18,6 @@ use super::send::{Compression, blocking, save, temporary};
 
 /// An image, and its packed forms as servers have asked for them.
 pub struct Supply {
-    /// Its id where it comes from. An Engine with a containerd store names it otherwise than one with a classic store.
-    pub id: String,
     /// The digests of its layers, lowest first.
     pub layers: Vec<String>,
     /// What it runs on, as `linux/amd64`.
@@ -54,10 +52,9 @@ struct Parcel {
 impl Supply {
     /// A supply of the image in an archive.
     pub fn of_archive(archive: Arc<Archive>, tag: &str) -> Self {
-        let (id, platform, size) = (archive.id.clone(), archive.platform.clone(), archive.size_from(0));
+        let (platform, size) = (archive.platform.clone(), archive.size_from(0));
         let (layers, whole) = (archive.layers(), OnceCell::new_with(Some(archive)));
         Self {
-            id,
             layers,
             platform,
             size,
@@ -73,7 +70,6 @@ impl Supply {
     /// A supply of an image of the local Engine; all servers have the layers below `from`.
     pub fn of_engine(built: &Built, tag: &str, from: usize) -> Self {
         Self {
-            id: built.id.clone(),
             layers: built.layer_ids(),
             platform: built.platform.clone(),
             size: built.size,
