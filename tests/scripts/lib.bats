@@ -106,6 +106,25 @@ free, though a child lives' ]
 	[ "$output" = looked ]
 }
 
+@test "an Engine that does not answer is known by its silence, however its client ends" {
+	script 'common compose' '. "$here/steps/preflight.sh"; EXPECT_CURRENT=
+		docker() { echo " []"; }
+		preflight_do && echo went on; get engine-away; cat "$run_dir/refused"'
+	[ "$output" = '1
+1' ]
+}
+
+@test "the stack as Compose prints it is read whole or not at all, and no value of it is kept" {
+	script 'common compose' '. "$here/steps/preflight.sh"; RELEASE=r
+		compose() { printf "networks:\n  default:\n    secret: s3cret\n"; return "$ends"; }
+		ends=0; preflight_read && echo whole; ends=1; preflight_read || echo cut
+		cut -d " " -f 1 "$run_dir/state/networks"; grep -c s3cret "$run_dir/state/networks"'
+	[ "$output" = 'whole
+cut
+networks:default:
+0' ]
+}
+
 @test "history is JSON, whatever a reason holds" {
 	script 'common history' 'KIND=deploy RELEASE=r EXPECT_CURRENT= COMMIT=c BY="a \"b\" \\c" FROM="x	y" STARTED=t
 		history_add 3 rolled-back check "line one
