@@ -9,10 +9,11 @@ trap 'rm -rf "$run_dir"' EXIT
 mkdir "$run_dir/state"
 RUN=none
 step=plan
-for part in common journal compose database; do
+for part in common journal compose edge apps database; do
 	. "$here/lib/$part.sh"
 done
 . "$releases/$current/settings.env"
+settings_complete
 . "$here/steps/migrate.sh"
 if database_known && database_open && applied=$(migrate_applied); then
 	printf 'estiba:applied\n%s\nestiba:end\n' "$applied"

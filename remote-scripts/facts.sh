@@ -1,11 +1,12 @@
 #!/bin/sh
-# facts.sh ROOT IMAGE-NAME SALT COMPOSE-PROJECT SCRIPTS-DIGEST: all the client must know of
+# facts.sh ROOT IMAGE-NAME SALT COMPOSE-PROJECT SCRIPTS-DIGEST EDGE-IMAGE: all the client must know of
 # the server, in one answer: lines of `key=value` between two markers. Changes nothing.
 root=$1
 image_name=$2
 salt=$3
 compose_project=$4
 scripts=$5
+edge_image=$6
 
 pointed() {
 	[ ! -L "$1" ] || readlink "$1" | sed 's|.*/||'
@@ -60,24 +61,38 @@ for run in "$root"/runs/*/; do
 	T*) echo 'holder_stopped=yes' ;;
 	esac
 done
-# Every image that a kept release has, by its id, and those that the two tags name.
-wanted=$(cat "$root"/releases/*/image 2>/dev/null | sort -u)
+# Every image that a kept release has, by its id, those that the two tags name, and the edge's.
+wanted=$(cat "$root"/releases/*/image "$root"/releases/*/images 2>/dev/null | sed 's/.* //' | sort -u)
+edge_known=$(sed -n "s|^$edge_image ||p" "$root/state/edge-image" 2>/dev/null)
 # shellcheck disable=SC2086 # ids, none with a space
-images=$(docker image inspect -f '{{.Id}} {{.Size}}{{range .RepoTags}} {{.}}{{end}}' $wanted "$image_name:current" "$image_name:previous" 2>/dev/null)
-for release in "$root"/releases/*/; do
-	[ -e "$release/committed" ] || continue
-	image=$(cat "$release/image" 2>/dev/null)
+images=$(docker image inspect -f '{{.Id}} {{.Size}}{{range .RepoTags}} {{.}}{{end}}' $wanted "$image_name:current" "$image_name:previous" "${edge_known:-$edge_image}" 2>/dev/null)
+# is_there ID: is that image on the server?
+is_there() {
 	case "
 $images" in
 	*"
-$image "*) there=present ;;
-	*) there=gone ;;
+$1 "*) return 0 ;;
 	esac
+	return 1
+}
+if [ -n "$edge_known" ]; then
+	! is_there "$edge_known" || echo "edge_image=$edge_known"
+else
+	printf '%s\n' "$images" | awk -v tag="$edge_image" '{ for (word = 3; word <= NF; word++) if ($word == tag) print "edge_image=" $1 }'
+fi
+for release in "$root"/releases/*/; do
+	[ -e "$release/committed" ] || continue
+	image=$(cat "$release/image" 2>/dev/null)
+	there=present
+	for id in $image $(sed 's/.* //' "$release/images" 2>/dev/null); do is_there "$id" || there=gone; done
 	echo "release=$(basename "$release") $image $there"
 done
 if [ -n "$current" ] && [ -d "$root/releases/$current" ]; then
-	sed -n 's/^COMMIT=/current_&/p; s/^CONTEXT_DIGEST=/current_&/p' "$root/releases/$current/release.env"
-	for key in COMPOSE_PROJECT APP_SERVICE WORKERS STACK_SERVICES PROXY_SERVICE; do
+	sed -n 's/^COMMIT=/current_&/p; s/^CONTEXT_DIGEST=/current_&/p; s/^DIGEST_/current_&/p' "$root/releases/$current/release.env"
+	while read -r variable id; do
+		! is_there "$id" || echo "own_image=$variable $id"
+	done 2>/dev/null <"$root/releases/$current/images"
+	for key in COMPOSE_PROJECT APPS WORKERS STACK_SERVICES STACK_AFTER_JOBS STACK_AFTER_APPS; do
 		sed -n "s/^$key=/current_&/p" "$root/releases/$current/settings.env"
 	done
 	echo "current_since=$(cat "$root/state/since" 2>/dev/null)"
@@ -87,9 +102,14 @@ if [ -n "$current" ] && [ -d "$root/releases/$current" ]; then
 	printf '%s\n' "$images" | sed -n "s/^$image \([0-9]*\).*/current_image_size=\1/p" | head -n 1
 	sed 's/^/current_file=/' "$root/releases/$current/manifest"
 	(cd "$root/releases/$current" && LC_ALL=C sha256sum -c manifest 2>/dev/null) | sed -n 's/^\(.*\): FAILED.*/edited=\1/p'
-	sed -n 's/.*return 200 "\([^ ]*\) \([^ ]*\) .*/edge=\1 \2/p' "$root/edge/estiba-upstreams.conf" 2>/dev/null
-	for file in $(cd "$root/releases/$current/edge" && find . -type f ! -name estiba-upstreams.conf); do
-		cmp -s "$root/releases/$current/edge/$file" "$root/edge/$file" || echo "edited=edge:${file#./}"
+	for folder in "$root"/edge/*/; do
+		[ -e "$folder/state/slot.map" ] || continue
+		app=$(basename "$folder")
+		echo "edge=$app $(sed -n 's/^slot //p' "$folder/state/slot.map")"
+		cmp -s "$root/releases/$current/edge/$app/haproxy.cfg" "$folder/haproxy.cfg" || echo "edited=edge:$app"
+	done
+	(cd "$root/releases/$current/stack" 2>/dev/null && find . -type f) | while IFS= read -r file; do
+		cmp -s "$root/releases/$current/stack/$file" "$root/stack/$file" || echo "edited=stack:${file#./}"
 	done
 	while IFS= read -r line || [ -n "$line" ]; do
 		case $line in
@@ -105,6 +125,13 @@ done
 ids=$(docker ps -aq --filter "label=com.docker.compose.project=$compose_project" --filter 'label=com.docker.compose.oneoff=False' 2>/dev/null)
 # A label or a health that a container does not have must not be asked for by its name alone: that is an error.
 # shellcheck disable=SC2086 # ids, none with a space
-[ -z "$ids" ] || docker inspect -f '{{$labels := .Config.Labels}}container={{index $labels "com.docker.compose.service"}} {{.State.Status}} {{printf "%.12s" .Id}} {{with index $labels "estiba.release"}}{{.}}{{end}} {{with index .State "Health"}}{{.Status}}{{end}}
+[ -z "$ids" ] || docker inspect -f '{{$labels := .Config.Labels}}container={{index $labels "com.docker.compose.service"}} {{.State.Status}} {{printf "%.12s" .Id}} {{if index $labels "estiba.edge"}}edge{{else}}-{{end}} {{with index $labels "estiba.release"}}{{.}}{{end}} {{with index .State "Health"}}{{.Status}}{{end}}
 {{with index $labels "estiba.release"}}slot_image={{index $labels "com.docker.compose.service"}} {{$.Image}} {{.}}{{end}}' $ids 2>/dev/null
+# A proxy that looked an edge's name up once sends to nobody when that has another address.
+if [ -s "$root/state/edge-addresses" ]; then
+	# shellcheck disable=SC2086 # ids, none with a space
+	now=$(docker ps -q --filter "label=com.docker.compose.project=$compose_project" --filter label=estiba.edge 2>/dev/null |
+		xargs -r docker inspect -f '{{index .Config.Labels "estiba.edge"}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' 2>/dev/null | sort)
+	[ "$now" = "$(sort "$root/state/edge-addresses")" ] || [ -z "$now" ] || echo "edge_moved=$(printf '%s' "$now" | tr '\n' ' ')"
+fi
 echo 'estiba:end'

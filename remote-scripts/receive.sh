@@ -16,7 +16,7 @@ stop() {
 
 mkdir -p "$staging" "$root/bin" "$root/releases" "$root/runs" "$root/slots" "$root/shared" "$root/backups" "$root/edge" "$root/stack" ||
 	stop "cannot make the folders under $root"
-chmod 0700 "$root/runs" "$root/releases" "$root/state" "$root/stack"
+chmod 0700 "$root/runs" "$root/releases" "$root/state"
 tar -xf - -C "$staging" || stop "the upload did not arrive whole"
 (cd "$staging" && sha256sum -c manifest >/dev/null) || stop "the upload does not match its manifest"
 for path in "$staging"/bin/* "$staging"/releases/* "$staging"/runs/*; do
@@ -25,10 +25,5 @@ for path in "$staging"/bin/* "$staging"/releases/* "$staging"/runs/*; do
 	[ ! -e "$place" ] || continue
 	mv "$path" "$place" || stop "cannot put $place in place"
 done
-if [ -d "$staging/stack" ]; then
-	for path in "$staging"/stack/*; do
-		[ -e "$root/stack/${path##*/}" ] || mv "$path" "$root/stack/" || stop "cannot put ${path##*/} in place"
-	done
-fi
 rm -rf "$staging"
 echo 'estiba:received'

@@ -17,3 +17,5 @@ lock_open
 lock_take || exit 0
 lock_sign "recovery on the server, since $(utc_now)"
 recover_others '' "${2:-}"
+# Of the backup service it is not asked.
+[ "${2:-}" = own ] || sh "$here/edges.sh" "$root" 9>&-

@@ -7,13 +7,14 @@ RUN=$2
 step=$3
 verb=$4
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-for part in common journal history compose http edge database offsite; do
+for part in common journal history compose http edge apps proxies database offsite; do
 	. "$here/lib/$part.sh"
 done
 
 run_dir=$runs/$RUN
 . "$run_dir/run.env"
 . "$releases/$RELEASE/settings.env"
+settings_complete
 IMAGE_ID=$(cat "$releases/$RELEASE/image" 2>/dev/null)
 load_secrets
 old_settings

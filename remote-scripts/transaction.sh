@@ -51,16 +51,20 @@ committed() {
 
 # deadline_of STEP: the longest that step may take, in seconds.
 deadline_of() {
+	# Several apps are drained and looked at one after the other.
+	deadline_apps=$(printf '%s\n' "${APPS:-one}" | wc -w)
 	case $1 in
 	image) echo 1800 ;;
 	migrate) echo "${MIGRATE_TIMEOUT:-1800}" ;;
 	backup | offsite | drill | verify | load) echo 21600 ;;
-	fence) echo $((DRAIN_TIMEOUT + 60)) ;;
-	check) echo $((HEALTH_TIMEOUT + 30)) ;;
+	fence | edge) echo $((DRAIN_TIMEOUT * deadline_apps + 300)) ;;
+	jobs | stack) echo "${MIGRATE_TIMEOUT:-1800}" ;;
+	check) echo $((HEALTH_TIMEOUT * deadline_apps + 30)) ;;
+	start) echo $(((DRAIN_TIMEOUT + HEALTH_TIMEOUT) * deadline_apps + 300)) ;;
 	confirm) echo $((CONFIRM_TIMEOUT + 30)) ;;
 	observe) echo $((OBSERVE + 60)) ;;
-	switch) echo $((DRAIN_TIMEOUT + 300)) ;;
-	drain) echo $((DRAIN_TIMEOUT + HEALTH_TIMEOUT + 120)) ;;
+	switch) echo $((DRAIN_TIMEOUT * deadline_apps + 300)) ;;
+	drain) echo $(((DRAIN_TIMEOUT + HEALTH_TIMEOUT) * deadline_apps + 120)) ;;
 	*) echo 300 ;;
 	esac
 }
@@ -213,7 +217,7 @@ undo_from() {
 		finish 4 failed "$1"
 	elif [ -e "$run_dir/refused" ]; then
 		finish "$(grep -m 1 -x '[0-9]*' "$run_dir/refused" || echo 1)" refused "$1"
-	elif began stack || began migrate || began start; then
+	elif began edge || began stack || began migrate || began start; then
 		finish 3 rolled-back "$1"
 	else
 		finish 1 failed "$1"

@@ -87,6 +87,20 @@ impl Error {
         Self::new(Kind::Failed, message)
     }
 
+    /// All of these as one, so that everything that is wrong is told at once; nothing where there is none.
+    pub fn all(mut errors: Vec<Self>) -> Result<()> {
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let mut first = errors.remove(0);
+        for error in errors {
+            // Each error's own hints stand below it.
+            first.message = format!("{first}\n{}", error.message);
+            first.hints = error.hints;
+        }
+        Err(first)
+    }
+
     /// The same error with one more thing to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -2,9 +2,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "the room that starts programs")]
 
+use std::io::Read as _;
 use std::process::Stdio;
+use std::time::Duration;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -40,6 +42,78 @@ pub async fn run(program: &str, arguments: &[&str], folder: Option<&Utf8Path>) -
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     })
+}
+
+/// Runs a program with this environment and nothing else, without input, and waits for its end: at most so long.
+///
+/// For programs that answer at once. One that takes longer is ended, and that is a failure.
+pub fn read(program: &Utf8Path, arguments: &[&str], environment: &[(&str, &str)], patience: Duration) -> Result<Ended> {
+    let mut child = std::process::Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| cannot_start(program.as_str(), &error))?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        let out = scope.spawn(move || out.map_or_else(Vec::new, bounded));
+        let err = scope.spawn(move || err.map_or_else(Vec::new, bounded));
+        let began = std::time::Instant::now();
+        let mut pause = Duration::from_millis(1);
+        let status = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) if began.elapsed() > patience => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    let seconds = patience.as_secs();
+                    return Err(Error::failed(format!("{program} did not end within {seconds} s and was stopped")));
+                }
+                Ok(None) => std::thread::sleep(pause),
+                Err(error) => return Err(Error::failed(format!("waiting for {program}: {error}"))),
+            }
+            pause = (pause * 2).min(Duration::from_millis(10));
+        };
+        let text = |read: std::thread::Result<Vec<u8>>| String::from_utf8_lossy(&read.unwrap_or_default()).into_owned();
+        Ok(Ended { success: status.success(), status: status.to_string(), stdout: text(out.join()), stderr: text(err.join()) })
+    })
+}
+
+/// More than any program that is asked says.
+const MOST_BYTES: u64 = 32 * 1024 * 1024;
+
+fn bounded(stream: impl std::io::Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut stream = stream.take(MOST_BYTES);
+    let _ = stream.read_to_end(&mut bytes);
+    // The rest is let go, so that the program can end.
+    let _ = std::io::copy(&mut stream.into_inner(), &mut std::io::sink());
+    bytes
+}
+
+/// Runs git in that folder; says whether it succeeded. Where there is no git, nothing succeeds.
+pub fn git(folder: &Utf8Path, path: Option<&str>, arguments: &[&str]) -> bool {
+    let folders = path.unwrap_or("/usr/bin").split(':').filter(|folder| folder.starts_with('/'));
+    let Some(git) = folders.map(|folder| Utf8PathBuf::from(folder).join("git")).find(|git| is_program(git)) else { return false };
+    let safe = ["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", folder.as_str()];
+    let arguments: Vec<&str> = safe.into_iter().chain(arguments.iter().copied()).collect();
+    // A repository's own settings start no program in what is asked here.
+    read(&git, &arguments, &[("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_OPTIONAL_LOCKS", "0")], Duration::from_secs(10))
+        .is_ok_and(|ended| ended.success)
+}
+
+/// Is there a file at this path that may be run?
+pub fn is_program(path: &Utf8Path) -> bool {
+    std::fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0)
+}
+
+/// The home folder of the user, where the environment does not tell it.
+pub fn home() -> Option<Utf8PathBuf> {
+    std::env::home_dir().and_then(|home| Utf8PathBuf::from_path_buf(home).ok())
 }
 
 /// Runs a program and hands on each line that it prints, on either stream, as it comes. `environment` is

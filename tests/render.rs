@@ -22,7 +22,7 @@ impl Shop {
         shop.write("compose.yml", compose);
         shop.write(
             "deploy.toml",
-            "[project]\nname = \"shop\"\n[target.production]\nhosts = [\"u@h\"]\n[target.staging]\nhosts = [\"u@h\"]\nenv-file = \"staging.env\"\n",
+            "[project]\nname = \"shop\"\n[stack]\ntemplates = [\"nginx\"]\n[target.production]\nhosts = [\"u@h\"]\n[target.staging]\nhosts = [\"u@h\"]\nenv-file = \"staging.env\"\n",
         );
         shop.write(".env.production", "DB_USER=shop\nDB_PASSWORD=${DB_PASSWORD}\nTARGET={{ target }}\n");
         shop.write("staging.env", "DB_USER=shop-staging\nDB_PASSWORD=x\n");
@@ -64,13 +64,14 @@ impl Shop {
             std::fs::create_dir_all(full.parent().unwrap()).unwrap();
             std::fs::write(full, &artefact.bytes).unwrap();
         }
-        std::fs::write(server.join("estiba.env"), "ESTIBA_RELEASE=r1\nESTIBA_IMAGE=sha256:abc\n").unwrap();
+        std::fs::write(server.join("estiba.env"), "ESTIBA_RELEASE=r1\nESTIBA_IMAGE=sha256:abc\nESTIBA_EDGE_IMAGE=sha256:def\n")
+            .unwrap();
         let files = server.join("files");
         let path = |name: &str| files.join(name).into_string();
         let output = Command::new("docker")
             .args(["compose", "-p", "shop", "--project-directory", files.as_str()])
             .args(["--env-file", &path(env), "--env-file", server.join("estiba.env").as_str()])
-            .args(["-f", &path("stack.yml"), "-f", &path(&format!("slot-{slot}.yml")), "--profile", "*"])
+            .args(["-f", &path("stack.yml"), "-f", &path(&format!("slot-{slot}.yml"))])
             .args(["config", "--format", "json"])
             .env_remove("DB_PASSWORD")
             .output()
@@ -93,17 +94,23 @@ fn everything_that_real_files_use_survives() {
     insta::with_settings!({snapshot_path => "render", prepend_module_to_snapshot => false}, {
         insta::assert_snapshot!("stack.yml", text(&rendered, "files/stack.yml"));
         insta::assert_snapshot!("slot-blue.yml", text(&rendered, "files/slot-blue.yml"));
-        insta::assert_snapshot!("estiba-upstreams.conf", text(&rendered, "edge/estiba-upstreams.conf"));
+        insta::assert_snapshot!("haproxy.cfg", text(&rendered, "edge/web/haproxy.cfg"));
+        insta::assert_snapshot!("apps", text(&rendered, "apps"));
         insta::assert_snapshot!("settings.env", text(&rendered, "settings.env"));
         insta::assert_snapshot!("notes", rendered.notes.join("\n"));
     });
     let paths: Vec<&str> = rendered.release.keys().map(String::as_str).collect();
-    for path in
-        ["edge/site.conf", "edge/snippets/ssl.conf", "edge/htpasswd", "files/.env.production", "files/settings.ini", "manifest"]
-    {
+    for path in [
+        "stack/nginx/site.conf",
+        "stack/nginx/snippets/ssl.conf",
+        "stack/nginx/htpasswd",
+        "files/.env.production",
+        "files/settings.ini",
+        "manifest",
+    ] {
         assert!(paths.contains(&path), "no {path}: {paths:?}");
     }
-    assert!(text(&rendered, "edge/site.conf").contains("server_name production;"));
+    assert!(text(&rendered, "stack/nginx/site.conf").contains("server_name production;"));
     assert_eq!(rendered.release["files/.env.production"].mode, 0o600);
     for (path, artefact) in rendered.release.iter().filter(|(_, artefact)| !artefact.secret) {
         assert!(!String::from_utf8_lossy(&artefact.bytes).contains(SECRET), "a secret in {path}");
@@ -148,11 +155,15 @@ fn the_real_compose_reads_what_was_meant() {
     let db = service("db");
     assert_eq!(db["environment"]["POSTGRES_PASSWORD"], SECRET);
     assert_eq!(db["healthcheck"]["test"][1], "pg_isready -U ${POSTGRES_USER}");
-    assert!(db["volumes"][1]["source"].as_str().unwrap().starts_with("/srv/shop/stack/"), "{db}");
-    assert_eq!(service("manage-green")["profiles"][0], "tools");
+    assert_eq!(db["volumes"][1]["source"], "/srv/shop/stack/init");
+    assert!(service("manage-green").is_null(), "its profile is not asked for");
     let nginx = service("nginx");
-    assert_eq!(nginx["volumes"][0]["source"], "/srv/shop/edge");
-    assert!(nginx["depends_on"].is_null());
+    assert_eq!(nginx["volumes"][0]["source"], "/srv/shop/stack/nginx");
+    assert_eq!(nginx["depends_on"]["web"]["condition"], "service_started");
+    let edge = service("web");
+    assert_eq!(edge["image"], "sha256:def");
+    assert_eq!(edge["labels"]["estiba.edge"], "web");
+    assert!(edge["depends_on"].is_null() && edge["healthcheck"].is_null() && edge["environment"].is_null(), "{edge}");
     assert_eq!(nginx["ports"][0]["published"], "80");
 }
 
@@ -165,7 +176,7 @@ fn the_env_file_is_the_targets_own() {
 }
 
 #[test]
-fn a_stack_file_has_the_same_path_as_long_as_it_holds_the_same() {
+fn a_stack_file_has_the_same_path_whatever_it_holds() {
     let shop = Shop::new(include_str!("render/full.yml"));
     let first = shop.render("production");
     assert_eq!(first, shop.render("production"), "rendering is pure");
@@ -175,8 +186,8 @@ fn a_stack_file_has_the_same_path_as_long_as_it_holds_the_same() {
     assert_ne!(text(&first, "files/settings.ini"), text(&app_changed, "files/settings.ini"));
     shop.write("init/one.sql", "SELECT 2;\n");
     let stack_changed = shop.render("production");
-    assert_ne!(text(&first, "files/stack.yml"), text(&stack_changed, "files/stack.yml"));
-    assert_ne!(first.stack, stack_changed.stack);
+    assert_eq!(text(&first, "files/stack.yml"), text(&stack_changed, "files/stack.yml"));
+    assert_ne!(text(&first, "stack/init/one.sql"), text(&stack_changed, "stack/init/one.sql"));
 }
 
 #[test]

@@ -112,3 +112,10 @@ newest_first() {
 run_is_open() {
 	[ -e "$1/driver.pid" ] && [ ! -e "$1/outcome" ]
 }
+
+# settings_complete: what the settings of a release from before edges do not have.
+settings_complete() {
+	: "${APPS:=${APP_SERVICE:-}}" "${MIGRATE_SERVICE:=${APP_SERVICE:-}}" "${PROXIES:=${PROXY_SERVICE:-}}"
+	: "${JOBS:=}" "${STACK_JOBS:=}" "${STACK_AFTER_JOBS:=}" "${STACK_AFTER_APPS:=}" "${STACK_BUILT:=}" "${SHARED_FILES:=}"
+	: "${IMAGES:=}" "${EDGE_IMAGE:=haproxy:lts}" "${IMAGE_IDS:=}" "${BUILT_IMAGE:=ESTIBA_IMAGE}"
+}

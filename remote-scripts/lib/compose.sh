@@ -11,17 +11,22 @@ docker_alone() {
 		${XDG_RUNTIME_DIR:+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} COMPOSE_IGNORE_ORPHANS=1 docker "$@"
 }
 
-# compose RELEASE SLOT ARG…: `docker compose ARG…` for that release in that slot.
+# compose RELEASE SLOT ARG…: `docker compose ARG…` for that release in that slot. compose_more: one more file, where a step
+# needs one.
+compose_more=
 compose() {
 	compose_dir=$releases/$1
 	compose_slot=$2
 	shift 2
+	compose_env=$(setting "${compose_dir##*/}" ENV_FILE)
 	docker_alone compose --ansi never -p "$COMPOSE_PROJECT" --project-directory "$compose_dir/files" \
-		--env-file "$compose_dir/files/$ENV_FILE" --env-file "$compose_dir/estiba.env" \
-		-f "$compose_dir/files/stack.yml" -f "$compose_dir/files/slot-$compose_slot.yml" "$@" 9>&-
+		--env-file "$compose_dir/files/$compose_env" --env-file "$compose_dir/estiba.env" \
+		-f "$compose_dir/files/stack.yml" -f "$compose_dir/files/slot-$compose_slot.yml" \
+		${compose_more:+-f "$compose_more"} "$@" 9>&-
 }
 
-# release_environment IMAGE: what the rendered files are filled with on this server. The backup service works as who
+# release_environment: what the rendered files are filled with on this server: the images by their ids, the first one as
+# IMAGE, the others in IMAGE_IDS or, for a release that was here before, in its file `images`. The backup service works as who
 # deploys, and as one who may speak to the Engine. engine_security: what the Engine says of that, where it was asked.
 release_environment() {
 	environment_socket=$(docker context inspect -f '{{.Endpoints.docker.Host}}' 9>&- 2>/dev/null)
@@ -35,9 +40,27 @@ release_environment() {
 	*name=rootless*) environment_user=0:0 ;;
 	*) environment_user=$(id -u):$(id -g) ;;
 	esac
-	printf '%s=%s\n' ESTIBA_RELEASE "$RELEASE" ESTIBA_IMAGE "$1" ESTIBA_USER "$environment_user" \
-		ESTIBA_DOCKER_SOCKET "$environment_socket" ESTIBA_DOCKER_GROUP "$(stat -L -c %g "$environment_socket" 2>/dev/null || echo 0)" |
-		write_file "$releases/$RELEASE/estiba.env"
+	{
+		printf '%s=%s\n' ESTIBA_RELEASE "$RELEASE" ESTIBA_USER "$environment_user" ESTIBA_DOCKER_SOCKET "$environment_socket" \
+			ESTIBA_DOCKER_GROUP "$(stat -L -c %g "$environment_socket" 2>/dev/null || echo 0)" ESTIBA_EDGE_IMAGE "${edge_image:-edge}"
+		# shellcheck disable=SC2153 # a setting of the release
+		for environment_image in $IMAGES; do
+			environment_variable=${environment_image%%:*}
+			printf '%s=%s\n' "$environment_variable" "$(image_id "$environment_variable")"
+		done
+	} | write_file "$releases/$RELEASE/estiba.env"
+}
+
+# image_id VARIABLE: the id of the image that stands in it.
+image_id() {
+	case $1 in
+	ESTIBA_IMAGE) [ -z "$IMAGE" ] || { printf '%s\n' "$IMAGE" && return 0; } ;;
+	esac
+	for id_pair in ${IMAGE_IDS:-}; do
+		[ "${id_pair%%=*}" != "$1" ] || { printf '%s\n' "${id_pair#*=}" && return 0; }
+	done
+	id_known=$(sed -n "s/^$1 //p" "$releases/$RELEASE/images" 2>/dev/null)
+	printf '%s\n' "${id_known:-sha256:unknown}"
 }
 
 # containers SERVICE [all]: ids of the service's running (or all) containers, one a line. None is not the same as no
@@ -52,6 +75,25 @@ containers() {
 engine_lost() {
 	put engine-away 1
 	fail 'the Docker Engine does not answer'
+}
+
+# slot_containers APP SLOT: ids of the running containers of the app in that slot; `legacy` is what runs from before estiba.
+slot_containers() {
+	case $2 in
+	legacy) legacy_containers "$1" ;;
+	*) containers "$1-$2" ;;
+	esac
+}
+
+# legacy_containers APP [all]: the containers under the app's own name that are no edge.
+legacy_containers() {
+	legacy_found=$(containers "$1" "${2:-}") && legacy_edges=$(edge_container "$1" all) || return 1
+	for legacy_id in $legacy_found; do
+		case "$legacy_edges" in
+		*"$legacy_id"*) ;;
+		*) printf '%s\n' "$legacy_id" ;;
+		esac
+	done
 }
 
 # running SERVICE…: ids of the running containers of all of them.
@@ -85,24 +127,25 @@ new_runs() {
 
 # setting RELEASE NAME: a setting as that release has it, which may name its services otherwise than this one.
 setting() (
-	. "$releases/$1/settings.env" && eval "printf '%s\n' \"\$$2\""
+	unset -v "$2"
+	. "$releases/$1/settings.env" && eval "printf '%s\n' \"\${$2:-}\""
 )
 
-# old_settings: what the release that serves calls its app, port and workers. A stack from before estiba has the
-# names of the Compose file.
+# old_settings: what the release that serves calls its apps and workers. A stack from before estiba has the names of the
+# Compose file.
 old_settings() {
-	OLD_APP_SERVICE=$APP_SERVICE
-	OLD_APP_PORT=$APP_PORT
+	OLD_APPS=$APPS
 	OLD_WORKERS=$WORKERS
 	[ -e "$releases/${EXPECT_CURRENT:-none}/settings.env" ] || return 0
-	OLD_APP_SERVICE=$(setting "$EXPECT_CURRENT" APP_SERVICE)
-	OLD_APP_PORT=$(setting "$EXPECT_CURRENT" APP_PORT)
+	OLD_APPS=$(apps_of "$EXPECT_CURRENT")
 	OLD_WORKERS=$(setting "$EXPECT_CURRENT" WORKERS)
 }
 
-# old_app: the service of the old release's app; old_workers: those of its workers; old_services: both.
-old_app() {
-	slot_service_name "$OLD_APP_SERVICE" "$(get old-slot)"
+# old_apps: the services of the old release's apps; old_workers: those of its workers; old_services: both.
+old_apps() {
+	for old_service in $OLD_APPS; do
+		slot_service_name "$old_service" "$(get old-slot)"
+	done
 }
 
 old_workers() {
@@ -112,8 +155,24 @@ old_workers() {
 }
 
 old_services() {
-	old_app
+	old_apps
 	old_workers
+}
+
+# old_running [SERVICE…]: ids of the old release's running containers, of these services where some are named.
+old_running() {
+	# shellcheck disable=SC2086 # service names, none with a space
+	[ $# -gt 0 ] || set -- $OLD_APPS $OLD_WORKERS
+	for old_service in "$@"; do slot_containers "$old_service" "$(get old-slot)" || return 1; done
+}
+
+# slot_apps SLOT: the services of this release's apps in that slot; slot_jobs: those of its jobs.
+slot_apps() {
+	for slot_app in $APPS; do slot_service_name "$slot_app" "$1"; done
+}
+
+slot_jobs() {
+	for slot_job in $JOBS; do slot_service_name "$slot_job" "$1"; done
 }
 
 slot_service_name() {
@@ -123,12 +182,17 @@ slot_service_name() {
 	esac
 }
 
-# stop_services GRACE SERVICE…: stops the running containers of these services, all at once.
+# stop_services SERVICE…: stops the running containers of these services, all at once.
 stop_services() {
 	stop_ids=$(running "$@") || engine_lost || return 1
-	[ -n "$stop_ids" ] || return 0
+	stop_containers "$stop_ids"
+}
+
+# stop_containers IDS
+stop_containers() {
+	[ -n "$1" ] || return 0
 	# shellcheck disable=SC2086 # ids, none with a space
-	docker stop $stop_ids 9>&- >/dev/null
+	docker stop $1 9>&- >/dev/null
 }
 
 # start_stopped: the containers of the old release that `start` stopped for the recreate strategy run again.
@@ -162,13 +226,14 @@ last_lines() {
 	docker logs --tail 20 "$1" 9>&- 2>&1 | sed 's/^/| /'
 }
 
-# one_off NAME WORDS [STATE]: runs the command (shell-quoted words) in a container of its own from the new image, with
+# one_off NAME WORDS [STATE]: runs the command, in one_off_service where that is set, (shell-quoted words) in a container of its own from the new image, with
 # the NAME=VALUE lines of that state in its environment.
+one_off_service=
 one_off() {
 	one_off_name=$1
 	one_off_lines=$([ -z "${3:-}" ] || get "$3")
 	eval "set -- $2"
-	set -- "$APP_SERVICE-$(get slot)" "$@"
+	set -- "${one_off_service:-$APP_SERVICE}-$(get slot)" "$@"
 	while IFS= read -r one_off_line; do
 		[ -z "$one_off_line" ] || set -- -e "$one_off_line" "$@"
 	done <<-LINES

@@ -1,25 +1,31 @@
 # shellcheck shell=sh
-# check: the new release answers its health path, asked from the server, container by container.
+# check: the new release's apps answer their health paths, asked through their edges, container by container.
 
 check_do() {
-	check_service=$APP_SERVICE-$(get slot)
-	check_end=$HEALTH_TIMEOUT
-	deadline_in "$check_end"
-	check_said=nothing
-	while :; do
-		check_good=1
-		[ -n "$(containers "$check_service" all)" ] || fail "there is no container of $check_service" || return 1
+	check_slot=$(get slot)
+	for check_app in $APPS; do
+		check_one "$check_app" || return 1
+	done
+}
+
+check_one() {
+	app_read "$RELEASE" "$1" || return 1
+	check_service=$1-$check_slot
+	[ -n "$(containers "$check_service" all)" ] || fail "there is no container of $check_service" || return 1
+	deadline_in "$app_timeout"
+	check_interval=$app_interval
+	until app_answers "$RELEASE" "$1" "$check_slot"; do
 		for check_id in $(containers "$check_service" all); do
 			check_alive "$check_id" || return 1
-			check_at=$(address "$check_id")
-			check_said=$(http_status "http://$check_at:$APP_PORT$HEALTH_PATH" "$HEALTH_HOST" "$HEALTH_REQUEST_TIMEOUT")
-			[ "$check_said" = "$HEALTH_STATUS" ] || check_good=
 		done
-		[ -z "$check_good" ] || break
 		past_deadline && check_failed && return 1
-		nap "$HEALTH_INTERVAL"
+		# Until it answers at all, a look costs the app nothing.
+		case $answers_said in
+		nothing | unknown | refused) nap 0.2 ;;
+		*) nap "$check_interval" ;;
+		esac
 	done
-	note "$check_service answers $HEALTH_PATH with $check_said"
+	note "$check_service answers $app_path with $answers_said"
 }
 
 # A container that stopped or was started again will not get better by waiting.
@@ -34,11 +40,13 @@ check_alive() {
 }
 
 check_failed() {
-	last_lines "$check_id"
-	case $check_said in
-	refused | failed) fail "nothing answers on port $APP_PORT within $HEALTH_TIMEOUT s (connection $check_said)$(check_listens)" ;;
-	timeout) fail "$HEALTH_PATH on port $APP_PORT gave no answer within $HEALTH_TIMEOUT s" ;;
-	*) fail "$HEALTH_PATH answers $check_said, not $HEALTH_STATUS, for $HEALTH_TIMEOUT s (asked with Host: $HEALTH_HOST; the target's url or [health] host sets it)" ;;
+	last_lines "${answers_id:-$check_id}"
+	check_id=${answers_id:-$check_id}
+	case $answers_said in
+	refused | failed | nothing | unknown) fail "nothing answers on port $app_port of $app_name within $app_timeout s (connection $answers_said)$(check_listens)" ;;
+	'the edge') fail "the edge of $app_name does not answer" ;;
+	timeout) fail "$app_path on port $app_port of $app_name gave no answer within $app_timeout s" ;;
+	*) fail "$app_path answers $answers_said, not $app_status, for $app_timeout s (asked with Host: $app_host; the target's url or [health] host sets it)" ;;
 	esac
 	return 0
 }
@@ -47,7 +55,7 @@ check_failed() {
 check_listens() {
 	check_ports=
 	for check_hex in $(docker exec "$check_id" cat /proc/net/tcp /proc/net/tcp6 9>&- 2>/dev/null |
-		awk '$4 == "0A" { split($2, a, ":"); if (a[1] !~ /^0B00007F/) print a[2] }' | sort -u); do
+		awk '$4 == "0A" { split($2, a, ":"); if (a[1] !~ /^0B00007F/ && a[2] ~ /^[0-9A-F][0-9A-F][0-9A-F][0-9A-F]$/) print a[2] }' | sort -u); do
 		check_ports="$check_ports $((0x$check_hex))"
 	done
 	[ -z "$check_ports" ] || printf '; the container listens on%s: set [app] port' "$check_ports"

@@ -14,8 +14,14 @@ commit_rest() {
 	utc_now | write_file "$state/since"
 	printf '%s\n' "$BY" | write_file "$state/by"
 	write_file "$state/stack" <"$run_dir/state/stack"
-	docker tag "$IMAGE_ID" "$IMAGE_NAME:current" 9>&-
-	[ ! -e "$root/previous/image" ] || docker tag "$(cat "$root/previous/image")" "$IMAGE_NAME:previous" 9>&-
+	proxies_follow
+	for commit_image in $IMAGES; do
+		commit_id=$(sed -n "s/^${commit_image%%:*} //p" "$releases/$RELEASE/images")
+		docker tag "$commit_id" "${commit_image#*:}:current" 9>&-
+		commit_id=$(sed -n "s/^${commit_image%%:*} //p" "$root/previous/images" 2>/dev/null)
+		[ -z "$commit_id" ] || docker tag "$commit_id" "${commit_image#*:}:previous" 9>&-
+	done
+	return 0
 }
 
 commit_undo() {

@@ -3,36 +3,54 @@
 # again.
 
 drain_do() {
-	drain_old=$(get old-slot)
-	[ -n "$drain_old" ] || return 0
-	drain_new_serves || return 1
-	# Until here the old release stood in for the new one. An upstream that names a slot that is stopped would keep the
-	# proxy from starting.
-	! grep -q ' backup;' "$edge/estiba-upstreams.conf" || edge_switch "$RELEASE" "$(get slot)" || return 1
-	edge_drain "$DRAIN_TIMEOUT" || tell "some connections to the old release were still open after $DRAIN_TIMEOUT s"
-	# shellcheck disable=SC2046 # service names, none with a space
-	stop_services $(old_services) || return 1
+	drain_slot=$(get old-slot)
+	for drain_app in $APPS; do
+		drain_new_serves "$drain_app" || return 1
+		# Until here the old release stood in for the new one.
+		edge_standby "$drain_app" "$(get slot)" off && edge_put "$drain_app" release "$(get slot)" none || return 1
+	done
+	[ -n "$drain_slot" ] || return 0
+	for drain_app in $OLD_APPS; do
+		[ -n "$(edge_container "$drain_app")" ] || continue
+		edge_drain "$drain_app" "$drain_slot" "$DRAIN_TIMEOUT" ||
+			tell "$drain_open requests or open streams to the old release of $drain_app were still there after $DRAIN_TIMEOUT s; they end now"
+	done
+	drain_running=$(old_running) || engine_lost || return 1
+	stop_containers "$drain_running" || return 1
 	drain_stays_down
+	[ "$drain_slot" = legacy ] || return 0
+	for drain_app in $OLD_APPS; do
+		for drain_id in $(legacy_containers "$drain_app" all); do docker rm -f "$drain_id" 9>&- >/dev/null || return 1; done
+		drain_name "$drain_app"
+	done
 	# shellcheck disable=SC2046 # service names, none with a space
-	[ "$drain_old" != legacy ] || remove_services $(old_services)
+	remove_services $(old_workers) || return 1
+	proxies_unpin
 }
 
-# drain_new_serves: from here on nothing stands in for the new release, which may have stopped since it was looked at.
+# drain_name APP: the edge gets the name that the Compose file gives the container, now that it is free.
+drain_name() {
+	drain_wanted=$(compose "$RELEASE" "$(get slot)" config --format json "$1" 2>/dev/null | sed -n 's/.*"container_name": *"\([^"]*\)".*/\1/p' | head -n 1)
+	drain_edge=$(edge_container "$1" | head -n 1)
+	[ -z "$drain_wanted" ] || [ -z "$drain_edge" ] || docker rename "$drain_edge" "$drain_wanted" 9>&- 2>/dev/null
+	return 0
+}
+
+# drain_new_serves APP: from here on nothing stands in for the new release, which may have stopped since it was looked at.
 drain_new_serves() {
-	drain_found=$(containers "$APP_SERVICE-$(get slot)") || engine_lost || return 1
-	[ -n "$drain_found" ] || fail 'the new release does not run any more' || return 1
+	drain_found=$(containers "$1-$(get slot)") || engine_lost || return 1
+	[ -n "$drain_found" ] || fail "the new release of $1 does not run any more" || return 1
 	deadline_in "$HEALTH_TIMEOUT"
-	for drain_id in $drain_found; do
-		until [ "$(http_status "http://$(address "$drain_id"):$APP_PORT$HEALTH_PATH" "$HEALTH_HOST" "$HEALTH_REQUEST_TIMEOUT")" = "$HEALTH_STATUS" ]; do
-			! past_deadline || fail "the new release does not answer $HEALTH_PATH with $HEALTH_STATUS" || return 1
-			nap 0.2
-		done
+	until app_answers "$RELEASE" "$1" "$(get slot)"; do
+		! past_deadline || fail "the new release of $1 does not answer $app_path with $app_status" || return 1
+		nap 0.2
 	done
 }
 
 # By the team's own restart policy the Engine might start them again when it starts. `start` makes new ones.
 drain_stays_down() {
 	for drain_service in $(old_services); do
+		case $drain_slot in legacy) continue ;; esac
 		for drain_id in $(containers "$drain_service" all); do
 			docker update --restart no "$drain_id" 9>&- >/dev/null || note "the restart policy of $drain_id could not be changed"
 		done

@@ -19,19 +19,20 @@ fence_do() {
 
 # fence_edge MODE: requests in flight end as they were begun.
 fence_edge() {
-	case $(get old-slot) in
-	'' | legacy) return 0 ;;
-	esac
-	edge_switch "$EXPECT_CURRENT" "$(get old-slot)" '' "$1" || return 1
-	edge_drain "$DRAIN_TIMEOUT" || tell "some requests were still in flight after $DRAIN_TIMEOUT s"
+	for fence_app in $APPS; do
+		[ -n "$(edge_container "$fence_app")" ] || continue
+		edge_put "$fence_app" fence fence "$1" || return 1
+		edge_drain "$fence_app" "$(get old-slot)" "$DRAIN_TIMEOUT" ||
+			tell "$drain_open requests or open streams of $fence_app were still in flight after $DRAIN_TIMEOUT s; the database refuses their writes"
+	done
 }
 
 fence_undo() {
 	has fencing || return 0
 	database_known || fail "the database's service $DATABASE_SERVICE does not run; the fence is still there" || return 1
 	database_wait && engine_unfence || return 1
-	if edge_is_fenced; then
-		edge_switch "$EXPECT_CURRENT" "$(get old-slot)" || return 1
-	fi
+	for fence_app in $APPS; do
+		[ "$(edge_get "$fence_app" fence)" = off ] || [ ! -e "$edge/$fence_app/state/fence.map" ] || edge_put "$fence_app" fence fence off || return 1
+	done
 	tell 'the fence is lifted'
 }

@@ -1,18 +1,46 @@
 # shellcheck shell=sh
-# image: the release's image is on the server, checked by its id, with a tag that keeps it from a prune.
+# image: the release's images are on the server, checked by their ids, with tags that keep them from a prune; and the edge's.
 
 image_do() {
 	case $IMAGE_SOURCE in
 	server) image_build || return 1 ;;
 	esac
-	image_there=$(docker image inspect -f '{{.Id}}' "$IMAGE" 9>&- 2>/dev/null)
-	[ "$image_there" = "$IMAGE" ] || fail "the image $IMAGE of release $RELEASE is not on the server" || return 1
-	printf '%s\n' "$IMAGE" | write_file "$releases/$RELEASE/image"
-	# By `preflight`, where it was known then.
-	grep -qx "ESTIBA_IMAGE=$IMAGE" "$releases/$RELEASE/estiba.env" || release_environment "$IMAGE" || return 1
-	docker tag "$IMAGE" "$IMAGE_NAME:$RELEASE" 9>&- || return 1
-	docker image rm "$IMAGE_NAME:estiba-build" 9>&- >/dev/null 2>&1
-	return 0
+	: >"$run_dir/state/images"
+	# shellcheck disable=SC2153 # a setting of the release
+	for image_one in $IMAGES; do
+		image_variable=${image_one%%:*}
+		image_name=${image_one#*:}
+		image_wanted=$(image_id "$image_variable")
+		image_there=$(docker image inspect -f '{{.Id}}' "$image_wanted" 9>&- 2>/dev/null)
+		[ "$image_there" = "$image_wanted" ] || fail "the image $image_wanted ($image_name) of release $RELEASE is not on the server" || return 1
+		printf '%s %s\n' "$image_variable" "$image_wanted" >>"$run_dir/state/images"
+		docker tag "$image_wanted" "$image_name:$RELEASE" 9>&- || return 1
+		docker image rm "$image_name:estiba-build" 9>&- >/dev/null 2>&1
+	done
+	IMAGE=$(image_id ESTIBA_IMAGE)
+	write_file "$releases/$RELEASE/images" <"$run_dir/state/images" && printf '%s\n' "$IMAGE" | write_file "$releases/$RELEASE/image" || return 1
+	image_edge && release_environment
+}
+
+# image_edge: the edges' image: the one that this root has known, as long as its name is the same and it is there.
+image_edge() {
+	edge_image=
+	image_reference=$(cut -d ' ' -f 1 "$state/edge-image" 2>/dev/null)
+	image_known=$(cut -d ' ' -f 2 "$state/edge-image" 2>/dev/null)
+	# shellcheck disable=SC2153 # a setting of the release
+	if [ "$image_reference" = "$EDGE_IMAGE" ] || { [ "$KIND" = rollback ] && [ -n "$image_known" ]; }; then
+		edge_image=$(docker image inspect -f '{{.Id}}' "$image_known" 9>&- 2>/dev/null)
+	fi
+	[ -z "$edge_image" ] || return 0
+	docker image inspect "$EDGE_IMAGE" 9>&- >/dev/null 2>&1 || docker pull -q "$EDGE_IMAGE" 9>&- >/dev/null 2>"$run_dir/state/pull.said" || {
+		cat "$run_dir/state/pull.said"
+		fail "the edge's image $EDGE_IMAGE is not on the server, which could not pull it, and the machine that deploys does not have it either. docker pull $EDGE_IMAGE on one of the two, or name another by [edge] image"
+		return 1
+	}
+	edge_image=$(docker image inspect -f '{{.Id}}' "$EDGE_IMAGE" 9>&-) || return 1
+	printf '%s %s\n' "$EDGE_IMAGE" "$edge_image" | write_file "$state/edge-image"
+	# It stays when names move on.
+	docker tag "$edge_image" "estiba-edge:$COMPOSE_PROJECT" 9>&-
 }
 
 # Builds from the uploaded context; build arguments are named here and valued in the environment.
@@ -25,13 +53,19 @@ image_build() {
 		done
 	fi
 	[ -z "$BUILD_TARGET" ] || set -- "$@" --target "$BUILD_TARGET"
+	for image_one in $IMAGES; do
+		[ "${image_one%%:*}" != "$BUILT_IMAGE" ] || image_name=${image_one#*:}
+	done
 	image_context || return 1
 	# Where there is buildx, Docker 20.10 builds with BuildKit when it is told to; later ones do anyway.
 	! docker buildx version 9>&- >/dev/null 2>&1 || export DOCKER_BUILDKIT=1
-	docker build --force-rm "$@" --iidfile "$run_dir/state/image" -t "$IMAGE_NAME:$RELEASE" \
+	docker build --force-rm "$@" --iidfile "$run_dir/state/image" -t "$image_name:$RELEASE" \
 		-f "$root/state/context/$DOCKERFILE" "$root/state/context" 9>&- || fail 'the image does not build' || return 1
 	rm -rf "$run_dir/context"
-	IMAGE=$(get image)
+	case $BUILT_IMAGE in
+	ESTIBA_IMAGE) IMAGE=$(get image) ;;
+	*) IMAGE_IDS="$IMAGE_IDS $BUILT_IMAGE=$(get image)" ;;
+	esac
 }
 
 # The build context is kept from build to build: what came with this run is what changed since. Without its manifest it is
@@ -60,6 +94,9 @@ image_context() {
 
 image_undo() {
 	rm -rf "$run_dir/context"
-	[ -e "$releases/$RELEASE/committed" ] || docker image rm "$IMAGE_NAME:$RELEASE" 9>&- >/dev/null 2>&1
+	[ ! -e "$releases/$RELEASE/committed" ] || return 0
+	for image_one in $IMAGES; do
+		docker image rm "${image_one#*:}:$RELEASE" 9>&- >/dev/null 2>&1
+	done
 	return 0
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# lift: the new release is healthy, so the database takes writes again. The edge lets them through at `switch`.
+# lift: the new release is healthy, so the database takes writes again. The edges let them through at `switch`.
 
 lift_do() {
 	has fencing || { note 'there is no fence' && return 0; }

@@ -16,6 +16,7 @@ migrate_do() {
 		engine_columns "$DATABASE_NAME" | sort >"$run_dir/state/columns" && migrate_applied >"$run_dir/state/applied" || return 1
 	fi
 	put migrating 1 || return 1
+	one_off_service=$MIGRATE_SERVICE
 	one_off migrate "$MIGRATE" migrate-environment || fail "the migration failed$(migrate_why)" || return 1
 }
 
@@ -84,19 +85,19 @@ migrate_since() {
 	printf 'Transactions written since the backup, the migration and its backup counted in: %s' "$(engine_written "$(get snapshot)")"
 }
 
-# Three good answers in a row from each container of the old release, within 15 s.
+# Three good answers in a row from each container of the old release, within 15 s. What its health is, it says itself; a
+# release from before edges, or a stack from before estiba, is asked as the new one would be.
 migrate_old_is_healthy() {
-	healthy_path=$(setting "$EXPECT_CURRENT" HEALTH_PATH 2>/dev/null) || healthy_path=$HEALTH_PATH
+	healthy_release=$EXPECT_CURRENT
+	[ -e "$releases/${healthy_release:-none}/apps" ] || healthy_release=$RELEASE
 	deadline_in 15
 	healthy_count=0
 	while [ "$healthy_count" -lt 3 ]; do
 		! past_deadline || return 1
 		healthy_count=$((healthy_count + 1))
-		for healthy_id in $(containers "$(old_app)"); do
-			[ "$(http_status "http://$(address "$healthy_id"):$OLD_APP_PORT$healthy_path" "$HEALTH_HOST" "$HEALTH_REQUEST_TIMEOUT")" = "$HEALTH_STATUS" ] ||
-				healthy_count=0
+		for healthy_app in $(apps_of "$healthy_release"); do
+			app_answers "$healthy_release" "$healthy_app" "$(get old-slot)" || healthy_count=0
 		done
-		[ -n "$(containers "$(old_app)")" ] || healthy_count=0
 		nap 0.5
 	done
 }

@@ -1,74 +1,77 @@
 # shellcheck shell=sh
-# observe: for a while real traffic goes to the new release with the old one still running. It must stay
-# up, stay healthy, and answer real requests without more errors than allowed.
+# observe: for a while real traffic goes to the new release with the old one still running. Its containers must stay up and
+# healthy, and its apps must answer real requests without more errors than allowed, as their edges count them.
 
 observe_do() {
 	[ "$OBSERVE" != 0 ] || { note 'not observed' && return 0; }
-	observe_service=$APP_SERVICE-$(get slot)
-	observe_log=$run_dir/requests
-	observe_new=" "
-	for observe_id in $(containers "$observe_service"); do
-		observe_new="$observe_new$(address "$observe_id"):$APP_PORT "
-	done
-	observe_proxy=$(proxy_container)
-	# Made here: the follower opens it in its own time.
-	: >"$observe_log"
-	docker logs -f --tail 0 "$observe_proxy" >>"$observe_log" 2>/dev/null 9>&- &
-	observe_follower=$!
-	observe_watch
-	observe_status=$?
-	kill "$observe_follower" 2>/dev/null
-	rm -f "$observe_log"
-	return "$observe_status"
-}
-
-observe_watch() {
-	deadline_in "$OBSERVE"
-	observe_sick=0
+	observe_slot=$(get slot)
+	uptime_cs
+	observe_end=$((uptime_cs + OBSERVE * 100))
 	while :; do
 		new_runs 'after the switch' || return 1
-		observe_said=$(http_status "http://$(address "$observe_id"):$APP_PORT$HEALTH_PATH" "$HEALTH_HOST" "$HEALTH_REQUEST_TIMEOUT")
-		if [ "$observe_said" = "$HEALTH_STATUS" ]; then observe_sick=0; else observe_sick=$((observe_sick + 1)); fi
-		[ "$observe_sick" -lt 3 ] || {
-			last_lines "$observe_id"
-			fail "after the switch, $HEALTH_PATH answered $observe_said three times in a row, not $HEALTH_STATUS"
-			return 1
-		}
-		observe_count
-		[ "$observe_verdict" != bad ] || {
-			last_lines "$observe_id"
-			fail "the new release answered $observe_errors of $observe_requests real requests with an error; at most $MAX_ERROR_RATE of them are allowed"
-			return 1
-		}
-		! past_deadline || break
+		observe_requests=0
+		observe_errors=0
+		for observe_app in $APPS; do
+			observe_health "$observe_app" && observe_count "$observe_app" || return 1
+		done
+		uptime_cs
+		[ "$uptime_cs" -lt "$observe_end" ] || break
 		nap 0.5
 	done
-	case $observe_verdict in
-	unknown) tell "$observe_requests requests are too few to judge its error rate (min-requests $MIN_REQUESTS): unknown, not good" ;;
-	*) note "$observe_requests requests, $observe_errors answered with an error" ;;
-	esac
+	if [ "$observe_requests" -lt "$MIN_REQUESTS" ]; then
+		tell "$observe_requests requests are too few to judge its error rate (min-requests $MIN_REQUESTS): unknown, not good"
+	else
+		note "$observe_requests requests, $observe_errors answered with an error"
+	fi
+	for observe_app in $APPS; do
+		app_read "$RELEASE" "$observe_app" || return 1
+		[ -n "$(app_http_ports)" ] || tell "$observe_app speaks no HTTP: its answers are not judged"
+	done
 }
 
-# observe_count: requests that went to the new release first, those it failed, and the verdict.
-# A line of the log: estiba RUN upstream-addresses|upstream-statuses
+# observe_health APP: three looks in a row that one of its containers does not pass are a failure.
+observe_health() {
+	if app_answers "$RELEASE" "$1" "$observe_slot"; then
+		rm -f "$run_dir/state/sick.$1"
+		return 0
+	fi
+	case $answers_said in
+	'the edge' | unknown)
+		# It starts again, and has to find the containers anew.
+		observe_lost=$(($(get "lost.$1" | grep . || echo 0) + 1))
+		put "lost.$1" "$observe_lost" || return 1
+		[ "$observe_lost" -gt 5 ] || { edge_again "$1" && edge_knows "$1" "$observe_slot" 1 && return 0; }
+		;;
+	esac
+	observe_sick=$(($(get "sick.$1" | grep . || echo 0) + 1))
+	put "sick.$1" "$observe_sick" || return 1
+	[ "$observe_sick" -ge 3 ] || return 0
+	[ -z "$answers_id" ] || last_lines "$answers_id"
+	fail "after the switch, $app_path of $1 answered $answers_said three times in a row, not $app_status"
+}
+
+# observe_count APP: what users got since the switch, added to the whole; a share of errors that is too large is a failure.
 observe_count() {
-	# shellcheck disable=SC2046 # three words
-	set -- $(awk -F '|' -v run="estiba $RUN " -v ours="$observe_new" -v least="$MIN_REQUESTS" -v most="$MAX_ERROR_RATE" '
-		index($0, run) == 1 {
-			addresses = substr($1, length(run) + 1)
-			split(addresses, address, ", ")
-			if (!index(ours, " " address[1] " ")) next
-			requests++
-			split($2, status, ", ")
-			if (status[1] !~ /^[1-4][0-9][0-9]$/) errors++
-		}
-		END {
-			verdict = requests < least ? "unknown" : errors > requests * most ? "bad" : "good"
-			print requests + 0, errors + 0, verdict
-		}' "$observe_log")
-	observe_requests=$1
-	observe_errors=$2
-	observe_verdict=$3
+	app_read "$RELEASE" "$1" || return 1
+	[ -n "$(app_http_ports)" ] || return 0
+	observe_now=$(edge_users "$1") || {
+		# It may be starting again; then its counters begin anew.
+		edge_again "$1" || fail "the edge of $1 cannot be asked what users got" || return 1
+		observe_now='0 0'
+	}
+	observe_before=$(get "counted.$1" | grep . || echo '0 0')
+	# shellcheck disable=SC2086 # numbers
+	set -- "$1" $observe_now $observe_before
+	[ "$2" -ge "$4" ] || set -- "$1" "$2" "$3" 0 0
+	observe_own=$(($2 - $4))
+	observe_own_errors=$(($3 - $5))
+	observe_requests=$((observe_requests + observe_own))
+	observe_errors=$((observe_errors + observe_own_errors))
+	[ "$observe_own" -ge "$MIN_REQUESTS" ] || return 0
+	awk -v errors="$observe_own_errors" -v requests="$observe_own" -v most="$MAX_ERROR_RATE" 'BEGIN { exit !(errors > requests * most) }' || return 0
+	observe_id=$(containers "$1-$observe_slot" | head -n 1)
+	[ -z "$observe_id" ] || last_lines "$observe_id"
+	fail "$1 answered $observe_own_errors of $observe_own real requests with an error; at most $MAX_ERROR_RATE of them are allowed"
 }
 
 observe_undo() {

@@ -14,12 +14,14 @@ preflight_do() {
 	esac
 	(cd "$releases/$RELEASE" && sha256sum -c manifest >/dev/null) ||
 		refuse 1 "the files of release $RELEASE are not what was uploaded" || return 1
+	[ -e "$releases/$RELEASE/apps" ] || [ "$KIND" != rollback ] ||
+		refuse 1 "release $RELEASE was made by an estiba before edges, and cannot be gone back to: deploy that commit again" || return 1
 	preflight_owner || return 1
 	put slot "$(preflight_slot)"
 	put old-slot "$(preflight_old_slot)"
-	release_environment "${IMAGE:-sha256:unknown}" || return 1
+	release_environment || return 1
 	preflight_compose || refuse 1 'Compose refuses the rendered stack; its words are above' || return 1
-	preflight_space && preflight_stack
+	preflight_space && preflight_stack && preflight_ports
 }
 
 # Asks Compose at once for a hash of each service, for its version, and for the stack's networks and volumes. What it
@@ -41,8 +43,11 @@ preflight_read() {
 
 # Of Compose's stack on standard input: `networks:NAME:` or `volumes:NAME:` and a hash of what it says of it, a line each.
 preflight_shared() {
-	awk '
+	: >"$run_dir/state/ports"
+	awk -v ports="$run_dir/state/ports" '
 		$0 == "# whole" { whole = 1; next }
+		$1 == "published:" { gsub(/[^0-9-]/, "", $2); published = $2 }
+		$1 == "protocol:" && $2 == "tcp" && published != "" { print published >>ports; published = "" }
 		/^[a-z]/ { on = /^(networks|volumes):/; section = $1; next }
 		on && /^  [^ ]/ { name = section $1 }
 		on { block[name] = block[name] $0 "|" }
@@ -70,7 +75,10 @@ preflight_slot() {
 # The slot that serves now; `legacy` where the stack runs from before estiba; nothing on an empty server.
 preflight_old_slot() {
 	serving_slot
-	[ -n "$EXPECT_CURRENT" ] || [ -z "$(containers "$APP_SERVICE")" ] || echo legacy
+	[ -z "$EXPECT_CURRENT" ] || return 0
+	for preflight_app in $APPS; do
+		[ -z "$(legacy_containers "$preflight_app")" ] || { echo legacy && return 0; }
+	done
 }
 
 # Containers of this Compose project that another root made are another stack: it would be taken apart.
@@ -89,38 +97,75 @@ preflight_space() {
 		refuse 1 "the disk under $root is too full: $((preflight_free / 1024)) MB are free, this release needs $((NEED_KB / 1024)) MB"
 }
 
-# A service of the stack that would run otherwise than it does is replaced only when that was asked for.
+# A service of the stack that would run otherwise than it does is replaced only when that was asked for. All that would be are
+# told at once.
 preflight_stack() {
-	[ "$(get old-slot)" != legacy ] || put replace "$PROXY_SERVICE"
 	preflight_version=$(get compose-version)
 	rm -f "$run_dir/state/stack"
 	preflight_networks || return 1
-	for preflight_service in $STACK_SERVICES $PROXY_SERVICE; do
+	preflight_refused=
+	preflight_allow=
+	for preflight_service in $STACK_SERVICES $STACK_AFTER_JOBS $STACK_AFTER_APPS $STACK_JOBS $APPS; do
 		preflight_hash=$(sed -n "s/^$preflight_service //p" "$run_dir/state/hashes")
 		preflight_known=$(grep "^$preflight_service $preflight_version " "$state/stack" 2>/dev/null)
+		preflight_why=
 		case $preflight_known in
-		'' | *" $preflight_hash")
-			printf '%s %s %s\n' "$preflight_service" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack"
-			continue
-			;;
+		'' | *" $preflight_hash") ;;
+		*) preflight_why='its settings' ;;
 		esac
-		# estiba's own service holds nothing.
-		case " $ALLOW_REPLACE estiba-backup " in
-		*" $preflight_service "*)
-			put replace "$(get replace) $preflight_service"
-			printf '%s %s %s\n' "$preflight_service" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack"
-			;;
-		*)
-			[ "$KIND" != rollback ] || {
-				tell "the stack's $preflight_service stays as it is; the release that comes back had other settings for it"
-				printf '%s\n' "$preflight_known" >>"$run_dir/state/stack"
-				continue
-			}
-			refuse 1 "this release changes the stack's service $preflight_service: its container would be replaced. If that is meant, deploy with --allow-replace $preflight_service"
-			return 1
-			;;
-		esac
+		[ -n "$preflight_why" ] || ! preflight_files_changed "$preflight_service" || preflight_why='files that it reads only when it starts'
+		preflight_one || return 1
 	done
+	[ -z "$preflight_refused" ] ||
+		refuse 1 "this release changes services of the stack, whose containers would be replaced:$preflight_refused. If that is meant, deploy with$preflight_allow"
+}
+
+# preflight_one: what becomes of preflight_service, which is another than before for preflight_why; nothing where it is not.
+preflight_one() {
+	[ -n "$preflight_why" ] || {
+		printf '%s %s %s\n' "$preflight_service" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack"
+		return 0
+	}
+	# A rollback leaves the stack as it is; an edge must know the release's ports.
+	case "$KIND: $APPS " in
+	rollback:*" $preflight_service "*)
+		put replace "$(get replace) $preflight_service"
+		printf '%s %s %s\n' "$preflight_service" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack"
+		return 0
+		;;
+	rollback:*)
+		tell "the stack's $preflight_service stays as it is; the release that comes back had other settings for it"
+		put stays "$(get stays) $preflight_service"
+		printf '%s\n' "$preflight_known" >>"$run_dir/state/stack"
+		return 0
+		;;
+	esac
+	# estiba's own service holds nothing, and a job does not run.
+	case " $ALLOW_REPLACE estiba-backup $STACK_JOBS " in
+	*" $preflight_service "*)
+		put replace "$(get replace) $preflight_service"
+		printf '%s %s %s\n' "$preflight_service" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack"
+		return 0
+		;;
+	esac
+	if [ -n "$EXPECT_CURRENT" ] && [ ! -e "$releases/$EXPECT_CURRENT/apps" ]; then
+		note "$preflight_service was deployed by an estiba before edges, and its container stays as it is"
+		printf '%s %s %s\n' "$preflight_service" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack"
+	else
+		tell "$preflight_service would be replaced: this release changes $preflight_why"
+		preflight_refused="$preflight_refused $preflight_service"
+		preflight_allow="$preflight_allow --allow-replace $preflight_service"
+	fi
+}
+
+# preflight_files_changed SERVICE: does it mount files that are others in this release, and can it not read them while it runs?
+preflight_files_changed() {
+	[ -n "$(containers "$1")" ] && ! grep -q "^$1	" "$releases/$RELEASE/stack.reloads" || return 1
+	while IFS='	' read -r preflight_mounts preflight_path; do
+		if [ "$preflight_mounts" != "$1" ] || [ ! -e "$root/stack/$preflight_path" ]; then continue; fi
+		diff -r "$releases/$RELEASE/stack/$preflight_path" "$root/stack/$preflight_path" >/dev/null 2>&1 || return 0
+	done <"$releases/$RELEASE/stack.files"
+	return 1
 }
 
 # Networks and volumes are the whole stack's: for a changed one Compose would stop every container. New ones are fine.
@@ -135,6 +180,35 @@ preflight_networks() {
 			;;
 		esac
 	done <"$run_dir/state/networks"
+}
+
+# The ports of the host that the stack publishes are free, or held by this very stack.
+preflight_ports() {
+	preflight_taken=
+	while IFS= read -r preflight_port; do
+		case $preflight_port in '' | *[!0-9]*) continue ;; esac
+		preflight_holder=$(docker ps --filter "publish=$preflight_port" --format '{{.Names}} {{.Label "com.docker.compose.project"}}' 9>&- | head -n 1)
+		case $preflight_holder in
+		*" $COMPOSE_PROJECT") continue ;;
+		?*)
+			preflight_taken="$preflight_taken $preflight_port (by the container ${preflight_holder%% *})"
+			continue
+			;;
+		esac
+		preflight_hex=$(printf '%04X' "$preflight_port")
+		! cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port=":$preflight_hex" '$4 == "0A" && substr($2, length($2) - 4) == port { found = 1 } END { exit !found }' ||
+			preflight_taken="$preflight_taken $preflight_port ($(preflight_program "$preflight_port"))"
+	done <<-PORTS
+		$(sort -u "$run_dir/state/ports")
+	PORTS
+	[ -z "$preflight_taken" ] ||
+		refuse 1 "ports that this stack publishes are taken by others on the server:$preflight_taken. Nothing was changed: stop what holds them, or publish other ports"
+}
+
+# preflight_program PORT: who listens there, as far as this user may see.
+preflight_program() {
+	preflight_who=$(ss -H -l -t -n -p "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/\1/p' | head -n 1)
+	printf 'by %s' "${preflight_who:-a program that is no container}"
 }
 
 preflight_undo() {

@@ -17,12 +17,27 @@ prune_do() {
 	done
 	history_runs_retain "$RUN"
 	for prune_content in "$root"/stack/*; do
-		[ -e "$prune_content" ] || continue
-		grep -qF "/stack/${prune_content##*/}/" "$releases"/*/files/stack.yml || prune_is_mounted "$prune_content" || rm -rf "$prune_content"
+		if [ ! -e "$prune_content" ] || [ -L "$prune_content" ]; then continue; fi
+		grep -qF "/stack/${prune_content##*/}" "$releases"/*/files/stack.yml || prune_is_mounted "$prune_content" || rm -rf "$prune_content"
 	done
+	prune_edges || return 1
 	for prune_scripts in "$root"/bin/*; do
 		if [ -L "$prune_scripts" ] || [ "$prune_scripts" = "$here" ]; then continue; fi
 		[ -n "$(find "$prune_scripts" -prune -mtime -30)" ] || rm -rf "$prune_scripts"
+	done
+}
+
+# prune_edges: those of apps that are none any more.
+prune_edges() {
+	for prune_edge in "$edge"/*/haproxy.cfg; do
+		[ -e "$prune_edge" ] || continue
+		prune_app=${prune_edge%/haproxy.cfg}
+		prune_app=${prune_app##*/}
+		case " $APPS " in *" $prune_app "*) continue ;; esac
+		prune_ids=$(edge_container "$prune_app" all) || engine_lost || return 1
+		for prune_id in $prune_ids; do docker rm -f "$prune_id" 9>&- >/dev/null || return 1; done
+		rm -rf "${edge:?}/$prune_app"
+		note "the edge of $prune_app is gone: it is no app any more"
 	done
 }
 
@@ -49,7 +64,7 @@ prune_is_wanted() {
 # prune_is_mounted DIR: does a container mount something below it?
 prune_is_mounted() {
 	docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" 9>&- |
-		xargs -r docker inspect -f '{{range .Mounts}}{{println .Source}}{{end}}' 9>&- | grep -qF "$1/"
+		xargs -r docker inspect -f '{{range .Mounts}}{{println .Source}}{{end}}' 9>&- | grep -qF "$1"
 }
 
 prune_release() {
@@ -60,7 +75,9 @@ prune_release() {
 	done
 	docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" --filter "label=estiba.release=$1" 9>&- |
 		xargs -r docker rm -f 9>&- >/dev/null
-	docker image rm "$IMAGE_NAME:$1" 9>&- >/dev/null 2>&1
+	for prune_image in $(setting "$1" IMAGES 2>/dev/null) :"$IMAGE_NAME"; do
+		docker image rm "${prune_image#*:}:$1" 9>&- >/dev/null 2>&1
+	done
 	rm -rf "${releases:?}/$1"
 	note "release $1 is gone"
 }

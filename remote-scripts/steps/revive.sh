@@ -6,37 +6,48 @@
 revive_do() {
 	revive_slot=$(get slot)
 	revive_apps=
+	revive_old=
 	if grep -qx 'began commit' "$run_dir/steps" 2>/dev/null && [ "$(pointed "$root/current")" = "$RELEASE" ]; then
-		revive_apps="$APP_SERVICE-$revive_slot $(slot_workers "$revive_slot" | tr '\n' ' ')"
-		# Until `drain` the proxy still names the old release, and does not start without it.
-		! grep -q ' backup;' "$edge/estiba-upstreams.conf" 2>/dev/null || revive_apps="$revive_apps $(old_app)"
+		revive_apps="$(slot_apps "$revive_slot" | tr '\n' ' ') $(slot_workers "$revive_slot" | tr '\n' ' ')"
 	else
 		# A run that ended in `preflight` has not written down which slot serves.
 		has old-slot || put old-slot "$(serving_slot)"
 		[ -n "$(get old-slot)" ] || return 0
 		# What this run has stopped itself, the undo of its step starts again.
-		has old-stopped || revive_apps="$(old_app)"
+		case $(get old-slot) in
+		legacy) has old-stopped || revive_old=$OLD_APPS ;;
+		*) has old-stopped || revive_apps="$(old_apps | tr '\n' ' ')" ;;
+		esac
 		has old-stopped || has workers-stopped || revive_apps="$revive_apps $(old_workers | tr '\n' ' ')"
-		! has switching || revive_apps="$revive_apps $APP_SERVICE-$revive_slot"
+		! has switching || revive_apps="$revive_apps $(slot_apps "$revive_slot" | tr '\n' ' ')"
 	fi
-	# All at once, but the proxy last: it does not start before the names in its configuration are known.
+	# All at once. The edges and what stands before them find the rest by name.
 	revive_pids=
-	for revive_service in $STACK_SERVICES $revive_apps; do
-		revive_start "$revive_service" &
+	for revive_service in $STACK_SERVICES $STACK_AFTER_JOBS $revive_apps; do
+		revive_start "$revive_service" "$(containers "$revive_service" all)" &
+		revive_pids="$revive_pids $!"
+	done
+	for revive_service in $APPS; do
+		revive_start "the edge of $revive_service" "$(edge_container "$revive_service" all)" &
+		revive_pids="$revive_pids $!"
+	done
+	for revive_service in $revive_old; do
+		revive_start "$revive_service" "$(legacy_containers "$revive_service" all)" &
 		revive_pids="$revive_pids $!"
 	done
 	revive_status=0
 	for revive_pid in $revive_pids; do wait "$revive_pid" || revive_status=1; done
-	revive_start "$PROXY_SERVICE" || return 1
-	# A container that starts again may have another address than the one that the proxy looked up.
-	! has revived || edge_renew
+	for revive_service in $STACK_AFTER_APPS; do
+		revive_start "$revive_service" "$(containers "$revive_service" all)" || return 1
+	done
+	# A container that starts again may have another address than the one that a proxy looked up.
+	proxies_follow
 	return "$revive_status"
 }
 
-# revive_start SERVICE: its containers that do not run are started; a service without any is left alone.
+# revive_start WHAT CONTAINERS: those of them that do not run are started.
 revive_start() {
-	revive_found=$(containers "$1" all) || return 1
-	for revive_id in $revive_found; do
+	for revive_id in $2; do
 		[ "$(docker inspect -f '{{.State.Running}}' "$revive_id" 9>&-)" = false ] || continue
 		! revive_was_down "$revive_id" || continue
 		tell "$1 does not run; its container is started again"

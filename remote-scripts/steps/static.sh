@@ -9,7 +9,7 @@ static_do() {
 # The old release's own files again, from its running container.
 static_undo() {
 	[ -n "$COLLECT_STATIC" ] && [ -n "$(get old-slot)" ] && grep -qx 'done static' "$run_dir/steps" || return 0
-	static_container=$(containers "$(old_app)" | head -n 1)
+	static_container=$(slot_containers "$APP_SERVICE" "$(get old-slot)" | head -n 1)
 	[ -n "$static_container" ] || return 0
 	eval "set -- $COLLECT_STATIC"
 	docker exec "$static_container" "$@" 9>&- || note "the old release's static files could not be collected again"

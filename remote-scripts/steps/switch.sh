@@ -1,92 +1,108 @@
 # shellcheck shell=sh
-# switch: the proxy sends everybody to the new release; the old one goes on running behind it.
+# switch: the edges send everybody to the new release; the old one goes on running beside it. Should no container of the new
+# one take connections any more, the old one stands in until this run is undone.
 
 switch_do() {
 	switch_slot=$(get slot)
 	switch_old=$(get old-slot)
-	switch_backup=$switch_old
-	# A slot that does not run cannot stand in, and its name would stop the proxy.
-	[ -n "$switch_old" ] && [ -n "$(containers "$(old_app)")" ] || switch_backup=
-	[ "$OBSERVE" != 0 ] || switch_backup=
-	put switching 1
-	switch_running=$(proxy_container) || engine_lost || return 1
-	if [ -n "$switch_running" ] && ! switch_replaces; then
-		edge_switch "$RELEASE" "$switch_slot" "$switch_backup" || return 1
-	else
-		switch_proxy || return 1
-	fi
-	switch_said=$(edge_health)
-	[ "$switch_said" = "$HEALTH_STATUS" ] ||
-		fail "through the proxy, $HEALTH_PATH answers $switch_said, not $HEALTH_STATUS" || return 1
-	note "the proxy serves $RELEASE in $switch_slot"
+	put switching 1 || return 1
+	for switch_app in $(get edges-later); do
+		switch_take_port "$switch_app" || return 1
+	done
+	for switch_app in $APPS; do
+		switch_one "$switch_app" || return 1
+	done
+	# What waits for an app starts when one serves.
+	switch_others || return 1
+	for switch_app in $APPS; do
+		app_read "$RELEASE" "$switch_app" || return 1
+		[ "$app_path" != - ] || continue
+		deadline_in 5
+		until switch_said=$(edge_status "$switch_app" "$app_path" "$app_host" 5) && [ "$switch_said" = "$app_status" ]; do
+			! past_deadline || fail "through the edge of $switch_app, $app_path answers $switch_said, not $app_status" || return 1
+			nap 0.3
+		done
+	done
+	note "the edges serve $RELEASE in $switch_slot"
 }
 
-switch_replaces() {
-	case " $(get replace) " in
-	*" $PROXY_SERVICE "*) return 0 ;;
+# switch_one APP: what it counts from now on is what users got.
+switch_one() {
+	app_read "$RELEASE" "$1" || return 1
+	switch_counted=$(edge_users "$1") || fail "the edge of $1 does not count" || return 1
+	put "counted.$1" "$switch_counted" || return 1
+	switch_standby=off
+	case $switch_old in
+	blue | green) [ -z "$(containers "$1-$switch_old")" ] || [ "$OBSERVE" = 0 ] || switch_standby=on ;;
 	esac
-	return 1
+	edge_put "$1" release "$switch_slot" "$([ "$OBSERVE" = 0 ] && echo none || echo "$RELEASE")" &&
+		edge_standby "$1" "$switch_slot" "$switch_standby" &&
+		edge_put "$1" slot slot "$switch_slot" &&
+		edge_put "$1" fence fence off
 }
 
-# switch_proxy: a proxy container is made, where there is none yet or it is replaced on purpose.
-# Its configuration is tested in a container of the same service first.
-switch_proxy() {
-	# What only seems to be missing would be removed by the undo.
-	switch_there=$(containers "$PROXY_SERVICE" all) || engine_lost || return 1
-	if [ -z "$switch_there" ]; then
-		put proxy-created 1
-	else
-		put proxy-replaced "$(switch_origin)"
-	fi
-	edge_fill "$edge.next" "$RELEASE" "$switch_slot" "$switch_backup" && edge_install "$edge.next" "$RELEASE" || return 1
-	rm -rf "$edge.next"
-	compose "$RELEASE" "$switch_slot" run --rm --no-deps -T --label "estiba.run=$RUN" "$PROXY_SERVICE" nginx -t 2>&1 ||
-		fail "the proxy refuses the configuration of $RELEASE: nginx -t failed" || return 1
-	put proxy-touched 1
-	compose "$RELEASE" "$switch_slot" up -d --no-deps --force-recreate --timeout 1 "$PROXY_SERVICE" ||
-		fail 'the proxy does not start' || return 1
-	edge_serves "$RELEASE" "$switch_slot" && return 0
-	last_lines "$(containers "$PROXY_SERVICE" all | head -n 1)"
-	fail 'the proxy does not answer within 15 s'
+# switch_take_port APP: an app from before estiba that publishes a port itself hands it to the edge: the old container stops,
+# which takes as long as the app's own stop does, and the edge starts in its place.
+switch_take_port() {
+	switch_there=$(legacy_containers "$1") || engine_lost || return 1
+	put old-stopped "$(get old-stopped) $switch_there" && put edges-made "$(get edges-made) $1" || return 1
+	app_read "$RELEASE" "$1" && edge_folder "$1" "$RELEASE" || return 1
+	echo "slot $switch_slot" | write_file "$edge/$1/state/slot.map" || return 1
+	. "$here/steps/edge.sh"
+	edge_create "$1" || return 1
+	switch_edge=$(edge_container "$1" all)
+	uptime_cs
+	switch_began=$uptime_cs
+	stop_containers "$switch_there" || return 1
+	docker start "$switch_edge" 9>&- >/dev/null || fail "the edge of $1 does not start" || return 1
+	edge_ready "$1" || edge_failed "$1" || return 1
+	edge_knows "$1" "$switch_slot" 1 || fail "the edge of $1 does not reach the new release" || return 1
+	uptime_cs
+	tell "$1 was taken over: its port was without an answer for $(((uptime_cs - switch_began) * 10)) ms, the app's own stop counted in"
+	edge_trusts "$1" "$RELEASE"
 }
 
-# Where a stack from before estiba came from: its folder and its Compose files, as Compose noted them.
-switch_origin() {
-	docker inspect -f '{{index .Config.Labels "com.docker.compose.project.working_dir"}}
-{{index .Config.Labels "com.docker.compose.project.config_files"}}' "$(containers "$PROXY_SERVICE" all | head -n 1)" 9>&-
+# switch_others: the services of the stack that wait for an app run.
+switch_others() {
+	switch_down=
+	for switch_service in $STACK_AFTER_APPS; do
+		switch_there=$(containers "$switch_service" all) && switch_running=$(containers "$switch_service") || engine_lost || return 1
+		[ -n "$switch_there" ] || put created-later "$(get created-later) $switch_service"
+		[ -n "$switch_running" ] || switch_down="$switch_down $switch_service"
+	done
+	[ -n "$switch_down" ] || return 0
+	# shellcheck disable=SC2086 # service names, none with a space
+	compose "$RELEASE" "$switch_slot" up -d --no-recreate --no-deps --wait $switch_down && return 0
+	for switch_service in $switch_down; do
+		switch_id=$(containers "$switch_service" all | head -n 1)
+		[ -z "$switch_id" ] || last_lines "$switch_id"
+	done
+	fail "the services that wait for the app do not start:$switch_down"
 }
 
 switch_undo() {
 	has switching || return 0
 	switch_old=$(get old-slot)
-	# An app that cannot run twice: `start` takes the new one away first, and then switches back itself.
-	[ "$STRATEGY" != recreate ] || [ -z "$switch_old" ] || return 0
-	if has proxy-created; then
-		remove_services "$PROXY_SERVICE"
-		rm -rf "$edge.next" && mkdir -p "$edge" && find "$edge" -mindepth 1 -delete
-	elif [ -z "$switch_old" ]; then
-		return 0
-	elif has proxy-replaced; then
-		! has proxy-touched || switch_proxy_back || return 1
-	else
-		edge_switch "$EXPECT_CURRENT" "$switch_old" || return 1
-		edge_drain "$DRAIN_TIMEOUT" || note 'some requests to the new release were still in flight after the drain time'
-	fi
-}
-
-switch_proxy_back() {
-	if [ "$switch_old" = legacy ]; then
-		{ read -r switch_dir && IFS= read -r switch_files; } <"$run_dir/state/proxy-replaced"
-		switch_set_ifs=$IFS
-		IFS=,
-		set --
-		for switch_file in $switch_files; do set -- "$@" -f "$switch_file"; done
-		IFS=$switch_set_ifs
-		docker_alone compose --ansi never -p "$COMPOSE_PROJECT" --project-directory "$switch_dir" "$@" \
-			up -d --no-deps --force-recreate --timeout 1 "$PROXY_SERVICE" 9>&-
-	else
-		edge_fill "$edge.next" "$EXPECT_CURRENT" "$switch_old" && edge_install "$edge.next" "$EXPECT_CURRENT" || return 1
-		compose "$EXPECT_CURRENT" "$switch_old" up -d --no-deps --force-recreate --timeout 1 "$PROXY_SERVICE" &&
-			edge_serves "$EXPECT_CURRENT" "$switch_old"
-	fi
+	# shellcheck disable=SC2046 # service names, none with a space
+	remove_services $(get created-later) || return 1
+	for switch_app in $(get edges-later); do
+		switch_edge=$(edge_container "$switch_app" all) || engine_lost || return 1
+		for switch_id in $switch_edge; do docker rm -f "$switch_id" 9>&- >/dev/null || return 1; done
+		rm -rf "${edge:?}/$switch_app"
+	done
+	[ -z "$(get edges-later)" ] || [ -n "$(get parked)" ] || start_stopped || return 1
+	# Of an app that cannot run twice the new release stops first; `start` switches back.
+	for switch_app in $APPS; do
+		[ -e "$edge/$switch_app/state/slot.map" ] || continue
+		case " $(get parked) " in *" $switch_app "*)
+			edge_put "$switch_app" fence fence park && edge_put "$switch_app" release "$(get slot)" none || return 1
+			continue
+			;;
+		esac
+		# The old slot stands in for the new one until it serves again.
+		edge_put "$switch_app" slot slot "${switch_old:-none}" && edge_standby "$switch_app" "$(get slot)" off &&
+			edge_put "$switch_app" release "$(get slot)" none && edge_put "$switch_app" fence fence "$(fence_wanted)" || return 1
+		[ -z "$switch_old" ] || edge_drain "$switch_app" "$(get slot)" "$DRAIN_TIMEOUT" ||
+			note 'some requests to the new release were still in flight after the drain time'
+	done
 }

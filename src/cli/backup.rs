@@ -26,13 +26,13 @@ pub(super) async fn run(context: &Context, command: BackupCommand) -> ExitCode {
 }
 
 async fn create(context: &Context, args: TargetArgs) -> Result<ExitCode> {
-    let project = context.project()?;
+    let project = context.project_to_look()?;
     let resolved = context.resolve(&project, args.target.as_deref())?;
     carry_out(context, &project, &resolved, BackupRun::Create).await
 }
 
 async fn verify(context: &Context, args: WhichBackup) -> Result<ExitCode> {
-    let project = context.project()?;
+    let project = context.project_to_look()?;
     let (target, id) = target_and_backup(args)?;
     let resolved = context.resolve(&project, target.as_deref())?;
     carry_out(context, &project, &resolved, BackupRun::Verify(id)).await
@@ -45,7 +45,7 @@ async fn carry_out(context: &Context, project: &Project, resolved: &Resolved, ru
 }
 
 async fn list(context: &Context, args: TargetArgs) -> Result<ExitCode> {
-    let project = context.project()?;
+    let project = context.project_to_look()?;
     let resolved = context.resolve(&project, args.target.as_deref())?;
     let who = context.who(&project).await;
     let session = Session::open_only(&project, &resolved, &who).await?;
@@ -72,7 +72,7 @@ async fn list(context: &Context, args: TargetArgs) -> Result<ExitCode> {
 }
 
 async fn pull(context: &Context, args: PullArgs) -> Result<ExitCode> {
-    let project = context.project()?;
+    let project = context.project_to_look()?;
     let (target, id) = target_and_backup(args.which)?;
     let resolved = context.resolve(&project, target.as_deref())?;
     let folder = args.out.unwrap_or_else(|| Utf8PathBuf::from("."));
@@ -93,7 +93,7 @@ async fn bring(context: &Context, project: &Project, resolved: &Resolved, id: &s
 }
 
 async fn restore(context: &Context, args: RestoreArgs) -> Result<ExitCode> {
-    let project = context.project()?;
+    let project = context.project_to_look()?;
     let (target, backup) = target_and_backup(args.which)?;
     let resolved = context.resolve(&project, target.as_deref())?;
     let mask = match &args.mask {

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::config::{BackupService, GUESSED_PORT, Origin, Resolved, Setting, resolve, schema};
-use crate::deploy::{check_host_keys, prepare};
+use crate::config::{AppService, BackupService, Origin, Port, Resolved, Setting, resolve, schema};
+use crate::deploy::{check_host_keys, open_with_stand_ins, prepare};
 use crate::error::Result;
 use crate::report::Event;
 
@@ -34,11 +34,6 @@ fn check(context: &Context, args: &TargetArgs) -> Result<()> {
         let resolved = resolve(&project, name)?;
         let prepared = prepare(&project, &resolved, &context.reporter)?;
         check_host_keys(&project, &resolved)?;
-        if let Origin::Found(how) = &resolved.app.port.origin
-            && how == GUESSED_PORT
-        {
-            context.reporter.note(format!("port {} is a guess ({how}); [app] port sets it", resolved.app.port.value));
-        }
         for note in &prepared.rendered.notes {
             context.reporter.note(note);
         }
@@ -49,7 +44,7 @@ fn check(context: &Context, args: &TargetArgs) -> Result<()> {
 }
 
 fn show(context: &Context, args: &TargetArgs) -> Result<()> {
-    let project = context.project()?;
+    let project = open_with_stand_ins(&context.global.config, &context.environment)?;
     let resolved = resolve(&project, args.target.as_deref())?;
     let lines = lines(&resolved);
     if context.global.json {
@@ -80,6 +75,15 @@ fn text(lines: &[Line]) -> String {
         }
     }
     text
+}
+
+/// An app's ports as deploy.toml writes them.
+fn ports(app: &AppService) -> Setting<Vec<toml::Table>> {
+    let table = |port: &Port| {
+        let protocol = toml::Value::try_from(port.protocol).unwrap_or_else(|_| "http".into());
+        toml::Table::from_iter([("port".to_owned(), i64::from(port.number).into()), ("protocol".to_owned(), protocol)])
+    };
+    Setting { value: app.ports.value.iter().map(table).collect(), origin: app.ports.origin.clone() }
 }
 
 /// `[backup]`; of what restic gets in its environment only the names.
@@ -151,13 +155,29 @@ fn lines(resolved: &Resolved) -> Vec<Line> {
         add(&mut lines, &at, "env-file", &Setting { value: path.to_string(), origin: target.env_file.origin.clone() });
     }
     let at = begin(&mut lines, "stack");
-    let compose = Setting { value: resolved.compose_path.value.to_string(), origin: resolved.compose_path.origin.clone() };
-    add(&mut lines, &at, "compose", &compose);
+    let paths: Vec<String> = resolved.compose_paths.value.iter().map(ToString::to_string).collect();
+    add(&mut lines, &at, "compose", &Setting { value: paths, origin: resolved.compose_paths.origin.clone() });
+    if !resolved.profiles.is_empty() {
+        add(&mut lines, &at, "profiles", &file(resolved.profiles.clone().into()));
+    }
     add(&mut lines, &at, "shared", &resolved.shared);
+    if !resolved.templates.is_empty() {
+        add(&mut lines, &at, "templates", &file(resolved.templates.clone().into()));
+    }
+    for (service, reload) in &resolved.reloads {
+        let at = begin(&mut lines, &format!("stack.reload.{service}"));
+        let setting = |text: &str| Setting { value: text.to_owned(), origin: reload.origin.clone() };
+        add(&mut lines, &at, "test", &setting(&reload.value.test));
+        add(&mut lines, &at, "run", &setting(&reload.value.run));
+    }
+    for (service, decided) in &resolved.kinds {
+        let at = begin(&mut lines, &format!("services.{service}"));
+        let origin = if decided.why == "deploy.toml" { Origin::File } else { Origin::Found(decided.why.clone()) };
+        add(&mut lines, &at, "kind", &Setting { value: decided.kind, origin });
+    }
     let app = &resolved.app;
     let at = begin(&mut lines, "app");
     add(&mut lines, &at, "service", &app.service);
-    add(&mut lines, &at, "port", &app.port);
     add(&mut lines, &at, "workers", &app.workers);
     add(&mut lines, &at, "overlap", &app.overlap);
     add(&mut lines, &at, "migrate", &app.migrate);
@@ -165,23 +185,46 @@ fn lines(resolved: &Resolved) -> Vec<Line> {
     add(&mut lines, &at, "reverse-migration", &app.reverse_migration);
     add(&mut lines, &at, "migrate-timeout", &app.migrate_timeout);
     add(&mut lines, &at, "collect-static", &app.collect_static);
-    let image = &resolved.image;
+    add(&mut lines, &at, "ports", &ports(&resolved.apps[0]));
+    for app in resolved.apps.iter().skip(1) {
+        let at = begin(&mut lines, &format!("apps.{}", app.service));
+        add(&mut lines, &at, "ports", &ports(app));
+        let health: toml::Table = [("path".to_owned(), app.health.path.value.clone().into())].into_iter().collect();
+        add(&mut lines, &at, "health", &Setting { value: health, origin: app.health.path.origin.clone() });
+    }
+    let image = resolved.image();
     let at = begin(&mut lines, "image");
     add(&mut lines, &at, "name", &image.name);
     add(&mut lines, &at, "source", &image.source);
-    add(&mut lines, &at, "context", &Setting { value: image.context.value.to_string(), origin: image.context.origin.clone() });
-    add(&mut lines, &at, "dockerfile", &image.dockerfile);
-    if let Some(image) = &image.registered {
-        add(&mut lines, &at, "reference", &Setting { value: image.reference.clone(), origin: Origin::File });
+    if image.build_is_here() {
+        add(
+            &mut lines,
+            &at,
+            "context",
+            &Setting { value: image.context.value.to_string(), origin: image.context.origin.clone() },
+        );
+        add(&mut lines, &at, "dockerfile", &image.dockerfile);
+    }
+    if let Some(registered) = &image.registered {
+        add(&mut lines, &at, "reference", &Setting { value: registered.reference.clone(), origin: image.source.origin.clone() });
     }
     if let Some(archive) = &image.archive {
         add(&mut lines, &at, "archive", &Setting { value: archive.to_string(), origin: Origin::File });
     }
-    let at = begin(&mut lines, "proxy");
-    add(&mut lines, &at, "service", &resolved.proxy.service);
-    add(&mut lines, &at, "config", &resolved.proxy.config);
-    add(&mut lines, &at, "drain-timeout", &resolved.proxy.drain_timeout);
-    let health = &resolved.health;
+    let edge = &resolved.edge;
+    let at = begin(&mut lines, "edge");
+    add(&mut lines, &at, "image", &edge.image);
+    add(&mut lines, &at, "drain-timeout", &edge.drain_timeout);
+    if !edge.labels.is_empty() {
+        add(&mut lines, &at, "labels", &file(edge.labels.clone().into()));
+    }
+    if !edge.trusted_proxies.is_empty() {
+        add(&mut lines, &at, "trusted-proxies", &file(edge.trusted_proxies.clone().into()));
+    }
+    if let Some(page) = &edge.maintenance.value {
+        add(&mut lines, &at, "maintenance", &Setting { value: page.clone(), origin: edge.maintenance.origin.clone() });
+    }
+    let health = resolved.health();
     let at = begin(&mut lines, "health");
     add(&mut lines, &at, "path", &health.path);
     add(&mut lines, &at, "expect-status", &health.expect_status);
@@ -190,7 +233,7 @@ fn lines(resolved: &Resolved) -> Vec<Line> {
     add(&mut lines, &at, "host", &health.host);
     let rollout = &resolved.rollout;
     let at = begin(&mut lines, "rollout");
-    add(&mut lines, &at, "strategy", &rollout.strategy);
+    add(&mut lines, &at, "strategy", &resolved.apps[0].strategy);
     add(&mut lines, &at, "observe", &rollout.observe);
     add(&mut lines, &at, "min-requests", &rollout.min_requests);
     add(&mut lines, &at, "max-error-rate", &rollout.max_error_rate);

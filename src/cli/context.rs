@@ -29,6 +29,11 @@ impl Context {
         Self { global, reporter: reporter.clone(), environment: environment.collect() }
     }
 
+    /// Reads deploy.toml for a look at the target, or for a run on what it has: what only a deploy needs may be missing.
+    pub(super) fn project_to_look(&self) -> Result<Project> {
+        Ok(Project { to_look: true, ..self.project()? })
+    }
+
     /// Reads deploy.toml.
     pub(super) fn project(&self) -> Result<Project> {
         for name in ["ESTIBA_SSH_KEY", "ESTIBA_SSH_PASSPHRASE", "ESTIBA_TOKEN"] {

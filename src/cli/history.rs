@@ -12,7 +12,7 @@ use super::args::HistoryArgs;
 use super::context::Context;
 
 pub(super) async fn run(context: &Context, args: HistoryArgs) -> Result<ExitCode> {
-    let project = context.project()?;
+    let project = context.project_to_look()?;
     let resolved = context.resolve(&project, args.target.as_deref())?;
     let who = context.who(&project).await;
     let session = Session::open_only(&project, &resolved, &who).await?;

@@ -29,7 +29,7 @@ async fn online(context: &Context, args: &PlanArgs) -> Result<(String, Plan)> {
     let project = context.project()?;
     let resolved = context.resolve(&project, args.target.as_deref())?;
     let mut prepared = prepare(&project, &resolved, &context.reporter)?;
-    prepared.look_up(&resolved).await?;
+    prepared.look_up(&resolved, &context.reporter).await?;
     let who = context.who(&project).await;
     let sessions = Session::open_all(&project, &resolved, &who).await?;
     for session in &sessions {

@@ -17,7 +17,7 @@ pub(super) async fn run(context: &Context, args: RollbackArgs) -> ExitCode {
 }
 
 async fn rolled_back(context: &Context, args: RollbackArgs) -> Result<ExitCode> {
-    let project = context.project()?;
+    let project = context.project_to_look()?;
     let (target, release) = target_and_release(&project, args.target, args.release);
     let resolved = context.resolve(&project, target.as_deref())?;
     let who = context.who(&project).await;

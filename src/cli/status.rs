@@ -11,7 +11,7 @@ use super::args::TargetArgs;
 use super::context::Context;
 
 pub(super) async fn run(context: &Context, args: TargetArgs) -> Result<ExitCode> {
-    let project = context.project()?;
+    let project = context.project_to_look()?;
     let resolved = context.resolve(&project, args.target.as_deref())?;
     let who = context.who(&project).await;
     // A host that cannot be reached hides none of the others.

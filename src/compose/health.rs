@@ -19,8 +19,9 @@ pub fn health_url(test: &Value) -> Option<HealthUrl> {
         _ => return None,
     };
     ["localhost", "127.0.0.1", "0.0.0.0", "[::1]"].iter().find_map(|host| {
-        let at = text.find(&format!("//{host}"))?;
-        let rest = &text[at + 2 + host.len()..];
+        // Without a scheme it is an address where a port follows, and none that a proxy is named by.
+        let at = text.find(&format!("//{host}")).map(|at| at + 2).or_else(|| text.find(&format!(" {host}:")).map(|at| at + 1))?;
+        let rest = &text[at + host.len()..];
         let end = rest.find(|c: char| c.is_whitespace() || "'\"`)|;&".contains(c)).unwrap_or(rest.len());
         let rest = &rest[..end];
         let (port, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -41,6 +42,8 @@ mod tests {
         assert_eq!(found("curl -f http://127.0.0.1:8000/health/ || exit 1"), expected);
         assert_eq!(found("[\"CMD\", \"python\", \"-c\", \"u.urlopen('http://localhost:8000/health/', timeout=3)\"]"), expected);
         assert_eq!(found("wget -q http://localhost"), Some(HealthUrl { port: None, path: "/".into() }));
+        assert_eq!(found("curl -sf localhost:3000/up"), Some(HealthUrl { port: Some(3000), path: "/up".into() }));
+        assert_eq!(found("curl --noproxy localhost x"), None);
         assert_eq!(found("pg_isready"), None);
     }
 }

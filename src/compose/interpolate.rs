@@ -1,7 +1,5 @@
 //! `${NAME}` in Compose files: which variables a value asks for, and what it comes to.
 
-use std::collections::BTreeMap;
-
 use crate::config::Environment;
 
 /// One reference to a variable.
@@ -101,27 +99,6 @@ fn closing(body: &str) -> Option<usize> {
         }
     }
     None
-}
-
-/// A service's environment in the file, as a map; values that come from the caller's environment are left out.
-pub(super) fn environment_map(value: Option<&yaml_serde::Value>) -> BTreeMap<String, String> {
-    let scalar = |value: &yaml_serde::Value| match value {
-        yaml_serde::Value::String(text) => Some(text.clone()),
-        yaml_serde::Value::Number(number) => Some(number.to_string()),
-        yaml_serde::Value::Bool(flag) => Some(flag.to_string()),
-        _ => None,
-    };
-    match value {
-        Some(yaml_serde::Value::Mapping(map)) => {
-            map.iter().filter_map(|(key, value)| Some((key.as_str()?.to_owned(), scalar(value)?))).collect()
-        }
-        Some(yaml_serde::Value::Sequence(list)) => list
-            .iter()
-            .filter_map(|item| item.as_str()?.split_once('='))
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect(),
-        _ => BTreeMap::new(),
-    }
 }
 
 #[cfg(test)]

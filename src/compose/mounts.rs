@@ -1,111 +1,103 @@
-//! Mounts of a service, in short and long syntax.
+//! A mount of a service: as it is written, and what it is once its variables are filled in.
 
-use yaml_serde::Value;
+use yaml_serde::{Mapping, Value};
 
-/// What one entry of a service's `volumes` says.
+/// One entry of a service's `volumes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// Where it comes from: a path for a bind mount, a volume's name; none for an anonymous volume.
+    /// Its settings as written.
+    pub written: Mapping,
+    /// What its source is once filled: a path for a bind mount, a volume's name; none for an anonymous volume.
     pub source: Option<String>,
     /// Where it is mounted.
     pub target: String,
     /// Is the source a path on the host?
     pub bind: bool,
+    /// May the container only read it?
+    pub read_only: bool,
 }
 
 impl Mount {
-    /// Reads one entry; `None` for what is neither syntax.
-    pub fn read(value: &Value) -> Option<Self> {
-        match value {
-            Value::String(short) => {
-                let parts = split_short(short);
-                let (source, target) = match parts.as_slice() {
-                    [target] => (None, *target),
-                    [source, target, ..] => (Some((*source).to_owned()), *target),
-                    [] => return None,
-                };
-                let bind = source.as_deref().is_some_and(is_path);
-                Some(Self { source, target: target.to_owned(), bind })
-            }
-            Value::Mapping(long) => {
-                let text = |key: &str| long.get(key).and_then(Value::as_str).map(str::to_owned);
-                Some(Self { source: text("source"), target: text("target")?, bind: text("type").as_deref() == Some("bind") })
-            }
-            _ => None,
-        }
+    /// An entry as written, with the same entry filled.
+    pub(super) fn of(written: &Value, filled: Option<&Value>) -> Option<Self> {
+        let written = written.as_mapping()?.clone();
+        let known = filled.and_then(Value::as_mapping).unwrap_or(&written);
+        let text = |key: &str| known.get(key).and_then(Value::as_str).map(str::to_owned);
+        let kind = text("type").unwrap_or_default();
+        let read_only = known.get("read_only").and_then(Value::as_bool) == Some(true);
+        Some(Self { source: text("source"), target: text("target")?, bind: kind == "bind", read_only, written })
     }
 
-    /// The source, where it is a path relative to the Compose file, without its leading `./`.
-    pub fn relative_source(&self) -> Option<&str> {
+    /// The source as the team wrote it.
+    pub fn written_source(&self) -> &str {
+        self.written.get("source").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The source, where it is a path that starts at the Compose file's folder, without its leading `./`; `.` for that
+    /// folder itself.
+    pub fn relative_source(&self) -> Option<String> {
         let source = self.source.as_deref().filter(|_| self.bind)?;
-        let relative =
-            source == "." || source.starts_with("./") || source.starts_with("../") || !source.starts_with(['/', '~', '$']);
-        relative.then(|| source.trim_start_matches("./").trim_end_matches('/'))
+        (!source.starts_with(['/', '~'])).then(|| {
+            let plain = tidy(source);
+            if plain.is_empty() { ".".to_owned() } else { plain }
+        })
     }
 
-    /// The entry with another source, in the syntax that it was written in.
-    pub fn with_source(value: &Value, source: &str) -> Value {
-        match value {
-            Value::String(short) => {
-                let parts = split_short(short);
-                let mut parts: Vec<&str> = parts.into_iter().collect();
-                parts[0] = source;
-                parts.join(":").into()
-            }
-            Value::Mapping(long) => {
-                let mut long = long.clone();
-                long.insert("source".into(), source.into());
-                long.into()
-            }
-            other => other.clone(),
+    /// The entry as a bind mount of that path.
+    pub fn with_source(&self, source: &str) -> Value {
+        let mut long = self.written.clone();
+        long.insert("type".into(), "bind".into());
+        long.insert("source".into(), source.into());
+        // Settings of a volume are none of a bind mount's.
+        if !self.written.contains_key("bind") {
+            long.shift_remove("volume");
+            long.insert("bind".into(), Mapping::from_iter([(Value::from("create_host_path"), true.into())]).into());
         }
+        long.into()
     }
 }
 
-fn is_path(source: &str) -> bool {
-    source.starts_with(['/', '.', '~']) || source.starts_with("${") && source.contains('/')
-}
-
-/// The parts of short syntax between `:`, those within `${…}` left whole.
-pub fn split_short(text: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let (mut start, mut depth) = (0, 0_usize);
-    let bytes = text.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
-        match byte {
-            b'{' if at > 0 && bytes[at - 1] == b'$' => depth += 1,
-            b'}' => depth = depth.saturating_sub(1),
-            b':' if depth == 0 => {
-                parts.push(&text[start..at]);
-                start = at + 1;
-            }
-            _ => {}
+/// A relative path without `.`, doubled slashes and a slash at its end; `..` is kept where it leads out.
+pub(super) fn tidy(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
+            part => parts.push(part),
         }
     }
-    parts.push(&text[start..]);
-    parts
+    parts.join("/")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn reads_both_syntaxes() {
-        let short = Mount::read(&"./nginx/:/etc/nginx/conf.d:ro".into()).unwrap();
-        assert_eq!(short.relative_source(), Some("nginx"));
-        assert_eq!(short.target, "/etc/nginx/conf.d");
-        let named = Mount::read(&"data:/data".into()).unwrap();
-        assert!(!named.bind && named.relative_source().is_none());
-        let variable = Mount::read(&"${DIR:-./data}:/data".into()).unwrap();
-        assert_eq!((variable.source.as_deref(), variable.target.as_str()), (Some("${DIR:-./data}"), "/data"));
-        assert_eq!(variable.relative_source(), None);
-        let long: Value = yaml_serde::from_str("{type: bind, source: media, target: /m}").unwrap();
-        assert_eq!(Mount::read(&long).unwrap().relative_source(), Some("media"));
+    fn mount(written: &str, filled: &str) -> Mount {
+        Mount::of(&yaml_serde::from_str(written).unwrap(), Some(&yaml_serde::from_str(filled).unwrap())).unwrap()
     }
 
     #[test]
-    fn keeps_the_syntax_when_the_source_changes() {
-        assert_eq!(Mount::with_source(&"./a:/b:ro".into(), "/x"), Value::from("/x:/b:ro"));
+    fn a_source_by_a_variable_is_what_it_is_filled_with() {
+        let media = mount(
+            "{type: volume, source: '${MEDIA:-./media}', target: /m, volume: {}}",
+            "{type: bind, source: ./media/, target: /m, bind: {create_host_path: true}}",
+        );
+        assert_eq!(media.relative_source().as_deref(), Some("media"));
+        let placed: Value =
+            yaml_serde::from_str("{type: bind, source: /srv/media, target: /m, bind: {create_host_path: true}}").unwrap();
+        assert_eq!(media.with_source("/srv/media"), placed);
+        assert_eq!(
+            mount("{type: volume, source: data, target: /d}", "{type: volume, source: data, target: /d}").relative_source(),
+            None
+        );
+    }
+
+    #[test]
+    fn paths_are_told_in_one_way() {
+        assert_eq!(tidy("./a//b/../c/"), "a/c");
+        assert_eq!(tidy("../a/.."), "..");
+        assert_eq!(tidy("./"), "");
     }
 }

@@ -237,16 +237,45 @@ fn check_values(source: Source<'_>, config: &Config) -> Result<()> {
             .error_near("keep-releases", format!("keep-releases is {keep}; without a previous release there is no way back"))
             .hint("2 at least"));
     }
-    if config.app.port == Some(0) {
-        return Err(source.error_near("port", "port 0 is no port"));
+    for app in std::iter::once(&config.app).chain(config.apps.values()) {
+        let ports = app.port.into_iter().chain(app.ports.iter().flatten().map(|port| port.port));
+        if ports.into_iter().any(|port| port == 0) {
+            return Err(source.error_near("port", "port 0 is no port"));
+        }
+        if app.port.is_some() && app.ports.is_some() {
+            return Err(source
+                .error_near("ports", "an app has either `port` or `ports`")
+                .hint("put the port into the list: ports = [{ port = 8000 }]"));
+        }
     }
-    if let Some(path) = config.health.path.as_deref().filter(|path| !is_request_path(path)) {
-        return Err(source
-            .error_near(path, format!("health.path `{path}` is not the path of a request"))
-            .hint("it begins with / and has no space in it"));
+    for health in
+        std::iter::once(&config.health).chain(config.apps.values().chain([&config.app]).filter_map(|app| app.health.as_ref()))
+    {
+        if let Some(path) = health.path.as_deref().filter(|path| !is_request_path(path)) {
+            return Err(source
+                .error_near(path, format!("health.path `{path}` is not the path of a request"))
+                .hint("it begins with / and has no space in it"));
+        }
+        if let Some(status) = health.expect_status.filter(|status| !(100..600).contains(status)) {
+            return Err(source.error_near("expect-status", format!("expect-status {status} is no HTTP status")));
+        }
+        if let Some(host) = health
+            .host
+            .as_deref()
+            .filter(|host| host.is_empty() || !host.bytes().all(|b| b.is_ascii_graphic() && !b"'\"\\|&;<>`$".contains(&b)))
+        {
+            return Err(source
+                .error_near(host, format!("health.host `{host}` is not the name of a host"))
+                .hint("as in the Host header of a request: example.com"));
+        }
     }
-    if let Some(status) = config.health.expect_status.filter(|status| !(100..600).contains(status)) {
-        return Err(source.error_near("expect-status", format!("expect-status {status} is no HTTP status")));
+    for network in config.edge.trusted_proxies.iter().flatten() {
+        let (address, bits) = network.split_once('/').unwrap_or((network, "32"));
+        if address.parse::<std::net::IpAddr>().is_err() || bits.parse::<u8>().is_err() {
+            return Err(source
+                .error_near(network, format!("`{network}` in trusted-proxies is neither an address nor a network"))
+                .hint("203.0.113.7, or 203.0.113.0/24"));
+        }
     }
     if config.database.keep_backups == Some(0) {
         return Err(source

@@ -5,6 +5,7 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Error, Result};
+use crate::process;
 
 use super::{Environment, Loaded, load};
 
@@ -20,6 +21,10 @@ pub struct Project {
     pub loaded: Loaded,
     /// The environment that `${NAME}` is filled from.
     pub environment: Environment,
+    /// Values that stand in for secrets that nobody has given: for a plan without a server.
+    pub stand_ins: Vec<String>,
+    /// Is it only looked at what the target has? Then a value that only a deploy needs may be missing.
+    pub to_look: bool,
 }
 
 impl Project {
@@ -31,7 +36,24 @@ impl Project {
             .map_err(|error| if path.exists() { error } else { error.hint("`--config FILE` names another one") })?;
         let loaded = load(path.as_str(), &text, &environment)?;
         let folder = path.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
-        Ok(Self { folder: folder.to_owned(), loaded, environment })
+        Ok(Self { folder: folder.to_owned(), loaded, environment, stand_ins: Vec::new(), to_look: false })
+    }
+
+    /// Nothing outside of this folder belongs to the project: the repository's top, or the folder of deploy.toml where that
+    /// lies in none.
+    pub fn boundary(&self) -> Utf8PathBuf {
+        let folder = self.folder.canonicalize_utf8().unwrap_or_else(|_| self.folder.clone());
+        let top = folder.ancestors().find(|folder| folder.join(".git").exists()).map(Utf8PathBuf::from);
+        top.unwrap_or(folder)
+    }
+
+    /// Does git keep that file, or could it? A file that git ignores, or does not know in a repository, is this machine's own.
+    pub fn is_tracked(&self, path: &str) -> bool {
+        let folder = self.folder.canonicalize_utf8().unwrap_or_else(|_| self.folder.clone());
+        if !self.boundary().join(".git").exists() {
+            return true;
+        }
+        process::git(&folder, self.environment.get("PATH").map(String::as_str), &["ls-files", "--error-unmatch", "--", path])
     }
 
     /// A path of deploy.toml or the Compose file, from the project's folder.

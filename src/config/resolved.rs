@@ -1,17 +1,19 @@
 //! What a resolved deploy.toml holds: each value, and beside it where it came from.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use camino::Utf8PathBuf;
+use yaml_serde::Mapping;
 
-use crate::compose::ComposeFile;
+use crate::compose::Model;
 use crate::error::{Error, Result};
 
-use super::shape::{Backup, DuringMigrations, Engine, ImageSource, Restore, Strategy};
-use super::{Schedule, Seconds};
+use super::shape::{Backup, DuringMigrations, Engine, ImageSource, Protocol, Restore, ServiceKind, Strategy};
+use super::{EnvFile, Schedule, Seconds};
 
 /// How a port is called that nothing tells.
-pub const GUESSED_PORT: &str = "gunicorn's own default";
+pub const GUESSED_PORT: &str = "a guess: nothing tells it";
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,20 +73,36 @@ pub struct Resolved {
     pub compose_project: Setting<String>,
     /// The target.
     pub target: Target,
-    /// The Compose file's path, from the project's folder.
-    pub compose_path: Setting<Utf8PathBuf>,
-    /// The Compose file.
-    pub compose: ComposeFile,
-    /// Folders that outlive releases, relative to the Compose file.
+    /// The Compose files' paths, from the project's folder.
+    pub compose_paths: Setting<Vec<Utf8PathBuf>>,
+    /// The profiles that are deployed.
+    pub profiles: Vec<String>,
+    /// What the files say.
+    pub compose: Model,
+    /// The target's environment.
+    pub env: EnvFile,
+    /// What each service is to a deploy, and why.
+    pub kinds: BTreeMap<String, Decided>,
+    /// Folders and files that outlive releases, relative to the Compose file.
     pub shared: Setting<Vec<String>>,
-    /// The application.
+    /// Files and folders of the stack that are templates.
+    pub templates: Vec<String>,
+    /// How services of the stack take over changed files.
+    pub reloads: BTreeMap<String, Setting<Reload>>,
+    /// The applications, the first one with the project's commands.
+    pub apps: Vec<AppService>,
+    /// The application: its commands and what follows it.
     pub app: App,
-    /// Its image.
-    pub image: Image,
-    /// The proxy.
-    pub proxy: Proxy,
-    /// Health.
-    pub health: Health,
+    /// The jobs, in the order in which they run.
+    pub jobs: Vec<Job>,
+    /// The images that are built, pulled or sent, the first app's first.
+    pub images: Vec<Image>,
+    /// The edge.
+    pub edge: Edge,
+    /// The names of proxies of the team's own stack.
+    pub proxies: Vec<String>,
+    /// Services of the stack that somebody runs by hand.
+    pub by_hand: Vec<String>,
     /// Rollout.
     pub rollout: Rollout,
     /// The database, where the stack has one.
@@ -93,6 +111,117 @@ pub struct Resolved {
     pub cache: Option<Cache>,
     /// What is made of backups beside those of deploys.
     pub backup: BackupService,
+    /// What was assumed, and what is worth knowing.
+    pub notes: Vec<String>,
+}
+
+impl Resolved {
+    /// The first app's image.
+    pub fn image(&self) -> &Image {
+        &self.images[0]
+    }
+
+    /// The image that this service runs, where it is one of the project's own.
+    pub fn image_of(&self, service: &str) -> Option<&Image> {
+        self.images.iter().find(|image| image.services.iter().any(|known| known == service))
+    }
+
+    /// The first app's health.
+    pub fn health(&self) -> &Health {
+        &self.apps[0].health
+    }
+
+    /// What that service is.
+    pub fn kind(&self, service: &str) -> ServiceKind {
+        self.kinds.get(service).map_or(ServiceKind::Stack, |decided| decided.kind)
+    }
+
+    /// Does this service live in the slots: an app, a worker, or a job of an app's image?
+    pub fn in_slot(&self, service: &str) -> bool {
+        match self.kind(service) {
+            ServiceKind::App | ServiceKind::Worker => true,
+            ServiceKind::Job => self.jobs.iter().any(|job| job.service == service && job.in_slot),
+            ServiceKind::Stack => false,
+        }
+    }
+
+    /// Is this service one of the apps?
+    pub fn is_app(&self, service: &str) -> bool {
+        self.kind(service) == ServiceKind::App
+    }
+}
+
+/// What a service is, and what told so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// What it is.
+    pub kind: ServiceKind,
+    /// What told so, in words.
+    pub why: String,
+}
+
+/// How a service takes over changed files: commands in its container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reload {
+    /// Tells whether it takes them; empty for none.
+    pub test: String,
+    /// Has it read them; empty where it sees them by itself.
+    pub run: String,
+}
+
+/// A port of an app, and what is spoken on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Port {
+    /// Its number in the container.
+    pub number: u16,
+    /// What is spoken.
+    pub protocol: Protocol,
+}
+
+/// A service that answers requests.
+#[derive(Debug, Clone)]
+pub struct AppService {
+    /// Its name.
+    pub service: String,
+    /// Its ports, the one that its health is asked on first.
+    pub ports: Setting<Vec<Port>>,
+    /// Its health.
+    pub health: Health,
+    /// Blue-green or recreate.
+    pub strategy: Setting<Strategy>,
+}
+
+impl AppService {
+    /// The port that its health is asked on.
+    pub fn port(&self) -> Port {
+        self.ports.value.first().copied().unwrap_or(Port { number: 8000, protocol: Protocol::Http })
+    }
+}
+
+/// A service that ends by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its name.
+    pub service: String,
+    /// Does it run for each release, before that starts? Else it is the stack's, and runs before what waits for it.
+    pub in_slot: bool,
+    /// Is it the migration?
+    pub migrates: bool,
+}
+
+/// `[edge]`, resolved.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    /// Its image.
+    pub image: Setting<String>,
+    /// The longest wait for requests in flight.
+    pub drain_timeout: Setting<Seconds>,
+    /// Beginnings of labels that belong to it.
+    pub labels: Vec<String>,
+    /// Networks whose `X-Forwarded-*` headers are passed on.
+    pub trusted_proxies: Vec<String>,
+    /// The maintenance page, from the Compose file's folder.
+    pub maintenance: Setting<Option<String>>,
 }
 
 /// `[target.NAME]`, resolved.
@@ -121,14 +250,14 @@ pub struct Target {
 pub struct App {
     /// The service that runs blue and green.
     pub service: Setting<String>,
-    /// Its port.
-    pub port: Setting<u16>,
     /// The services that follow it.
     pub workers: Setting<Vec<String>>,
     /// May two versions of a worker run at once?
     pub overlap: Setting<bool>,
     /// The migrate command; empty for none.
     pub migrate: Setting<String>,
+    /// The service in whose container it runs.
+    pub migrate_service: String,
     /// The command that lists pending migrations; empty for none.
     pub pending_migrations: Setting<String>,
     /// The command that reverses migrations; empty for none.
@@ -139,9 +268,13 @@ pub struct App {
     pub collect_static: Setting<String>,
 }
 
-/// `[image]`, resolved.
+/// An image of the project's own: `[image]` for the first one.
 #[derive(Debug, Clone)]
 pub struct Image {
+    /// The variable of the rendered files that it stands in.
+    pub variable: String,
+    /// The services that run it, the one that it is named after first.
+    pub services: Vec<String>,
     /// Its name without a tag.
     pub name: Setting<String>,
     /// How it gets to the server.
@@ -150,12 +283,27 @@ pub struct Image {
     pub context: Setting<Utf8PathBuf>,
     /// The Dockerfile, from the context.
     pub dockerfile: Setting<String>,
+    /// The Dockerfile's text, where it stands in the Compose file.
+    pub inline: Option<String>,
     /// The build's stage, where the Compose file names one.
     pub build_target: Option<String>,
+    /// What the image has of its context: the paths that the Dockerfile copies, `.` for all. Empty where it copies none.
+    pub copied: Vec<String>,
+    /// The build's arguments.
+    pub arguments: BTreeMap<String, String>,
+    /// The build's other settings, as Compose reads them.
+    pub build: Mapping,
     /// Where `source` is `registry`: which one there.
     pub registered: Option<Registered>,
     /// Where `source` is `archive`: its path, from the project's folder.
     pub archive: Option<Utf8PathBuf>,
+}
+
+impl Image {
+    /// Is it built, here or on the server, from a folder of the project's?
+    pub fn build_is_here(&self) -> bool {
+        matches!(self.source.value, ImageSource::Build | ImageSource::Server)
+    }
 }
 
 /// An image of a registry, and who may read it.
@@ -180,21 +328,10 @@ impl Registered {
     }
 }
 
-/// `[proxy]`, resolved.
-#[derive(Debug, Clone)]
-pub struct Proxy {
-    /// Its service.
-    pub service: Setting<String>,
-    /// The folder of its configuration, from the Compose file's folder.
-    pub config: Setting<String>,
-    /// The longest wait for requests in flight.
-    pub drain_timeout: Setting<Seconds>,
-}
-
 /// `[health]`, resolved.
 #[derive(Debug, Clone)]
 pub struct Health {
-    /// The path.
+    /// The path; empty where it is enough that the port takes connections.
     pub path: Setting<String>,
     /// The status of a healthy answer.
     pub expect_status: Setting<u16>,
@@ -209,8 +346,6 @@ pub struct Health {
 /// `[rollout]`, resolved.
 #[derive(Debug, Clone)]
 pub struct Rollout {
-    /// Blue-green or recreate.
-    pub strategy: Setting<Strategy>,
     /// How long a new release is watched.
     pub observe: Setting<Seconds>,
     /// Below this many requests nothing is known.

@@ -23,10 +23,20 @@ pub struct Config {
     /// The application: the service that runs blue and green.
     #[serde(default)]
     pub app: AppSection,
+    /// Further applications of the same stack, by their services' names, each with the keys of `[app]`. All of a project
+    /// change over in one transaction.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub apps: BTreeMap<String, AppSection>,
+    /// What a service of the Compose file is, where the convention would not see it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub services: BTreeMap<String, ServiceSection>,
+    /// The edge: estiba's own small proxy in front of each app, under the app's own name.
+    #[serde(default)]
+    pub edge: EdgeSection,
     /// The application's image and how it gets to the server.
     #[serde(default)]
     pub image: ImageSection,
-    /// The proxy in front of the application.
+    /// Of older files; only `drain-timeout` still means something, and `[edge] drain-timeout` goes before it.
     #[serde(default)]
     pub proxy: ProxySection,
     /// What a healthy release answers.
@@ -97,26 +107,170 @@ pub struct TargetSection {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct StackSection {
-    /// The team's own Compose file. Default: the first of `compose.yml`, `compose.yaml`,
-    /// `docker-compose.yml`, `docker-compose.yaml`.
+    /// The team's own Compose file, or a list of files that Compose puts together, the first one first. Default: what
+    /// Compose itself would take (`compose.yaml`, `compose.yml`, `docker-compose.yml`), without an override file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub compose: Option<String>,
-    /// Folders that outlive releases. Default: the folders mounted both by the app and the proxy.
+    pub compose: Option<OneOrMany>,
+    /// The profiles of the Compose file that are deployed. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profiles: Option<Vec<String>>,
+    /// Folders and files that outlive releases. Default: the folders that the app and another service both mount, and those
+    /// that a service writes to and that hold data by their name or place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared: Option<Vec<String>>,
+    /// Files and folders whose text files are templates: `{{ target }}` and the like are filled in. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub templates: Option<Vec<String>>,
+    /// How a service of the stack takes over changed files without being replaced, by the service's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reload: BTreeMap<String, ReloadSection>,
+}
+
+/// `[stack.reload.SERVICE]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ReloadSection {
+    /// A command in the service's container that tells whether it takes the new files: any exit status but 0 is a no, and the
+    /// files go back. Empty: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
+    /// The command in the service's container that has it read its files again. Empty: it sees them by itself.
+    pub run: String,
+}
+
+/// `[services.NAME]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ServiceSection {
+    /// `app` answers requests and has an edge, `worker` follows the apps, `job` ends by itself, `stack` is everything else.
+    /// Default: see docs/services.md.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ServiceKind>,
+}
+
+/// What a service is to a deploy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceKind {
+    /// It answers requests, runs blue and green, and has an edge.
+    App,
+    /// It follows the apps: it changes over with them.
+    Worker,
+    /// It ends by itself.
+    Job,
+    /// It stays when a release changes.
+    Stack,
+}
+
+/// `[edge]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct EdgeSection {
+    /// The edge's image: HAProxy 2.4 or newer. The server keeps the one that it was first deployed with; another one is
+    /// taken with `--allow-replace`. Default: `haproxy:lts`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The longest wait for requests in flight to the old release. Default: 60s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_timeout: Option<Seconds>,
+    /// Beginnings of further labels that tell others how to find the app: those go to the edge, and not to the slots.
+    /// Default: none beside those of Traefik, Caddy and nginx-proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
+    /// Addresses and networks (`203.0.113.0/24`) whose `X-Forwarded-*` headers are passed on, besides the stack's own
+    /// networks and this machine. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_proxies: Option<Vec<String>>,
+    /// A page of the project that people see while the site is in maintenance. Default: `maintenance.html` beside the
+    /// Compose file or in a folder of the proxy's, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<String>,
+}
+
+/// What is spoken on a port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// HTTP/1.1, WebSockets and event streams among it.
+    #[default]
+    Http,
+    /// HTTP/2 without TLS, gRPC for one.
+    H2c,
+    /// Anything else: uwsgi, FastCGI. Its answers cannot be judged.
+    Tcp,
+}
+
+/// A port of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PortSection {
+    /// The TCP port that the app listens on in its container.
+    pub port: u16,
+    /// `http` (default), `h2c` or `tcp`.
+    #[serde(default)]
+    pub protocol: Protocol,
+}
+
+/// A text, or a list of texts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OneOrMany(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = OneOrMany;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<OneOrMany, E> {
+                Ok(OneOrMany(vec![text.to_owned()]))
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = list.next_element()? {
+                    texts.push(text);
+                }
+                Ok(OneOrMany(texts))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for OneOrMany {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "OneOrMany".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]})
+    }
 }
 
 /// `[app]`
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AppSection {
-    /// The service that runs blue and green. Default: the one that is built.
+    /// The service that runs blue and green. Default: the built one that answers requests; in `[apps.NAME]`, NAME.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// The TCP port it listens on in its container. Default: from `expose`, `ports` or the
-    /// healthcheck's address, else 8000.
+    /// healthcheck's address, from what the proxy asks, the command's `--bind` or the Dockerfile's EXPOSE, else 8000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// All ports that it listens on, the one that its health is asked on first:
+    /// `[{ port = 8000, protocol = "http" }, { port = 9000, protocol = "h2c" }]`. Default: `port`, and the others that are
+    /// exposed or published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Vec<PortSection>>,
+    /// This app's own `[health]`. Default: `[health]` for `[app]`; for others the healthcheck's path, else that the port
+    /// takes connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthSection>,
     /// Services that follow the app. Default: the other services of the same build.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<Vec<String>>,
@@ -243,7 +397,8 @@ pub enum Strategy {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RolloutSection {
-    /// `blue-green` (default) or `recreate`.
+    /// `blue-green` or `recreate`. Default: `blue-green`, and `recreate` for an app with a volume that only it writes to, or
+    /// with SQLite: two releases at once would spoil the data. Requests wait at the edge meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
     /// How long the new release is watched under real traffic before it is committed. Default: 30s.

@@ -15,7 +15,9 @@ pub(super) struct RunSettings {
     pub(super) run: String,
     pub(super) kind: &'static str,
     pub(super) release: String,
+    /// The first app's image; all of them by their variables.
     pub(super) image: String,
+    pub(super) images: BTreeMap<String, String>,
     pub(super) source: Option<ImageSource>,
     pub(super) observe: Seconds,
     pub(super) steps: Vec<&'static str>,
@@ -33,13 +35,10 @@ pub(super) fn scripts(facts: &Facts) -> BTreeMap<String, Artefact> {
 pub(super) fn release(prepared: &Prepared<'_>, id: &str, who: &Who) -> BTreeMap<String, Artefact> {
     let mut files: BTreeMap<String, Artefact> =
         prepared.rendered.release.iter().map(|(path, file)| (format!("releases/{id}/{path}"), file.clone())).collect();
-    files.extend(prepared.rendered.stack.iter().map(|(path, file)| (format!("stack/{path}"), file.clone())));
-    let own = assignments([
-        ("COMMIT", who.commit.as_str()),
-        ("BY", &who.by),
-        ("CREATED", &who.started()),
-        ("CONTEXT_DIGEST", &prepared.context_digest),
-    ]);
+    let mut own = assignments([("COMMIT", who.commit.as_str()), ("BY", &who.by), ("CONTEXT_DIGEST", &prepared.context_digest)]);
+    for image in &prepared.images {
+        own += &assignments([(format!("DIGEST_{}", image.variable).as_str(), image.digest.as_str())]);
+    }
     files.insert(format!("releases/{id}/release.env"), Artefact::text(own));
     files
 }
@@ -47,7 +46,10 @@ pub(super) fn release(prepared: &Prepared<'_>, id: &str, who: &Who) -> BTreeMap<
 /// The run's settings.
 pub(super) fn run(session: &Session<'_>, settings: &RunSettings, options: &Options, who: &Who) -> BTreeMap<String, Artefact> {
     let rollout = &session.resolved.rollout;
-    let image = &session.resolved.image;
+    let images = session.resolved.images.iter();
+    let on_server = images.clone().find(|image| image.source.value == ImageSource::Server);
+    let image = on_server.unwrap_or(session.resolved.image());
+    let ids: Vec<String> = settings.images.iter().map(|(variable, id)| format!("{variable}={id}")).collect();
     let source = match settings.source {
         Some(ImageSource::Server) => "server",
         Some(ImageSource::Registry) => "registry",
@@ -66,6 +68,8 @@ pub(super) fn run(session: &Session<'_>, settings: &RunSettings, options: &Optio
         ("KEEP_RELEASES", &rollout.keep_releases.value.to_string()),
         ("ALLOW_REPLACE", &options.allow_replace.join(" ")),
         ("IMAGE", &settings.image),
+        ("IMAGE_IDS", &ids.join(" ")),
+        ("BUILT_IMAGE", &image.variable),
         ("IMAGE_SOURCE", source),
         ("DOCKERFILE", &image.dockerfile.value),
         ("BUILD_TARGET", image.build_target.as_deref().unwrap_or("")),
@@ -81,7 +85,9 @@ pub(super) fn run(session: &Session<'_>, settings: &RunSettings, options: &Optio
 }
 
 /// The arguments of a build on the server: named in a list, valued in its shell's environment, never on a command line.
-pub(super) fn build_arguments(arguments: &BTreeMap<String, String>, run: &str) -> BTreeMap<String, Artefact> {
+pub(super) fn build_arguments(prepared: &Prepared<'_>, run: &str) -> BTreeMap<String, Artefact> {
+    let built = prepared.images.iter().find(|image| image.source == ImageSource::Server);
+    let arguments = &built.unwrap_or(&prepared.images[0]).context.arguments;
     let names: Vec<&str> = arguments.keys().map(String::as_str).filter(|name| is_name(name)).collect();
     let mut text = assignments([("BUILD_ARGUMENTS", names.join(" ").as_str())]);
     for (name, value) in arguments.iter().filter(|(name, _)| is_name(name)) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{ImageSource, Setting, shell_words};
 use crate::error::{Error, Result};
-use crate::image::{self, Archive, ChannelWriter, Compression, Destination, Receiver, Supply};
+use crate::image::{self, Archive, Built, ChannelWriter, Compression, Destination, Receiver, Supply};
 use crate::plan::SPARE_KB;
 use crate::render::{Artefact, digest};
 use crate::report::{Event, Reporter, StepReport};
@@ -16,94 +16,167 @@ use crate::ssh::Connection;
 
 use super::Session;
 use super::fleet::{all, each};
-use super::session::Prepared;
+use super::session::{Prepared, PreparedImage};
 use super::transaction::timed;
 
-/// Brings the image to the servers, built here or read from where it lies: once, for all that lack it. Returns its id on
-/// each of them; a failure names its step.
+/// The ids of a release's images on one server, by the variables that they stand in.
+pub(super) type Ids = BTreeMap<String, String>;
+
+/// Brings the images to the servers, built here or read from where they lie: each once, for all that lack it. Returns the ids
+/// on each server; a failure names its step. An image whose parts have not changed since the release that serves is that
+/// release's.
 pub(super) async fn bring(
     sessions: &[Session<'_>],
     prepared: &Prepared<'_>,
-    tag: &str,
     name: &str,
+    force: bool,
     steps: &mut Vec<StepReport>,
     reporter: &Reporter,
-) -> std::result::Result<Vec<String>, (&'static str, Error)> {
-    let Some(first) = sessions.first() else { return Ok(Vec::new()) };
-    let mut known = None;
-    let built = match first.resolved.image.source.value {
-        ImageSource::Build => {
-            let building = async {
-                let platform = one_platform(sessions)?;
-                image::build(&prepared.context, tag, platform.as_deref(), reporter).await
-            };
-            let mut building = pin!(timed(reporter, "build", steps, building));
-            let built = tokio::select! {
-                built = &mut building => built,
-                images = images(sessions) => {
-                    known = Some((images, Instant::now()));
-                    building.await
+) -> std::result::Result<Vec<Ids>, (&'static str, Error)> {
+    let Some(_) = sessions.first() else { return Ok(Vec::new()) };
+    let mut ids: Vec<Ids> = vec![Ids::new(); sessions.len()];
+    let mut open = Vec::new();
+    for image in prepared.images.iter().filter(|image| image.source != ImageSource::Server) {
+        let known: Option<Vec<String>> =
+            sessions.iter().map(|session| session.facts.current_image(&image.variable, &image.digest)).collect();
+        match known.filter(|_| !force) {
+            Some(known) => {
+                for (ids, id) in ids.iter_mut().zip(known) {
+                    ids.insert(image.variable.clone(), id);
                 }
-            };
-            Some(built.map_err(|error| ("build", error))?)
+            }
+            None => open.push(image),
         }
-        _ => None,
-    };
+    }
+    let mut known = None;
+    let mut built: BTreeMap<&str, Built> = BTreeMap::new();
+    if open.iter().any(|image| image.source == ImageSource::Build) {
+        let building = async {
+            let platform = one_platform(sessions)?;
+            let mut built = BTreeMap::new();
+            for image in open.iter().filter(|image| image.source == ImageSource::Build) {
+                let made = image::build(&image.context, &tag(image), platform.as_deref(), reporter).await?;
+                built.insert(image.variable.as_str(), made);
+            }
+            Ok(built)
+        };
+        let mut building = pin!(timed(reporter, "build", steps, building));
+        let made = tokio::select! {
+            made = &mut building => made,
+            images = images(sessions) => {
+                known = Some((images, Instant::now()));
+                building.await
+            }
+        };
+        built = made.map_err(|error| ("build", error))?;
+    }
     let sending = async {
-        let hosts: Vec<String> = sessions.iter().map(Session::host).collect();
-        if let Some(reference) = &prepared.reference {
-            return all(
-                &hosts,
-                "did not get the image; none was deployed to",
-                each(sessions, |session| fetch(session, prepared, reference, tag, name)).await,
-            );
+        for image in &open {
+            let local = built.get(image.variable.as_str()).or(image.local.as_ref());
+            let sent = send_one(sessions, image, local, name, known.take(), reporter).await?;
+            for (ids, id) in ids.iter_mut().zip(sent) {
+                ids.insert(image.variable.clone(), id);
+            }
         }
-        let archive = archive(sessions, prepared)?;
-        let id = match (&built, &archive) {
-            (Some(built), _) => built.id.clone(),
-            (None, Some(archive)) => archive.id.clone(),
-            (None, None) => return Err(Error::failed("there is no image to send")),
-        };
-        // Two classic stores give it the same id, and there is nothing to send.
-        let images = match known {
-            Some((images, asked)) if asked.elapsed() < FRESH => images,
-            _ => images(sessions).await,
-        };
-        let images = all(&hosts, "could not be asked for images; none was deployed to", images)?;
-        if images.iter().all(|images| images.contains_key(&id)) {
-            return Ok(vec![id; sessions.len()]);
-        }
-        let supply = match (&built, &archive) {
-            (Some(built), _) => {
-                // What every server has that lacks the image.
-                let layers = built.layer_ids();
-                let lacking = images.iter().filter(|images| !images.contains_key(&id));
-                let from = lacking.map(|images| image::common_layers(&layers, images.values())).min();
-                Supply::of_engine(built, tag, from.unwrap_or(0))
-            }
-            (None, Some(archive)) => Supply::of_archive(archive.clone(), tag),
-            (None, None) => return Err(Error::failed("there is no image to send")),
-        };
-        // Of all of them, before anything is sent to one.
-        let fit = sessions.iter().zip(&images).map(|(session, images)| match images.contains_key(&id) {
-            true => Ok(()),
-            // Another name of what is there takes no room.
-            false if image::common_layers(&supply.layers, images.values()) == supply.layers.len() => {
-                check_platform(session, &supply.platform)
-            }
-            false => check_platform(session, &supply.platform).and_then(|()| check_room(session, supply.size)),
-        });
-        all(&hosts, "cannot take the image; none was deployed to", fit.collect())?;
-        let sent = each(sessions.iter().zip(images), async |(session, images)| {
-            if images.contains_key(&id) {
-                return Ok(id.clone());
-            }
-            send(session, &supply, images, name, &session.reporter(reporter)).await
-        })
-        .await;
-        all(&hosts, "did not get the image; none was deployed to", sent)
+        bring_edge(sessions, name, reporter).await?;
+        Ok(ids)
     };
     timed(reporter, "send", steps, sending).await.map_err(|error| ("send", error))
+}
+
+/// A tag of the way, not of the release: the server takes it off once it has its own.
+fn tag(image: &PreparedImage) -> String {
+    format!("{}:estiba-build", image.name)
+}
+
+type Known = Option<(Vec<Result<BTreeMap<String, Vec<String>>>>, Instant)>;
+
+/// Brings one image to the servers; its id on each of them.
+async fn send_one(
+    sessions: &[Session<'_>],
+    image: &PreparedImage,
+    built: Option<&Built>,
+    name: &str,
+    known: Known,
+    reporter: &Reporter,
+) -> Result<Vec<String>> {
+    let hosts: Vec<String> = sessions.iter().map(Session::host).collect();
+    let tag = tag(image);
+    if let (Some(reference), None) = (&image.reference, built) {
+        return all(
+            &hosts,
+            "did not get the image; none was deployed to",
+            each(sessions, |session| fetch(session, image, reference, &tag, name)).await,
+        );
+    }
+    let archive = archive(sessions, image)?;
+    let id = match (built, &archive) {
+        (Some(built), _) => built.id.clone(),
+        (None, Some(archive)) => archive.id.clone(),
+        (None, None) => return Err(Error::failed("there is no image to send")),
+    };
+    // Two classic stores give it the same id, and there is nothing to send.
+    let images = match known {
+        Some((images, asked)) if asked.elapsed() < FRESH => images,
+        _ => images(sessions).await,
+    };
+    let images = all(&hosts, "could not be asked for images; none was deployed to", images)?;
+    if images.iter().all(|images| images.contains_key(&id)) {
+        return Ok(vec![id; sessions.len()]);
+    }
+    let supply = match (built, &archive) {
+        (Some(built), _) => {
+            // What every server has that lacks the image.
+            let layers = built.layer_ids();
+            let lacking = images.iter().filter(|images| !images.contains_key(&id));
+            let from = lacking.map(|images| image::common_layers(&layers, images.values())).min();
+            Supply::of_engine(built, &tag, from.unwrap_or(0))
+        }
+        (None, Some(archive)) => Supply::of_archive(archive.clone(), &tag),
+        (None, None) => return Err(Error::failed("there is no image to send")),
+    };
+    // Of all of them, before anything is sent to one.
+    let fit = sessions.iter().zip(&images).map(|(session, images)| match images.contains_key(&id) {
+        true => Ok(()),
+        // Another name of what is there takes no room.
+        false if image::common_layers(&supply.layers, images.values()) == supply.layers.len() => {
+            check_platform(session, &supply.platform)
+        }
+        false => check_platform(session, &supply.platform).and_then(|()| check_room(session, supply.size)),
+    });
+    all(&hosts, "cannot take the image; none was deployed to", fit.collect())?;
+    // Each image has its own folder on the way.
+    let way = format!("{name}{}", image.variable.trim_start_matches("ESTIBA_IMAGE").to_ascii_lowercase());
+    let sent = each(sessions.iter().zip(images), async |(session, images)| {
+        if images.contains_key(&id) {
+            return Ok(id.clone());
+        }
+        send(session, &supply, images, &way, &session.reporter(reporter)).await
+    })
+    .await;
+    all(&hosts, "did not get the image; none was deployed to", sent)
+}
+
+/// Sends the edge's image to servers that lack it, where the local Engine has it. Else they pull it themselves.
+async fn bring_edge(sessions: &[Session<'_>], name: &str, reporter: &Reporter) -> Result<()> {
+    let lacking: Vec<&Session<'_>> = sessions.iter().filter(|session| session.facts.get("edge_image").is_none()).collect();
+    let Some(first) = lacking.first() else { return Ok(()) };
+    let reference = &first.resolved.edge.image.value;
+    let Ok(built) = image::inspect(reference).await else { return Ok(()) };
+    for session in lacking {
+        // An edge for another kind of machine is pulled there.
+        if session.facts.platform().is_some_and(|platform| platform != built.platform) {
+            continue;
+        }
+        let images = session.server().images().await?;
+        if images.contains_key(&built.id) {
+            continue;
+        }
+        check_room(session, built.size)?;
+        let supply = Supply::of_engine(&built, reference, image::common_layers(&built.layer_ids(), images.values()));
+        send(session, &supply, images, &format!("{name}-edge"), &session.reporter(reporter)).await?;
+    }
+    Ok(())
 }
 
 /// What a server has said of its images is asked anew when it is older.
@@ -155,13 +228,13 @@ fn check_room(session: &Session<'_>, size: u64) -> Result<()> {
 }
 
 /// Has the server pull the image from its registry.
-async fn fetch(session: &Session<'_>, prepared: &Prepared<'_>, reference: &str, tag: &str, name: &str) -> Result<String> {
-    if let (Some(server), false) = (session.facts.platform(), prepared.platforms.is_empty())
-        && !prepared.platforms.contains(&server)
+async fn fetch(session: &Session<'_>, image: &PreparedImage, reference: &str, tag: &str, name: &str) -> Result<String> {
+    if let (Some(server), false) = (session.facts.platform(), image.platforms.is_empty())
+        && !image.platforms.contains(&server)
     {
-        check_platform(session, &prepared.platforms.join(", "))?;
+        check_platform(session, &image.platforms.join(", "))?;
     }
-    let login = session.resolved.image.registered.as_ref().and_then(|image| image.login.as_ref());
+    let login = image.registered.as_ref().and_then(|image| image.login.as_ref());
     let loaded = session.server().fetch(name, reference, login, tag).await?.map_err(|why| {
         Error::failed(format!("the server did not get {reference}: {why}"))
             .hint("can the server reach that registry, and may the user of [image] username read the image?")
@@ -190,8 +263,8 @@ fn one_platform(sessions: &[Session<'_>]) -> Result<Option<String>> {
 }
 
 /// The archive's image for the servers, which are of one kind.
-fn archive(sessions: &[Session<'_>], prepared: &Prepared<'_>) -> Result<Option<Arc<Archive>>> {
-    let archives = &prepared.archives;
+fn archive(sessions: &[Session<'_>], image: &PreparedImage) -> Result<Option<Arc<Archive>>> {
+    let archives = &image.archives;
     let [_, _, ..] = archives.as_slice() else { return Ok(archives.first().cloned()) };
     let there: Vec<&str> = archives.iter().map(|archive| archive.platform.as_str()).collect();
     let there = there.join(", ");
@@ -221,6 +294,12 @@ fn check_platform(session: &Session<'_>, platform: &str) -> Result<()> {
     }
 }
 
+/// The context that the servers build from.
+fn context<'p>(prepared: &'p Prepared<'_>) -> &'p image::Context {
+    let built = prepared.images.iter().find(|image| image.source == ImageSource::Server);
+    &built.unwrap_or(&prepared.images[0]).context
+}
+
 /// What of the build context goes to a server that builds: what it kept of the last build is not sent again.
 pub(super) struct Delta {
     pub(super) changed: Vec<String>,
@@ -230,7 +309,7 @@ pub(super) struct Delta {
 pub(super) async fn delta(session: &Session<'_>, prepared: &Prepared<'_>, run: &str) -> Result<Delta> {
     let kept = session.server().read("state", &["context.manifest"]).await?.remove("context.manifest");
     let there = kept.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-    let here = prepared.context.manifest()?;
+    let here = context(prepared).manifest()?;
     let (changed, gone) = image::context_delta(&here, &there);
     let base = kept.as_deref().map(digest).unwrap_or_default();
     let lines = |paths: &[String]| paths.iter().map(|path| format!("{path}\n")).collect::<String>();
@@ -256,7 +335,7 @@ pub(super) async fn send_context(
     let script = format!("cd {folder} && mkdir context && tar -xzf - -C context && echo estiba:received");
     let command = format!("exec /bin/sh -c {}", shell_words([script.as_str()]));
     let (writer, pieces) = ChannelWriter::new();
-    let context = prepared.context.clone();
+    let context = context(prepared).clone();
     let count = changed.len();
     let packing = tokio::task::spawn_blocking(move || {
         let encoder = flate2::write::GzEncoder::new(writer, flate2::Compression::fast());

@@ -16,7 +16,7 @@ mod who;
 
 pub use backup::{BackupRun, backup};
 pub use fleet::{all, each};
-pub use offline::plan_offline;
+pub use offline::{open_with_stand_ins, plan_offline};
 pub use options::Options;
 pub use planning::{build_for, plan_all};
 pub use session::{Prepared, Session, check_host_keys, prepare};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::compose::{Variable, variables};
-use crate::config::{Environment, Project, read_limited, resolve, shell_words};
+use crate::config::{EnvFile, Environment, Project, read_limited, resolve, shell_words};
 use crate::error::{Error, Result};
 use crate::plan::{DEPLOY, Plan, Planned, changed_paths, compare, environment_digests};
 use crate::process;
@@ -23,7 +23,7 @@ pub async fn plan_offline(
     reference: &str,
     reporter: &Reporter,
 ) -> Result<Plan> {
-    let project = open(config, environment)?;
+    let project = open_with_stand_ins(config, environment)?;
     let folder = checked_out(&project.folder, reference).await?;
     let there = folder.path.join(config.file_name().unwrap_or("deploy.toml"));
     if !there.is_file() {
@@ -33,13 +33,13 @@ pub async fn plan_offline(
         ))
         .hint("--against names another commit"));
     }
-    let before = open(&there, environment)?;
-    let (old, new) = (resolve(&before, target)?, resolve(&project, target)?);
-    let (old, new_prepared) = (prepare(&before, &old, reporter)?, prepare(&project, &new, reporter)?);
+    let before = open_with_stand_ins(&there, environment)?;
+    let (old_resolved, new) = (resolve(&before, target)?, resolve(&project, target)?);
+    let (old, new_prepared) = (prepare(&before, &old_resolved, reporter)?, prepare(&project, &new, reporter)?);
     let salt = "offline";
-    let facts = as_served(&old, reference, salt)?;
-    let known = old.context.migrations();
-    let pending = Ok(new_prepared.context.migrations().into_iter().filter(|migration| !known.contains(migration)).collect());
+    let facts = as_served(&old, &old_resolved.env, reference, salt)?;
+    let known = old.context().migrations();
+    let pending = Ok(new_prepared.context().migrations().into_iter().filter(|migration| !known.contains(migration)).collect());
     let contents: BTreeMap<String, Vec<u8>> = changed_paths(&new_prepared.rendered, &facts)
         .into_keys()
         .filter_map(|path| Some((path.clone(), old.rendered.release.get(&path)?.bytes.clone())))
@@ -47,7 +47,7 @@ pub async fn plan_offline(
     let planned = Planned {
         target: &new.target.name,
         rendered: &new_prepared.rendered,
-        env: &new_prepared.renderer.env,
+        env: &new.env,
         context: &new_prepared.context_digest,
         steps: &DEPLOY,
         pending: &pending,
@@ -61,20 +61,20 @@ pub async fn plan_offline(
 }
 
 /// The facts of a server that serves that release.
-fn as_served(old: &Prepared<'_>, reference: &str, salt: &str) -> Result<Facts> {
+fn as_served(old: &Prepared<'_>, env: &EnvFile, reference: &str, salt: &str) -> Result<Facts> {
     let mut text =
         format!("estiba:facts\ncurrent={reference}\ncurrent_CONTEXT_DIGEST={}\n", shell_words([old.context_digest.as_str()]));
     for (path, artefact) in &old.rendered.release {
         text += &format!("current_file={}  {path}\n", artefact.digest());
     }
-    for (key, digest) in environment_digests(&old.renderer.env, salt) {
+    for (key, digest) in environment_digests(env, salt) {
         text += &format!("current_env={key} {digest}\n");
     }
     Facts::parse(&(text + "estiba:end\n"))
 }
 
-/// Opens a project with a word for each variable that its files ask for and nobody has set.
-fn open(config: &Utf8Path, environment: &Environment) -> Result<Project> {
+/// Opens a project with a word for each variable that its files ask for and nobody has set: for looks that need no secret.
+pub fn open_with_stand_ins(config: &Utf8Path, environment: &Environment) -> Result<Project> {
     let mut environment = environment.clone();
     let mut texts = vec![read_limited(config)?];
     let folder = config.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
@@ -84,13 +84,15 @@ fn open(config: &Utf8Path, environment: &Environment) -> Result<Project> {
             texts.push(read_limited(entry.path())?);
         }
     }
+    let mut stand_ins = Vec::new();
     for variable in texts.iter().flat_map(|text| variables(text)).filter(Variable::is_required) {
         let value = environment.entry(variable.name.clone()).or_default();
         if value.is_empty() {
             *value = format!("stand-in-for-{}", variable.name);
+            stand_ins.push(value.clone());
         }
     }
-    Project::open(config, environment)
+    Ok(Project { stand_ins, ..Project::open(config, environment)? })
 }
 
 /// A commit's files in a folder that goes when it is not needed any more.

@@ -40,7 +40,7 @@ pub(super) async fn plan(session: &Session<'_>, prepared: &Prepared<'_>) -> Resu
     let planned = Planned {
         target: &session.resolved.target.name,
         rendered: &prepared.rendered,
-        env: &prepared.renderer.env,
+        env: &session.resolved.env,
         context: &prepared.context_digest,
         steps: &DEPLOY,
         pending: &pending,
@@ -59,6 +59,7 @@ pub(super) async fn plan(session: &Session<'_>, prepared: &Prepared<'_>) -> Resu
 /// Adds to a plan what may go wrong: as the server stands now, and as its url is seen from here. Changes nothing.
 async fn warn(session: &Session<'_>, plan: &mut Plan) -> Result<()> {
     plan.warnings = warnings(&session.facts, plan.image_changes);
+    plan.warnings.extend(moves(session));
     if let (Some(outside), Some(current)) = (Outside::of(&session.resolved.target)?, session.facts.current()) {
         match outside.look(current).await {
             Seen::Good(None) => {}
@@ -69,13 +70,47 @@ async fn warn(session: &Session<'_>, plan: &mut Plan) -> Result<()> {
     Ok(())
 }
 
+/// What a take-over costs, before it happens: the apps' names move from containers that run already to their edges.
+fn moves(session: &Session<'_>) -> Vec<String> {
+    let (facts, resolved) = (&session.facts, session.resolved);
+    let runs = |name: &str| {
+        facts.containers.iter().any(|container| container.service == name && container.state == "running" && !container.is_edge)
+    };
+    let mut told = Vec::new();
+    let mut looks_again = false;
+    for app in resolved.apps.iter().filter(|app| runs(&app.service)) {
+        let name = &app.service;
+        let publishes = resolved.compose.service(name).is_some_and(|service| !service.published().is_empty());
+        if publishes {
+            told.push(format!(
+                "`{name}` runs from before estiba and publishes a port: its edge takes the port over at `switch`, which is without an answer for the app's own stop and at most two seconds more"
+            ));
+        } else {
+            looks_again = true;
+        }
+    }
+    let from_before_edges = facts.current().is_some() && facts.edges.is_empty();
+    if looks_again || from_before_edges {
+        let (reloaded, restarted): (Vec<&String>, Vec<&String>) =
+            resolved.proxies.iter().partition(|proxy| resolved.reloads.contains_key(*proxy));
+        let list = |names: &[&String]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        told.push(format!(
+            "the apps' names move to their edges: the proxies in front look them up again{}{}, which closes idle connections once",
+            if reloaded.is_empty() { String::new() } else { format!(", {} by a reload", list(&reloaded)) },
+            if restarted.is_empty() { String::new() } else { format!(", {} by a restart", list(&restarted)) },
+        ));
+    }
+    told
+}
+
 /// Builds the image here, to tell how large it is and which of its layers the server lacks. Nothing is sent.
 pub async fn build_for(session: &Session<'_>, prepared: &Prepared<'_>, plan: &mut Plan, reporter: &Reporter) -> Result<()> {
-    let tag = format!("{}:estiba-build", session.resolved.image.name.value);
-    if session.resolved.image.source.value != ImageSource::Build {
+    let image = &prepared.images[0];
+    let tag = format!("{}:estiba-build", image.name);
+    if image.source != ImageSource::Build {
         return Ok(());
     }
-    let built = image::build(&prepared.context, &tag, session.facts.platform().as_deref(), reporter).await?;
+    let built = image::build(&image.context, &tag, session.facts.platform().as_deref(), reporter).await?;
     let layers = built.layer_ids();
     let there = session.server().images().await?;
     let missing = layers.len() - image::common_layers(&layers, there.values());
@@ -85,7 +120,7 @@ pub async fn build_for(session: &Session<'_>, prepared: &Prepared<'_>, plan: &mu
 
 /// Migrations of the project's files that the database does not have. The server is asked only where there may be some.
 async fn pending(session: &Session<'_>, prepared: &Prepared<'_>) -> Result<std::result::Result<Vec<String>, String>> {
-    let there = prepared.context.migrations();
+    let there = prepared.context().migrations();
     let same = session.facts.current_setting("CONTEXT_DIGEST").as_deref() == Some(prepared.context_digest.as_str());
     if same || there.is_empty() || session.resolved.app.migrate.value.is_empty() {
         return Ok(Ok(Vec::new()));

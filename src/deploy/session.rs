@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::config::{Project, Resolved};
+use crate::config::{Image, ImageSource, Origin, Project, Registered, Resolved};
 use crate::error::{Error, Kind, Result};
-use crate::image::{self, Archive, Context, LookedUp};
+use crate::image::{self, Archive, Built, Context, LookedUp};
 use crate::render::{Rendered, Renderer, digest, render};
-use crate::report::Reporter;
+use crate::report::{Event, Reporter};
 use crate::server::{Facts, Server};
 use crate::ssh::{Address, Connection, HostKeys, Identity, Settings};
 
@@ -37,28 +37,82 @@ pub struct Prepared<'a> {
     pub renderer: Renderer<'a>,
     /// What it was rendered to.
     pub rendered: Rendered,
+    /// Its images, in the order of the resolved configuration: the first app's first.
+    pub images: Vec<PreparedImage>,
+    /// What all the images are made of, as a digest.
+    pub context_digest: String,
+}
+
+/// An image of a release, before it is built, asked for or sent.
+#[derive(Debug)]
+pub struct PreparedImage {
+    /// The variable of the rendered files that it stands in.
+    pub variable: String,
+    /// Its name on the servers, without a tag.
+    pub name: String,
+    /// How it gets to the servers.
+    pub source: ImageSource,
     /// The build context.
     pub context: Context,
-    /// What the image is made of, as a digest: of its build context, of the archive's image, of what the registry has.
-    pub context_digest: String,
+    /// What it is made of, as a digest: of its build context, of the archive's image, of what the registry has.
+    pub digest: String,
     /// The image, where it lies in an archive: one for each platform that it is there for.
     pub archives: Vec<Arc<Archive>>,
-    /// The image, where it lies in a registry: its name by digest, once it has been asked for.
+    /// Where it lies in a registry: which one, and who may read it.
+    pub registered: Option<Registered>,
+    /// Its name there by digest, once that has been asked for.
     pub reference: Option<String>,
     /// What that image runs on, where the registry tells.
     pub platforms: Vec<String>,
+    /// The image as the local Engine has it, where no registry answered and its name was only a convention's.
+    pub local: Option<Built>,
 }
 
 impl Prepared<'_> {
-    /// Asks the registry which image it is, where it lies in one. Once: all that follows is about this very image.
-    pub async fn look_up(&mut self, resolved: &Resolved) -> Result<()> {
-        if let (Some(registered), None) = (&resolved.image.registered, &self.reference) {
-            let LookedUp { reference, platforms } = image::look_up(registered).await?;
-            self.platforms = platforms;
-            self.context_digest = short(reference.rsplit_once('@').map_or(reference.as_str(), |(_, digest)| digest));
-            self.reference = Some(reference);
+    /// The first app's build context.
+    pub fn context(&self) -> &Context {
+        &self.images[0].context
+    }
+
+    /// Asks the registries which images they are, where they lie in one. Once: all that follows is about these very images.
+    pub async fn look_up(&mut self, resolved: &Resolved, reporter: &Reporter) -> Result<()> {
+        for (image, known) in self.images.iter_mut().zip(&resolved.images) {
+            let (Some(registered), None, None) = (&image.registered, &image.reference, &image.local) else { continue };
+            match image::look_up(registered).await {
+                Ok(LookedUp { reference, platforms }) => {
+                    let by_digest = reference.rsplit('@').next().unwrap_or_default();
+                    image.digest = short(by_digest);
+                    image.reference = Some(reference);
+                    image.platforms = platforms;
+                }
+                Err(error) => {
+                    // Where only the Compose file names it, an image that is here will do.
+                    let by_convention = matches!(known.source.origin, Origin::Found(_)) && registered.login.is_none();
+                    let built = if by_convention { image::inspect(&registered.reference).await.ok() } else { None };
+                    let Some(built) = built else { return Err(error) };
+                    reporter.tell(Event::Warning(format!(
+                        "the registry does not answer for {} ({}): the image that this machine has under that name is sent",
+                        registered.reference,
+                        error.message.lines().next().unwrap_or_default()
+                    )));
+                    image.digest = short(&digest(built.layers.as_bytes()));
+                    image.local = Some(built);
+                }
+            }
         }
+        self.context_digest = common_digest(&self.images);
         Ok(())
+    }
+}
+
+/// One digest of what all images are made of; that of the only one.
+fn common_digest(images: &[PreparedImage]) -> String {
+    match images {
+        [one] => one.digest.clone(),
+        several => {
+            let lines: String = several.iter().map(|image| format!("{} {}\n", image.variable, image.digest)).collect();
+            short(&digest(lines.as_bytes()))
+        }
     }
 }
 
@@ -67,22 +121,30 @@ fn short(digest: &str) -> String {
     digest.trim_start_matches("sha256:").chars().take(32).collect()
 }
 
-/// Renders the release and looks through its build context. Every wrong input shows itself here.
+/// Renders the release and looks through its build contexts. Every wrong input shows itself here.
 pub fn prepare<'a>(project: &Project, resolved: &'a Resolved, reporter: &Reporter) -> Result<Prepared<'a>> {
+    reporter.hide(&resolved.env.secrets);
     let renderer = Renderer::open(project, resolved)?;
-    reporter.hide(&renderer.env.secrets);
     let rendered = render(&renderer)?;
     reporter.hide(&rendered.secrets);
-    let context = Context::open(project, resolved, &renderer.env.environment())?;
-    if let Some((_, password)) = resolved.image.registered.as_ref().and_then(|image| image.login.as_ref()) {
-        reporter.hide(std::slice::from_ref(password));
+    let mut images = Vec::new();
+    for image in &resolved.images {
+        if let Some((_, password)) = image.registered.as_ref().and_then(|image| image.login.as_ref()) {
+            reporter.hide(std::slice::from_ref(password));
+        }
+        images.push(prepare_image(project, resolved, image)?);
     }
-    let archives = match &resolved.image.archive {
+    Ok(Prepared { renderer, rendered, context_digest: common_digest(&images), images })
+}
+
+fn prepare_image(project: &Project, resolved: &Resolved, image: &Image) -> Result<PreparedImage> {
+    let context = Context::open(project, resolved, image)?;
+    let archives = match &image.archive {
         Some(path) => Archive::open(&project.path(path))?,
         None => Vec::new(),
     };
     archives.iter().try_for_each(Archive::verify)?;
-    let context_digest = match (archives.as_slice(), &resolved.image.registered) {
+    let image_digest = match (archives.as_slice(), &image.registered) {
         ([archive], _) => short(&archive.id),
         ([], None) => context.digest()?,
         ([], Some(registered)) => short(&digest(registered.reference.as_bytes())),
@@ -92,8 +154,18 @@ pub fn prepare<'a>(project: &Project, resolved: &'a Resolved, reporter: &Reporte
             short(&digest(ids.concat().as_bytes()))
         }
     };
-    let archives = archives.into_iter().map(Arc::new).collect();
-    Ok(Prepared { renderer, rendered, context, context_digest, archives, reference: None, platforms: Vec::new() })
+    Ok(PreparedImage {
+        variable: image.variable.clone(),
+        name: image.name.value.clone(),
+        source: image.source.value,
+        context,
+        digest: image_digest,
+        archives: archives.into_iter().map(Arc::new).collect(),
+        registered: image.registered.clone(),
+        reference: None,
+        platforms: Vec::new(),
+        local: None,
+    })
 }
 
 impl<'a> Session<'a> {

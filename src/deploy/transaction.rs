@@ -30,7 +30,7 @@ pub async fn deploy(project: &Project, resolved: &Resolved, options: &Options, w
     let started = Instant::now();
     check_replaced(resolved, options)?;
     let mut prepared = prepare(project, resolved, reporter)?;
-    prepared.look_up(resolved).await?;
+    prepared.look_up(resolved, reporter).await?;
     for note in &prepared.rendered.notes {
         reporter.note(note);
     }
@@ -122,12 +122,11 @@ async fn follow_one(
     Ok((outcome, exit_kind(ended.code)))
 }
 
-/// Only containers of the stack can be replaced; those of the app always are.
+/// Only containers of the stack can be replaced, edges among them; what lives in the slots always is.
 fn check_replaced(resolved: &Resolved, options: &Options) -> Result<()> {
-    let app = &resolved.app.service.value;
     for service in &options.allow_replace {
         let known = resolved.compose.service(service).is_some();
-        if !known || service == app || resolved.app.workers.value.contains(service) {
+        if !known || resolved.in_slot(service) && !resolved.is_app(service) {
             let why = if known { "is replaced by every deploy" } else { "is no service of the Compose file" };
             let names: Vec<&str> = resolved.compose.services().map(|service| service.name).collect();
             return Err(Error::input(format!("--allow-replace {service}: `{service}` {why}"))
@@ -177,24 +176,17 @@ async fn make_ready<'a>(
         launches.push(Launch { session, settings: None, blank: outcome });
     }
     let mut steps = Vec::new();
-    let source = resolved.image.source.value;
-    let images = match source {
-        ImageSource::Build | ImageSource::Registry | ImageSource::Archive => {
-            // A tag of the way, not of the release: the server takes it off once it has its own.
-            let tag = format!("{}:estiba-build", resolved.image.name.value);
-            match bring(&to_do, prepared, &tag, release, &mut steps, reporter).await {
-                Ok(images) => images,
-                Err((step, error)) => {
-                    let reason = Some(error.message.clone());
-                    reporter.tell(Event::Error(error));
-                    let previous = to_do.first().and_then(|session| text(session.facts.current()));
-                    let failed =
-                        Outcome { failed_step: Some(step.into()), reason, steps, previous, ..self::blank(resolved, release) };
-                    return Ok(Ready::Over(Box::new(failed), Some(Kind::Failed)));
-                }
-            }
+    let on_server = prepared.images.iter().any(|image| image.source == ImageSource::Server);
+    let source = if on_server { ImageSource::Server } else { resolved.image().source.value };
+    let images = match bring(&to_do, prepared, release, options.force, &mut steps, reporter).await {
+        Ok(images) => images,
+        Err((step, error)) => {
+            let reason = Some(error.message.clone());
+            reporter.tell(Event::Error(error));
+            let previous = to_do.first().and_then(|session| text(session.facts.current()));
+            let failed = Outcome { failed_step: Some(step.into()), reason, steps, previous, ..self::blank(resolved, release) };
+            return Ok(Ready::Over(Box::new(failed), Some(Kind::Failed)));
         }
-        ImageSource::Server => vec![String::new(); to_do.len()],
     };
     let alone = hosts.len() == 1;
     if to_do.is_empty() {
@@ -202,8 +194,9 @@ async fn make_ready<'a>(
     }
     let uploading = async {
         let names: Vec<String> = to_do.iter().map(Session::host).collect();
-        let sent = each(to_do.into_iter().zip(images), async |(mut session, image)| {
+        let sent = each(to_do.into_iter().zip(images), async |(mut session, images)| {
             session.mend().await?;
+            let image = images.get("ESTIBA_IMAGE").cloned().unwrap_or_default();
             let settings = RunSettings {
                 run: who.run_id("deploy"),
                 kind: "deploy",
@@ -214,6 +207,7 @@ async fn make_ready<'a>(
                 need_kb: SPARE_KB,
                 nonce: if resolved.target.url.is_some() || !alone { who.nonce() } else { String::new() },
                 image,
+                images,
                 ..RunSettings::default()
             };
             upload(&session, prepared, &settings, options, who, reporter).await?;
@@ -253,7 +247,7 @@ async fn upload(
     files.extend(artefacts::run(session, settings, options, who));
     let mut changed = None;
     if settings.source == Some(ImageSource::Server) {
-        files.extend(artefacts::build_arguments(&prepared.context.arguments, &settings.run));
+        files.extend(artefacts::build_arguments(prepared, &settings.run));
         let delta = delta(session, prepared, &settings.run).await?;
         files.extend(delta.files);
         changed = Some(delta.changed);

@@ -31,20 +31,37 @@ impl Built {
 /// For another platform than this machine's it is buildx that builds. A build that fails is a failure (exit 1): nothing
 /// was changed on the server.
 pub async fn build(context: &Context, tag: &str, platform: Option<&str>, reporter: &Reporter) -> Result<Built> {
-    let dockerfile = context.folder.join(&context.dockerfile);
-    let way = Way::find(platform).await?;
+    let private = tempfile::tempdir().map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
+    let dockerfile = match &context.inline {
+        None => context.folder.join(&context.dockerfile).into_string(),
+        Some(text) => {
+            let path = private.path().join("Dockerfile");
+            std::fs::write(&path, text).map_err(|error| Error::failed(format!("writing the Dockerfile: {error}")))?;
+            path.to_string_lossy().into_owned()
+        }
+    };
+    let settings = &context.settings;
+    let way = Way::find(platform, settings.needs_buildx).await?;
     let mut arguments = way.arguments(platform);
     arguments.extend(["-t", tag, "-f", dockerfile.as_str()]);
-    let names: Vec<&String> = context.arguments.keys().collect();
-    for name in names {
-        arguments.extend(["--build-arg", name]);
+    // By name, with the value in the environment, where nobody else sees it. A name that would steer the program itself stands
+    // with its value: none of those is a secret.
+    let (steering, plain): (Vec<_>, Vec<_>) = context.arguments.iter().partition(|(name, _)| steers(name));
+    let steering: Vec<String> = steering.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    for argument in plain.iter().map(|(name, _)| name.as_str()).chain(steering.iter().map(String::as_str)) {
+        arguments.extend(["--build-arg", argument]);
     }
     if let Some(target) = &context.target {
         arguments.extend(["--target", target]);
     }
+    arguments.extend(settings.options.iter().map(String::as_str));
     let folder = if context.folder.as_str().is_empty() { "." } else { context.folder.as_str() };
     arguments.push(folder);
-    let environment: Vec<(String, String)> = context.arguments.clone().into_iter().collect();
+    let plain = plain.into_iter().map(|(name, value)| (name.clone(), value.clone()));
+    let mut environment: Vec<(String, String)> = plain.chain(settings.environment.clone()).collect();
+    if settings.needs_buildkit {
+        environment.push(("DOCKER_BUILDKIT".into(), "1".into()));
+    }
     let (success, status) = process::stream("docker", &arguments, &environment, |line| {
         reporter.tell(Event::Output { step: "build".into(), line });
     })
@@ -66,6 +83,14 @@ pub async fn build(context: &Context, tag: &str, platform: Option<&str>, reporte
     }
 }
 
+/// Would a variable of this name steer the program that builds, or one that it starts?
+fn steers(name: &str) -> bool {
+    const NAMES: [&str; 6] = ["PATH", "HOME", "IFS", "ENV", "SHELL", "TMPDIR"];
+    const BEGINNINGS: [&str; 12] =
+        ["LD_", "DOCKER_", "BUILDKIT_", "BUILDX_", "COMPOSE_", "ESTIBA_", "GIT_", "SSL_", "GODEBUG", "XDG_", "BASH_", "ACTIONS_"];
+    NAMES.contains(&name) || BEGINNINGS.iter().any(|known| name.starts_with(known))
+}
+
 /// Which of Docker's builders it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Way {
@@ -77,7 +102,7 @@ struct Way {
 impl Way {
     /// What the platform asks for, and what this machine has. The cache is that of GitHub Actions, where a step before this
     /// one has handed on how to reach it, and where the builder can.
-    async fn find(platform: Option<&str>) -> Result<Self> {
+    async fn find(platform: Option<&str>, needs_buildx: bool) -> Result<Self> {
         let here = match std::env::consts::ARCH {
             "x86_64" => "linux/amd64",
             "aarch64" => "linux/arm64",
@@ -86,7 +111,7 @@ impl Way {
         let foreign = platform.is_some_and(|platform| platform != here);
         let cache = process::has_variable("ACTIONS_RUNTIME_TOKEN")
             && (process::has_variable("ACTIONS_RESULTS_URL") || process::has_variable("ACTIONS_CACHE_URL"));
-        if !foreign && !cache {
+        if !foreign && !cache && !needs_buildx {
             return Ok(Self { buildx: false, foreign, cache });
         }
         let builder = process::run("docker", &["buildx", "inspect"], None).await?;
@@ -97,8 +122,14 @@ impl Way {
             ))
             .hint("install buildx and QEMU's emulation, or build there: [image] source = \"server\""));
         }
+        if needs_buildx && !builder.success {
+            return Err(Error::failed(
+                "the build has additional contexts, for which it takes docker buildx, and there is none here; nothing was changed",
+            )
+            .hint("install Docker's plugin docker-buildx-plugin (Debian: docker-buildx)"));
+        }
         let cache = cache && builder.success && builder.stdout.contains("docker-container");
-        Ok(Self { buildx: foreign || cache, foreign, cache })
+        Ok(Self { buildx: foreign || cache || needs_buildx, foreign, cache })
     }
 
     fn arguments(self, platform: Option<&str>) -> Vec<&str> {
@@ -113,7 +144,8 @@ impl Way {
     }
 }
 
-async fn inspect(tag: &str) -> Result<Built> {
+/// An image that the local Engine has under that name.
+pub async fn inspect(tag: &str) -> Result<Built> {
     let format = "{{.Id}}\n{{json .RootFS.Layers}}\n{{.Size}}\n{{.Os}}/{{.Architecture}}";
     let ended = process::run("docker", &["image", "inspect", "-f", format, tag], None).await?;
     let mut lines = ended.stdout.lines();

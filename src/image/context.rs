@@ -8,13 +8,13 @@ use std::os::unix::fs::PermissionsExt;
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
-use crate::compose::expand;
-use crate::config::{Environment, Image, ImageSource, Project, Resolved, Source, read_limited};
+use crate::config::{Image, Project, Resolved, Source, read_limited};
 use crate::error::{Error, Result};
 use crate::render::{digest, digest_of};
 
 use super::dockerfile;
 use super::ignore::Ignore;
+use super::settings::BuildSettings;
 
 /// A build context that was looked through.
 #[derive(Debug, Clone)]
@@ -23,10 +23,14 @@ pub struct Context {
     pub folder: Utf8PathBuf,
     /// The Dockerfile, from the folder.
     pub dockerfile: String,
+    /// The Dockerfile's text, where it stands in the Compose file.
+    pub inline: Option<String>,
     /// The stage to build, where one is named.
     pub target: Option<String>,
     /// The build's arguments.
     pub arguments: BTreeMap<String, String>,
+    /// The build's other settings.
+    pub settings: BuildSettings,
     files: Vec<String>,
     beside_the_image: Vec<String>,
     /// The sum of the files' sizes, in bytes.
@@ -34,40 +38,39 @@ pub struct Context {
 }
 
 impl Context {
-    /// Looks through the context of the resolved image, as its .dockerignore says.
-    pub fn open(project: &Project, resolved: &Resolved, env: &Environment) -> Result<Self> {
-        let Image { context, dockerfile: named, build_target, .. } = &resolved.image;
+    /// Looks through the context of an image, as its .dockerignore says.
+    pub fn open(project: &Project, resolved: &Resolved, image: &Image) -> Result<Self> {
+        let Image { context, dockerfile: named, build_target, .. } = image;
         let folder = project.path(&context.value);
         let ignore = Self::ignore(&folder, &named.value)?;
         let mut found = Vec::new();
         let mut size = 0;
-        walk(&folder, "", &ignore, &mut |path, length| {
-            size += length;
-            found.push(path);
-        })?;
-        let builds = matches!(resolved.image.source.value, ImageSource::Build | ImageSource::Server);
-        if builds && !found.contains(&named.value) {
-            found.push(named.value.clone());
+        if image.build_is_here() {
+            walk(&folder, "", &ignore, &mut |path, length| {
+                size += length;
+                found.push(path);
+            })?;
+            if image.inline.is_none() && !found.contains(&named.value) {
+                found.push(named.value.clone());
+            }
         }
         found.sort();
-        if builds {
+        if image.build_is_here() && image.inline.is_none() {
             dockerfile::check(&folder, &named.value, &found)?;
         }
-        let mut values = project.environment.clone();
-        values.extend(env.clone());
-        let arguments = resolved.compose.service(&resolved.app.service.value).map(|app| app.build_args()).unwrap_or_default();
-        let arguments = arguments.into_iter().map(|(name, value)| (name, expand(&value, &values))).collect();
-        let own = [Some(&resolved.compose_path.value), resolved.target.env_file.value.as_ref()];
-        let own = own.into_iter().flatten().map(|path| project.path(path));
-        let own = own.chain([Utf8PathBuf::from(&project.loaded.name)]);
+        let own = resolved.compose_paths.value.iter().chain(resolved.target.env_file.value.as_ref());
+        let own = own.map(|path| project.path(path)).chain([Utf8PathBuf::from(&project.loaded.name)]);
         let beside_the_image = own.filter_map(|path| below(&folder, &path)).collect();
+        let base = project.path(resolved.compose_paths.value[0].parent().unwrap_or(Utf8Path::new("")));
         Ok(Self {
             beside_the_image,
-            folder,
             dockerfile: named.value.clone(),
+            inline: image.inline.clone(),
             target: build_target.clone(),
-            arguments,
+            arguments: image.arguments.clone(),
+            settings: BuildSettings::read(resolved, image, &base, &project.boundary())?,
             files: found,
+            folder,
             size,
         })
     }
@@ -103,6 +106,8 @@ impl Context {
         for (name, value) in &self.arguments {
             all.update(format!("{name}\0{value}\0"));
         }
+        all.update(self.inline.as_deref().unwrap_or(""));
+        all.update(self.settings.digest());
         for path in self.files.iter().filter(|path| !self.beside_the_image.contains(*path) && !path.starts_with(".git/")) {
             let full = self.folder.join(path);
             let metadata = fs::symlink_metadata(&full).map_err(|error| cannot_read(&full, &error))?;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use yaml_serde::Value;
 
 use crate::compose::variables;
-use crate::config::BackupService;
-use crate::render::{EnvFile, Rendered, digest};
+use crate::config::{BackupService, EnvFile};
+use crate::render::{Rendered, digest};
 use crate::server::Facts;
 
 /// What becomes of a file or a variable.

@@ -1,15 +1,17 @@
 //! The steps of a run, in their order. Each is a file of remote-scripts/steps/.
 
 /// What a deploy is.
-pub const DEPLOY: [&str; 18] = [
+pub const DEPLOY: [&str; 20] = [
     "preflight",
     "image",
+    "edge",
     "stack",
     "pending",
     "fence",
     "backup",
     "migrate",
     "static",
+    "jobs",
     "start",
     "check",
     "lift",
@@ -23,8 +25,8 @@ pub const DEPLOY: [&str; 18] = [
 ];
 
 /// What a rollback is: the release has proven itself before, and its schema has been left behind.
-pub const ROLLBACK: [&str; 10] =
-    ["preflight", "image", "static", "start", "check", "switch", "workers", "commit", "drain", "prune"];
+pub const ROLLBACK: [&str; 12] =
+    ["preflight", "image", "edge", "stack", "static", "start", "check", "switch", "workers", "commit", "drain", "prune"];
 
 /// What a failure in each of these steps leads to: steps that follow one another and share it stand together.
 pub fn consequences(steps: &[String]) -> Vec<(Vec<&str>, &'static str)> {
@@ -42,14 +44,12 @@ pub fn consequences(steps: &[String]) -> Vec<(Vec<&str>, &'static str)> {
 fn consequence(step: &str) -> &'static str {
     match step {
         "preflight" | "image" => "refused: nothing has changed",
-        "stack" | "pending" | "fence" | "backup" => "undone; the release before serves all the while",
+        "edge" | "stack" | "pending" | "fence" | "backup" => "undone; the release before serves all the while",
         "migrate" => "undone, the data as [database] restore says; the release before serves all the while",
-        "static" | "start" | "check" | "lift" => {
+        "static" | "jobs" | "start" | "check" | "lift" => {
             "undone, a migration too where it must be; the release before serves all the while"
         }
-        "switch" | "workers" | "observe" | "confirm" => {
-            "the proxy goes back to the release before, which still runs; then undone"
-        }
+        "switch" | "workers" | "observe" | "confirm" => "the edge goes back to the release before, which still runs; then undone",
         _ => "finished, not undone: the new release serves",
     }
 }

@@ -59,9 +59,6 @@ pub fn hex(bytes: &[u8]) -> String {
 pub struct Rendered {
     /// The release's files, by their path in `releases/<id>/`.
     pub release: BTreeMap<String, Artefact>,
-    /// Files mounted by services of the stack, by their path in `<root>/stack/`, whose first folder is
-    /// the digest of what lies below it.
-    pub stack: BTreeMap<String, Artefact>,
     /// Values that must never be shown.
     pub secrets: Vec<String>,
     /// Things worth knowing that are no errors.

@@ -1,73 +1,255 @@
-//! The proxy's folder: the team's files as templates, and the upstream file beside them.
+//! The edge: estiba's own small proxy, HAProxy, in front of an app, under the app's own service name.
+//!
+//! Everything that a deploy orders (which slot serves, fences, who stands in) is data that its socket changes at run time, so
+//! that nothing here changes with a release: a new configuration is a new container.
 
-use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
-use crate::config::{Resolved, Source};
-use crate::error::{Error, Result};
+use yaml_serde::{Mapping, Value};
 
-use super::release::template_values;
-use super::{Artefact, Files, template};
+use crate::compose::Service;
+use crate::config::{AppService, Protocol, Resolved};
+use crate::error::Result;
 
-/// The port of the edge's own server, inside the stack's network only.
-const EDGE_PORT: u16 = 8099;
-/// The port of the fence's own server, inside the proxy's container only.
-const FENCE_PORT: u16 = 8098;
-const UPSTREAMS: &str = "estiba-upstreams.conf";
+use super::artefact::digest;
 
-/// The files of `releases/<id>/edge/`.
-pub(super) fn render(resolved: &Resolved, files: &Files) -> Result<BTreeMap<String, Artefact>> {
-    let folder = &resolved.proxy.config.value;
-    let app = &resolved.app.service.value;
-    let mut edge = BTreeMap::new();
-    for (below, input) in files.below(folder) {
-        if below == UPSTREAMS {
-            continue;
-        }
-        let artefact = if below.ends_with(".conf") {
-            let name = format!("{folder}/{below}");
-            let text = std::str::from_utf8(&input.bytes)
-                .map_err(|_| Error::input(format!("{name} is not UTF-8")).hint("save the file as UTF-8"))?;
-            let source = Source { name: &name, text };
-            check(resolved, source)?;
-            Artefact::text(template::render(source, &template_values(resolved))?)
-        } else {
-            Artefact { mode: input.mode, bytes: input.bytes.clone(), secret: input.is_secret() }
-        };
-        edge.insert(format!("edge/{below}"), artefact);
-    }
-    if !edge.keys().any(|name| name.ends_with(".conf")) {
-        return Err(Error::input(format!("the proxy's folder {folder} has no *.conf file"))
-            .hint(format!("a server block with `proxy_pass http://{app};` is the least it needs")));
-    }
-    let values =
-        minijinja::context!(app => app, port => resolved.app.port.value, edge_port => EDGE_PORT, fence_port => FENCE_PORT);
-    let source = Source { name: UPSTREAMS, text: include_str!("templates/estiba-upstreams.conf") };
-    edge.insert(format!("edge/{UPSTREAMS}"), Artefact::text(template::render(source, &values)?));
-    Ok(edge)
+/// The slots that an edge knows; `legacy` is what ran before estiba.
+const SLOTS: [&str; 3] = ["blue", "green", "legacy"];
+/// The most containers of a slot that an edge knows.
+pub(super) const MOST_REPLICAS: u64 = 16;
+/// The network that each slot shares with the edges alone.
+pub(super) const NETWORK: &str = "estiba";
+/// The folder of an edge in its container.
+const FOLDER: &str = "/estiba";
+/// What the edge does beside passing on: requests wait, or are answered in the app's place.
+pub(super) const SCRIPT: &str = include_str!("templates/edge.lua");
+
+/// The name that a slot has on the edges' network, and nobody else on the whole server.
+pub(super) fn slot_name(resolved: &Resolved, service: &str, slot: &str) -> String {
+    format!("{service}-{slot}.{}.estiba", resolved.compose_project.value)
 }
 
-/// What would go past the slots, or clash with the upstream file.
-fn check(resolved: &Resolved, source: Source<'_>) -> Result<()> {
-    let app = &resolved.app.service.value;
-    let mut at = 0;
-    for line in source.text.split_inclusive('\n') {
-        let code = line.split('#').next().unwrap_or("");
-        let direct = format!("http://{app}:");
-        if let Some(found) = code.find(&direct) {
-            return Err(source
-                .error(
-                    at + found..at + found + direct.len(),
-                    format!("this goes past the slots: `{app}` with a port is one container's name"),
-                )
-                .hint(format!("write http://{app}; estiba defines that upstream, port and all")));
-        }
-        let words: Vec<&str> = code.split_whitespace().collect();
-        if words.first() == Some(&"upstream") && words.get(1).is_some_and(|name| name.trim_end_matches('{') == app) {
-            return Err(source
-                .error(at..at + code.trim_end().len(), format!("the upstream `{app}` is the one that estiba defines"))
-                .hint(format!("take this block out; {UPSTREAMS} stands in its place")));
-        }
-        at += line.len();
+/// haproxy.cfg, in words that HAProxy 2.4 to 3.x have in common.
+pub(super) fn configuration(resolved: &Resolved, app: &AppService) -> String {
+    let mut text = format!(
+        include_str!("templates/haproxy.cfg"),
+        app = app.service,
+        folder = FOLDER,
+        trusted = resolved.edge.trusted_proxies.join(" "),
+    );
+    let mut ports: Vec<(u16, u16, Protocol)> =
+        app.ports.value.iter().map(|port| (port.number, port.number, port.protocol)).collect();
+    // What asks the app by its name alone asks port 80.
+    let first = app.port();
+    if first.protocol == Protocol::Http && !ports.iter().any(|(bound, _, _)| *bound == 80) {
+        ports.push((80, first.number, first.protocol));
     }
-    Ok(())
+    for (bound, port, protocol) in &ports {
+        frontend(&mut text, *bound, *port, *protocol);
+    }
+    if first.protocol != Protocol::Tcp {
+        test_frontend(&mut text, first.number);
+    }
+    for port in &app.ports.value {
+        for slot in SLOTS {
+            backend(&mut text, resolved, app, slot, port.number, port.protocol);
+        }
+        let _ = write!(text, "\nbackend none_{}\n", port.number);
+        if port.protocol == Protocol::Tcp {
+            text += "    mode tcp\n    tcp-request content reject\n";
+        } else {
+            text += "    http-request return status 503 content-type text/plain string \"No release serves yet.\\n\"\n";
+        }
+    }
+    text
+}
+
+const SLOT: &str = "str(slot),map(/estiba/state/slot.map,none)";
+const FENCE: &str = "str(fence),map(/estiba/state/fence.map,off)";
+
+fn frontend(text: &mut String, bound: u16, port: u16, protocol: Protocol) {
+    let proto = if protocol == Protocol::H2c { " proto h2" } else { "" };
+    let _ = write!(text, "\nfrontend port_{bound}\n    bind :{bound}{proto}\n");
+    if protocol == Protocol::Tcp {
+        text.push_str("    mode tcp\n");
+        let _ = writeln!(text, "    tcp-request content reject unless {{ {FENCE} -m str off }}");
+    } else {
+        text.push_str("    # X-Forwarded headers are believed of those in front, and of nobody else.\n");
+        let _ = writeln!(text, "    acl trusted src -f {FOLDER}/state/trusted.lst");
+        for (header, value) in
+            [("X-Forwarded-For", "%[src]"), ("X-Forwarded-Proto", "http"), ("X-Forwarded-Host", "%[req.hdr(host)]")]
+        {
+            let _ = writeln!(text, "    http-request set-header {header} {value} unless trusted");
+        }
+        text.push_str("    http-request del-header Forwarded unless trusted\n");
+        text.push_str("    http-request disable-l7-retry unless { method GET HEAD }\n");
+        let _ = writeln!(text, "    http-request lua.park if {{ {FENCE} -m str park }}");
+        let _ = writeln!(text, "    http-request use-service lua.fenced if {{ {FENCE} -m str maintenance }}");
+        let _ = writeln!(
+            text,
+            "    http-request use-service lua.fenced if {{ {FENCE} -m str read-only }} !{{ method GET HEAD OPTIONS }}"
+        );
+    }
+    serve(text, port);
+}
+
+/// The slot that serves.
+fn serve(text: &mut String, port: u16) {
+    let _ = writeln!(text, "    use_backend %[{SLOT}]_{port}");
+}
+
+/// Where the server's scripts ask a slot, or one container of it, before anybody is sent there.
+fn test_frontend(text: &mut String, port: u16) {
+    let _ = write!(text, "\nfrontend test\n    bind unix@{FOLDER}/run/test.sock mode 600\n");
+    for word in ["slot", "server"] {
+        let _ = writeln!(text, "    http-request set-var(txn.estiba_{word}) req.hdr(x-estiba-{word})");
+        let _ = writeln!(text, "    http-request del-header x-estiba-{word}");
+    }
+    let _ =
+        writeln!(text, "    use_backend %[var(txn.estiba_slot)]_{port} if {{ var(txn.estiba_slot) -m str {} }}", SLOTS.join(" "));
+    serve(text, port);
+}
+
+fn backend(text: &mut String, resolved: &Resolved, app: &AppService, slot: &str, port: u16, protocol: Protocol) {
+    let proto = if protocol == Protocol::H2c { " proto h2" } else { "" };
+    let _ = write!(text, "\nbackend {slot}_{port}\n");
+    if protocol == Protocol::Tcp {
+        text.push_str("    mode tcp\n");
+    } else {
+        for server in 1..=MOST_REPLICAS {
+            let _ = writeln!(text, "    use-server s{server} if {{ var(txn.estiba_server) -m str {server} }}");
+        }
+    }
+    if protocol != Protocol::Tcp {
+        // While a release is observed, whoever looks sees which one answers.
+        let release = format!("str({slot}),map(/estiba/state/release.map,none)");
+        let _ = writeln!(text, "    http-response set-header X-Estiba-Release %[{release}] if !{{ {release} -m str none }}");
+    }
+    let check = "check inter 1s fastinter 500ms fall 3 rise 1 observe layer4 error-limit 3 on-error mark-down";
+    let find = "resolvers docker resolve-prefer ipv4 init-addr none";
+    let name = slot_name(resolved, &app.service, slot);
+    let _ = writeln!(text, "    server-template s 1-{MOST_REPLICAS} {name}:{port} {check} {find}{proto}");
+    // The other slot's containers stand in where none of this one takes connections, while a deploy has them do so.
+    let other = match slot {
+        "blue" => "green",
+        _ => "blue",
+    };
+    let name = slot_name(resolved, &app.service, other);
+    let _ = writeln!(text, "    server-template b 1-{MOST_REPLICAS} {name}:{port} backup disabled {check} {find}{proto}");
+}
+
+/// The service of the stack that is the edge: of the team's own service only what tells others how to find it.
+pub(super) fn service(resolved: &Resolved, app: &AppService, service: Service<'_>) -> Result<Mapping> {
+    let text = |lines: &[&str]| Value::Sequence(lines.iter().map(|line| Value::from(*line)).collect());
+    let root = &resolved.target.root.value;
+    let name = service.name;
+    let mut map = Mapping::new();
+    map.insert("image".into(), "${ESTIBA_EDGE_IMAGE}".into());
+    map.insert("pull_policy".into(), "never".into());
+    map.insert("entrypoint".into(), text(&["haproxy", "-db", "-f", &format!("{FOLDER}/haproxy.cfg")]));
+    map.insert("command".into(), text(&[]));
+    map.insert("user".into(), "${ESTIBA_USER:-0:0}".into());
+    map.insert("restart".into(), "unless-stopped".into());
+    map.insert("stop_signal".into(), "SIGTERM".into());
+    map.insert("stop_grace_period".into(), "2s".into());
+    map.insert("read_only".into(), true.into());
+    map.insert("cap_drop".into(), text(&["ALL"]));
+    map.insert("security_opt".into(), text(&["no-new-privileges:true"]));
+    map.insert(
+        "sysctls".into(),
+        Mapping::from_iter([(Value::from("net.ipv4.ip_unprivileged_port_start"), Value::from("0"))]).into(),
+    );
+    let limits = Mapping::from_iter([(Value::from("soft"), Value::from(16384)), (Value::from("hard"), Value::from(16384))]);
+    map.insert("ulimits".into(), Mapping::from_iter([(Value::from("nofile"), Value::from(limits))]).into());
+    let options =
+        Mapping::from_iter([(Value::from("max-size"), Value::from("10m")), (Value::from("max-file"), Value::from("2"))]);
+    let logging =
+        Mapping::from_iter([(Value::from("driver"), Value::from("json-file")), (Value::from("options"), options.into())]);
+    map.insert("logging".into(), logging.into());
+    let mount = Mapping::from_iter([
+        (Value::from("type"), Value::from("bind")),
+        ("source".into(), format!("{root}/edge/{name}").into()),
+        ("target".into(), FOLDER.into()),
+    ]);
+    map.insert("volumes".into(), vec![Value::from(mount)].into());
+    for key in ["container_name", "hostname", "domainname", "ports"] {
+        if let Some(value) = service.map.get(key) {
+            map.insert(key.into(), value.clone());
+        }
+    }
+    let mut expose: Vec<Value> = service.map.get("expose").and_then(Value::as_sequence).cloned().unwrap_or_default();
+    for port in &app.ports.value {
+        let number = port.number.to_string();
+        if !expose.iter().any(|known| known.as_str() == Some(&number)) {
+            expose.push(number.into());
+        }
+    }
+    map.insert("expose".into(), expose.into());
+    let mut networks = service.map.get("networks").and_then(Value::as_mapping).cloned().unwrap_or_default();
+    networks.insert(NETWORK.into(), Value::Null);
+    map.insert("networks".into(), networks.into());
+    let mut labels: Mapping = written_labels(service)
+        .into_iter()
+        .filter(|(label, _)| is_discovery(resolved, label))
+        .map(|(label, value)| (Value::from(label), value))
+        .collect();
+    labels.insert("estiba.edge".into(), name.into());
+    labels.insert("estiba.edge.configuration".into(), digest(configuration(resolved, app).as_bytes())[..16].into());
+    map.insert("labels".into(), labels.into());
+    let environment = discovery_environment(resolved, service);
+    if !environment.is_empty() {
+        map.insert("environment".into(), environment.into());
+    }
+    Ok(map)
+}
+
+/// The labels as written, by their names.
+fn written_labels(service: Service<'_>) -> Vec<(String, Value)> {
+    let labels = service.map.get("labels").and_then(Value::as_mapping);
+    labels.into_iter().flatten().filter_map(|(label, value)| Some((label.as_str()?.to_owned(), value.clone()))).collect()
+}
+
+/// Does this label tell a proxy how to find the app?
+pub(super) fn is_discovery(resolved: &Resolved, label: &str) -> bool {
+    let known = ["traefik.", "caddy", "com.github.nginx-proxy.", "com.github.jrcs.letsencrypt_nginx_proxy_companion."];
+    known.iter().any(|known| label.starts_with(known))
+        || resolved.edge.labels.iter().any(|known| label.starts_with(known.as_str()))
+}
+
+/// Does this variable tell a proxy how to find the app?
+pub(super) fn is_discovery_variable(name: &str) -> bool {
+    [
+        "VIRTUAL_HOST",
+        "VIRTUAL_PORT",
+        "VIRTUAL_PATH",
+        "VIRTUAL_DEST",
+        "VIRTUAL_PROTO",
+        "VIRTUAL_NETWORK",
+        "VIRTUAL_HOST_MULTIPORTS",
+        "NETWORK_ACCESS",
+        "HTTPS_METHOD",
+        "CERT_NAME",
+        "ACME_CA_URI",
+    ]
+    .contains(&name)
+        || name.starts_with("LETSENCRYPT_")
+}
+
+/// The variables by which a proxy finds the app, from the service's own environment and from the target's env file.
+pub(super) fn discovery_environment(resolved: &Resolved, service: Service<'_>) -> Mapping {
+    let written = service.map.get("environment").and_then(Value::as_mapping);
+    let mut found: Mapping = written
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| name.as_str().is_some_and(is_discovery_variable))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    if service.env_files().iter().any(|(path, _)| super::paths::is_env_file(resolved, path)) {
+        for (name, _) in resolved.env.values.iter().filter(|(name, _)| is_discovery_variable(name)) {
+            if !found.contains_key(name.as_str()) {
+                found.insert(name.as_str().into(), format!("${{{name}}}").into());
+            }
+        }
+    }
+    found
 }

@@ -41,8 +41,9 @@ impl Files {
 
     /// Reads these files and folders (all that lies below them) under `folder`.
     ///
-    /// What does not exist is left out; what cannot be read is an input error.
-    pub fn read(folder: &Utf8Path, paths: impl IntoIterator<Item = String>) -> Result<Self> {
+    /// What does not exist is left out; what cannot be read, is no regular file or leads out of `boundary` is an input error.
+    pub fn read(folder: &Utf8Path, boundary: &Utf8Path, paths: impl IntoIterator<Item = String>) -> Result<Self> {
+        let boundary = boundary.canonicalize_utf8().unwrap_or_else(|_| boundary.to_owned());
         let mut read = Self::default();
         let mut total = 0;
         for path in paths {
@@ -51,11 +52,20 @@ impl Files {
                 let full = folder.join(&path);
                 let cannot = |error: std::io::Error| Error::input(format!("cannot read {full}: {error}"));
                 let Ok(metadata) = fs::metadata(&full) else { continue };
+                let real = full.canonicalize_utf8().map_err(cannot)?;
+                if !real.starts_with(&boundary) {
+                    return Err(Error::input(format!("{full} leads out of the project, to {real}"))
+                        .hint("what a deploy reads lies in the repository"));
+                }
                 if metadata.is_dir() {
                     for entry in full.read_dir_utf8().map_err(cannot)? {
                         open.push(path.join(entry.map_err(cannot)?.file_name()));
                     }
                     continue;
+                }
+                if !metadata.is_file() {
+                    return Err(Error::input(format!("{full} is neither a file nor a folder"))
+                        .hint("sockets and devices are no part of a release"));
                 }
                 total += metadata.len();
                 if total > LIMIT {

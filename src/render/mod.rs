@@ -3,16 +3,12 @@
 
 mod artefact;
 mod edge;
-mod envfile;
 mod inputs;
 mod paths;
 mod release;
 mod slot;
 mod stack;
-mod template;
-mod variables;
 
 pub use artefact::{Artefact, Rendered, digest, digest_of, hex, manifest};
-pub use envfile::EnvFile;
 pub use inputs::{Files, InputFile};
 pub use release::{Renderer, render};

@@ -3,24 +3,23 @@
 use std::collections::BTreeMap;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use minijinja::context;
 
 use crate::config::{
-    Backup, DuringMigrations, Engine, Origin, Project, Resolved, Restore, Schedule, Setting, Source, Strategy, command_words,
-    read_limited, shell_words,
+    Backup, DuringMigrations, Engine, Origin, Project, Protocol, Resolved, Restore, Schedule, Setting, Source, Strategy,
+    command_words, render_template, shell_words,
 };
 use crate::error::{Error, Result};
 
-use super::{Artefact, EnvFile, Files, Rendered, edge, manifest, paths, slot, stack, variables};
+use super::{Artefact, Files, InputFile, Rendered, edge, manifest, paths, slot, stack};
 
 /// What rendering is made from.
 #[derive(Debug, Clone)]
 pub struct Renderer<'a> {
     /// The resolved configuration.
     pub resolved: &'a Resolved,
-    /// The env file, rendered.
-    pub env: EnvFile,
-    /// The files that the stack mounts and the proxy's configuration.
+    /// What templates may use.
+    pub template_values: Vec<(&'static str, String)>,
+    /// The files that services mount.
     pub files: Files,
 }
 
@@ -30,66 +29,56 @@ pub const SLOTS: [&str; 2] = ["blue", "green"];
 impl<'a> Renderer<'a> {
     /// Reads what rendering needs from the project's folder.
     pub fn open(project: &Project, resolved: &'a Resolved) -> Result<Self> {
-        let base = project.path(resolved.compose_path.value.parent().unwrap_or(Utf8Path::new("")));
-        let env = match &resolved.target.env_file.value {
-            None => EnvFile { name: ".env".into(), ..EnvFile::default() },
-            Some(path) => {
-                let full = project.path(path);
-                let text = read_limited(&full)?;
-                let name = path.file_name().unwrap_or(".env");
-                EnvFile::render(
-                    Source { name: full.as_str(), text: &text },
-                    name,
-                    &template_values(resolved),
-                    &project.environment,
-                )?
-            }
-        };
-        let mut wanted = paths::wanted(resolved);
-        wanted.push(resolved.proxy.config.value.clone());
-        Ok(Self { resolved, env, files: Files::read(&base, wanted)? })
-    }
-}
-
-/// What templates may use.
-pub(super) fn template_values(resolved: &Resolved) -> minijinja::Value {
-    context! {
-        project => &resolved.project,
-        target => &resolved.target.name,
-        app => &resolved.app.service.value,
-        port => resolved.app.port.value,
+        let base = project.path(resolved.compose_paths.value[0].parent().unwrap_or(Utf8Path::new("")));
+        let template_values = vec![
+            ("project", resolved.project.clone()),
+            ("target", resolved.target.name.clone()),
+            ("app", resolved.app.service.value.clone()),
+            ("port", resolved.apps[0].port().number.to_string()),
+        ];
+        Ok(Self { resolved, template_values, files: Files::read(&base, &project.boundary(), paths::wanted(resolved))? })
     }
 }
 
 /// Renders the release.
 ///
-/// What cannot be deployed (an undefined variable, a host network on the app, a missing file) is an
-/// input error with its place.
+/// What cannot be deployed (a missing file, a folder that would be lost) is an input error with its place; all that is wrong
+/// is told at once.
 pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     let resolved = renderer.resolved;
-    variables::check(resolved, &renderer.env)?;
-    let mut rendered = Rendered { secrets: renderer.env.secrets.clone(), ..Rendered::default() };
+    let mut rendered = Rendered { secrets: resolved.env.secrets.clone(), notes: resolved.notes.clone(), ..Rendered::default() };
     let mut files: BTreeMap<String, Artefact> = BTreeMap::new();
 
     let layout = paths::Layout::new(resolved, &renderer.files);
-    files.insert("files/stack.yml".into(), Artefact::text(stack::render(resolved, &layout, &mut rendered)?));
+    let stack_text = stack::render(resolved, &layout)?;
+    files.insert("files/stack.yml".into(), Artefact::text(stack_text));
     for slot in SLOTS {
         let text = slot::render(resolved, &layout, slot, &mut rendered)?;
         files.insert(format!("files/slot-{slot}.yml"), Artefact::text(text));
     }
-    files.insert(format!("files/{}", renderer.env.name), Artefact::secret(renderer.env.to_text()));
+    layout.finish()?;
+    rendered.notes.extend(layout.notes());
+    files.insert(format!("files/{}", resolved.env.name), Artefact::secret(resolved.env.to_text()));
     for path in layout.release_files() {
-        for (below, input) in renderer.files.below(&path) {
-            let place = Utf8PathBuf::from("files").join(&path);
-            let place = if below.is_empty() { place } else { place.join(below) };
-            files.insert(
-                place.into_string(),
-                Artefact { mode: input.mode, bytes: input.bytes.clone(), secret: input.is_secret() || layout.is_env_file(&path) },
-            );
-        }
+        place(&mut files, renderer, "files", &path, layout.is_env_file(&path))?;
     }
-    rendered.stack = layout.stack_files();
-    files.extend(edge::render(resolved, &renderer.files)?);
+    let stack_files = layout.stack_files();
+    for (_, path) in &stack_files {
+        place(&mut files, renderer, "stack", path, false)?;
+    }
+    let lines = stack_files.iter().map(|(service, path)| format!("{service}\t{}\n", paths::placed(path))).collect::<String>();
+    files.insert("stack.files".into(), Artefact::text(lines));
+    files.insert("stack.reloads".into(), Artefact::text(reloads(resolved)));
+    for app in &resolved.apps {
+        let folder = format!("edge/{}", app.service);
+        files.insert(format!("{folder}/haproxy.cfg"), Artefact::text(edge::configuration(resolved, app)));
+        files.insert(format!("{folder}/edge.lua"), Artefact::text(edge::SCRIPT));
+        let page = resolved.edge.maintenance.value.as_deref().and_then(|path| renderer.files.get(path));
+        files.extend(page.map(|page| {
+            (format!("{folder}/maintenance.html"), Artefact { mode: 0o644, bytes: page.bytes.clone(), secret: false })
+        }));
+    }
+    files.insert("apps".into(), Artefact::text(apps(resolved)?));
     let (mut offsite_secrets, mut offsite_places) = (Vec::new(), String::new());
     if let Some(text) = offsite_environment(resolved) {
         let values = resolved.backup.offsite_environment.iter().map(|(_, value)| value.clone());
@@ -99,9 +88,9 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
         offsite_places = secret_places(lines, &offsite_secrets);
         files.insert("offsite.env".into(), Artefact::secret(text));
     }
-    let values = renderer.env.values.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let values = resolved.env.values.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let places = secret_places(values, &rendered.secrets);
-    let settings = settings(resolved, &renderer.env, &places, &offsite_places)?;
+    let settings = settings(resolved, &layout.shared(), &places, &offsite_places)?;
     files.insert("settings.env".into(), Artefact::text(settings));
     rendered.secrets.extend(offsite_secrets);
     files.insert("manifest".into(), Artefact::text(manifest(&files)));
@@ -109,6 +98,97 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     rendered.notes.sort();
     rendered.notes.dedup();
     Ok(rendered)
+}
+
+/// Puts a file, or all that lies below a folder, into a folder of the release. Templates are filled in.
+fn place(
+    files: &mut BTreeMap<String, Artefact>,
+    renderer: &Renderer<'_>,
+    folder: &str,
+    path: &str,
+    is_env_file: bool,
+) -> Result<()> {
+    for (below, input) in renderer.files.below(path) {
+        let own = if below.is_empty() { Utf8PathBuf::from(path) } else { Utf8PathBuf::from(path).join(below) };
+        let within = |known: &String| own == *known || own.starts_with(known);
+        let is_template = renderer.resolved.templates.iter().any(within);
+        let artefact = if is_template { filled(renderer, own.as_str(), input)? } else { copied(input, is_env_file) };
+        files.insert(format!("{folder}/{}", paths::placed(own.as_str())), artefact);
+    }
+    Ok(())
+}
+
+fn copied(input: &InputFile, is_env_file: bool) -> Artefact {
+    // An env file holds what nobody else may read, whatever its mode here.
+    let mode = if is_env_file { 0o600 } else { input.mode };
+    Artefact { mode, bytes: input.bytes.clone(), secret: input.is_secret() || is_env_file }
+}
+
+fn filled(renderer: &Renderer<'_>, path: &str, input: &InputFile) -> Result<Artefact> {
+    let Ok(text) = std::str::from_utf8(&input.bytes) else {
+        return Err(Error::input(format!("the template {path} is not UTF-8"))
+            .hint("save it as UTF-8, or take it out of [stack] templates"));
+    };
+    let text = render_template(Source { name: path, text }, &renderer.template_values)?;
+    Ok(Artefact { mode: input.mode, bytes: text.into_bytes(), secret: input.is_secret() })
+}
+
+/// How services of the stack take over changed files, a line each: service, test and command, parted by tabs.
+fn reloads(resolved: &Resolved) -> String {
+    let words = |command: &str| shell_words(command_words(command).unwrap_or_default().iter().map(String::as_str));
+    let line = |(service, reload): (&String, &Setting<crate::config::Reload>)| {
+        format!("{service}\t{}\t{}\n", words(&reload.value.test), words(&reload.value.run))
+    };
+    resolved.reloads.iter().map(line).collect()
+}
+
+/// What the server knows of each app, a line each in the order in which they start, its fields parted by tabs; see
+/// remote-scripts/lib/apps.sh.
+fn apps(resolved: &Resolved) -> Result<String> {
+    let mut text = String::new();
+    for name in stack::app_order(resolved) {
+        let Some(app) = resolved.apps.iter().find(|app| app.service == name) else { continue };
+        let replicas = resolved.compose.service(&name).map_or(1, |service| service.replicas());
+        if replicas > edge::MOST_REPLICAS {
+            let most = edge::MOST_REPLICAS;
+            return Err(resolved
+                .compose
+                .error(
+                    &name,
+                    "replicas",
+                    &format!("service `{name}` runs {replicas} times; an edge knows {most} containers of a slot at most"),
+                )
+                .hint("run more workers in each container"));
+        }
+        let protocol = |protocol| match protocol {
+            Protocol::Http => "http",
+            Protocol::H2c => "h2c",
+            Protocol::Tcp => "tcp",
+        };
+        let ports: Vec<String> =
+            app.ports.value.iter().map(|port| format!("{}:{}", port.number, protocol(port.protocol))).collect();
+        let health = &app.health;
+        let strategy = match app.strategy.value {
+            Strategy::BlueGreen => "blue-green",
+            Strategy::Recreate => "recreate",
+        };
+        let path = if health.path.value.is_empty() { "-" } else { &health.path.value };
+        let published = resolved.compose.service(&name).is_some_and(|service| !service.published().is_empty());
+        let fields = [
+            name.clone(),
+            ports.join(","),
+            path.to_owned(),
+            health.host.value.clone(),
+            health.expect_status.value.to_string(),
+            health.interval.value.0.to_string(),
+            health.timeout.value.0.to_string(),
+            strategy.to_owned(),
+            String::from(if published { "published" } else { "behind" }),
+        ];
+        text += &fields.join("\t");
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 /// Where in the values of an env file secrets stand, for the server to keep them out of its journal without a copy of
@@ -122,50 +202,56 @@ fn secret_places<'a>(values: impl Iterator<Item = (&'a str, &'a str)>, secrets: 
 }
 
 /// The settings that the server's half reads: shell assignments, every value quoted.
-fn settings(resolved: &Resolved, env: &EnvFile, secrets: &str, offsite_secrets: &str) -> Result<String> {
+fn settings(resolved: &Resolved, shared: &[String], secrets: &str, offsite_secrets: &str) -> Result<String> {
     let words = |command: &str| -> Result<String> {
         let words = command_words(command).ok_or_else(|| Error::input(format!("the quotes do not match: {command}")))?;
         Ok(shell_words(words.iter().map(String::as_str)))
     };
-    let health = &resolved.health;
-    let stack_services = stack::started(resolved);
-    let request_timeout = health.timeout.value.0.clamp(1, 5).to_string();
+    let first = &resolved.apps[0];
+    let health = &first.health;
+    let order = stack::order(resolved);
+    let (files, folders): (Vec<&String>, Vec<&String>) =
+        shared.iter().partition(|path| [".sqlite3", ".sqlite", ".db"].iter().any(|end| path.ends_with(end)));
+    let joined = |paths: Vec<&String>| paths.into_iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let images = resolved.images.iter().map(|image| format!("{}:{}", image.variable, image.name.value));
+    let slot_jobs = resolved.jobs.iter().filter(|job| job.in_slot).map(|job| job.service.clone());
+    let stack_built = resolved.images.iter().filter(|image| !image.services.iter().any(|service| resolved.in_slot(service)));
+    let recreate = resolved.apps.iter().any(|app| app.strategy.value == Strategy::Recreate);
     let settings: Vec<(&str, String)> = vec![
         ("PROJECT", resolved.project.clone()),
         ("TARGET", resolved.target.name.clone()),
         ("COMPOSE_PROJECT", resolved.compose_project.value.clone()),
-        ("APP_SERVICE", resolved.app.service.value.clone()),
-        ("APP_PORT", resolved.app.port.value.to_string()),
+        ("APP_SERVICE", first.service.clone()),
+        ("APPS", stack::app_order(resolved).join(" ")),
         ("WORKERS", resolved.app.workers.value.join(" ")),
+        ("JOBS", slot_jobs.collect::<Vec<_>>().join(" ")),
         ("OVERLAP", u8::from(resolved.app.overlap.value).to_string()),
         ("MIGRATE", words(&resolved.app.migrate.value)?),
+        ("MIGRATE_SERVICE", resolved.app.migrate_service.clone()),
         ("PENDING_MIGRATIONS", words(&resolved.app.pending_migrations.value)?),
         ("REVERSE_MIGRATION", words(&resolved.app.reverse_migration.value)?),
         ("MIGRATE_TIMEOUT", resolved.app.migrate_timeout.value.0.to_string()),
         // A command of the team's own may do more than migrate.
         ("MIGRATE_ALWAYS", u8::from(resolved.app.migrate.origin == Origin::File).to_string()),
         ("COLLECT_STATIC", words(&resolved.app.collect_static.value)?),
-        ("STACK_SERVICES", stack_services.join(" ")),
-        ("SHARED", resolved.shared.value.join(" ")),
-        ("PROXY_SERVICE", resolved.proxy.service.value.clone()),
-        ("DRAIN_TIMEOUT", resolved.proxy.drain_timeout.value.0.to_string()),
-        ("HEALTH_PATH", health.path.value.clone()),
-        ("HEALTH_HOST", health.host.value.clone()),
-        ("HEALTH_STATUS", health.expect_status.value.to_string()),
-        ("HEALTH_INTERVAL", health.interval.value.0.to_string()),
-        ("HEALTH_TIMEOUT", health.timeout.value.0.to_string()),
-        ("HEALTH_REQUEST_TIMEOUT", request_timeout),
-        ("ENV_FILE", env.name.clone()),
+        ("STACK_SERVICES", order.services.join(" ")),
+        ("STACK_JOBS", order.jobs.join(" ")),
+        ("STACK_AFTER_JOBS", order.after_jobs.join(" ")),
+        ("STACK_AFTER_APPS", order.after_apps.join(" ")),
+        ("STACK_BUILT", stack_built.map(|image| image.variable.clone()).collect::<Vec<_>>().join(" ")),
+        ("PROXIES", resolved.proxies.join(" ")),
+        ("SHARED", joined(folders)),
+        ("SHARED_FILES", joined(files)),
+        ("DRAIN_TIMEOUT", resolved.edge.drain_timeout.value.0.to_string()),
+        ("EDGE_IMAGE", resolved.edge.image.value.clone()),
+        ("HEALTH_TIMEOUT", resolved.apps.iter().map(|app| app.health.timeout.value.0).max().unwrap_or(60).to_string()),
+        ("HEALTH_REQUEST_TIMEOUT", health.timeout.value.0.clamp(1, 5).to_string()),
+        ("ENV_FILE", resolved.env.name.clone()),
         ("SECRETS", secrets.to_owned()),
         ("OFFSITE_SECRETS", offsite_secrets.to_owned()),
-        (
-            "STRATEGY",
-            String::from(match resolved.rollout.strategy.value {
-                Strategy::BlueGreen => "blue-green",
-                Strategy::Recreate => "recreate",
-            }),
-        ),
-        ("IMAGE_NAME", resolved.image.name.value.clone()),
+        ("STRATEGY", String::from(if recreate { "recreate" } else { "blue-green" })),
+        ("IMAGE_NAME", resolved.image().name.value.clone()),
+        ("IMAGES", images.collect::<Vec<_>>().join(" ")),
     ];
     let settings = settings.into_iter().chain(database_settings(resolved)).collect::<Vec<_>>();
     let line = |(key, value): &(&str, String)| format!("{key}={}\n", shell_words([value.as_str()]));

@@ -1,35 +1,38 @@
-//! slot-blue.yml and slot-green.yml: the app and its workers under names of their own, so that two
+//! slot-blue.yml and slot-green.yml: the apps, their workers and jobs under names of their own, so that two
 //! releases run side by side.
+
+use std::collections::BTreeMap;
 
 use yaml_serde::{Mapping, Value};
 
 use crate::compose::Service;
-use crate::config::Resolved;
+use crate::config::{Resolved, ServiceKind};
 use crate::error::Result;
 
 use super::Rendered;
-use super::paths::Layout;
-use super::stack::{in_slot, modes};
-
-/// Settings that two slots cannot both have; each is taken off, and that is said.
-const TAKEN_OFF: [(&str, &str); 3] = [
-    ("container_name", "two slots cannot share a container's name"),
-    ("ports", "the proxy is the one that publishes ports"),
-    ("mac_address", "two slots cannot share an address"),
-];
+use super::edge;
+use super::paths::{Layout, section_files};
+use super::stack::{common, own_image};
 
 /// Renders the file of one slot.
 pub(super) fn render(resolved: &Resolved, layout: &Layout<'_>, slot: &str, rendered: &mut Rendered) -> Result<String> {
     let mut services = Mapping::new();
-    for service in resolved.compose.services().filter(|service| in_slot(resolved, *service)) {
-        let map = self::service(resolved, layout, service, slot, rendered)?;
+    let mut sections: BTreeMap<&str, Mapping> = BTreeMap::new();
+    for service in resolved.compose.services().filter(|service| resolved.in_slot(service.name)) {
+        let mut map = self::service(resolved, layout, service, slot, rendered)?;
+        for key in ["secrets", "configs"] {
+            own_files(resolved, layout, service, slot, key, &mut map, sections.entry(key).or_default());
+        }
         services.insert(format!("{}-{slot}", service.name).into(), map.into());
     }
     let mut root = Mapping::new();
     root.insert("services".into(), services.into());
+    root.extend(
+        sections.into_iter().filter(|(_, section)| !section.is_empty()).map(|(key, section)| (key.into(), section.into())),
+    );
     let text =
         yaml_serde::to_string(&root).map_err(|error| resolved.compose.source().error_near("services", error.to_string()))?;
-    Ok(format!("# Rendered by estiba from the team's Compose file: the app and what follows it, in slot {slot}.\n{text}"))
+    Ok(format!("# Rendered by estiba from the team's Compose files: the apps and what follows them, in slot {slot}.\n{text}"))
 }
 
 fn service(
@@ -40,89 +43,122 @@ fn service(
     rendered: &mut Rendered,
 ) -> Result<Mapping> {
     let name = service.name;
+    let is_app = resolved.is_app(name);
     let mut map = service.map.clone();
-    refuse_what_cannot_work(resolved, service)?;
-    for (key, why) in TAKEN_OFF {
-        if map.shift_remove(key).is_some() {
-            rendered.notes.push(format!("`{key}` is taken off service `{name}`: {why}"));
+    common(&mut map);
+    own_image(resolved, name, &mut map);
+    for key in ["container_name", "ports", "hostname", "domainname", "expose"] {
+        if map.shift_remove(key).is_some() && !is_app {
+            rendered.notes.push(format!("`{key}` is taken off service `{name}`: two slots cannot share it"));
         }
     }
-    map.shift_remove("build");
-    map.insert("image".into(), "${ESTIBA_IMAGE}".into());
-    map.insert("pull_policy".into(), "never".into());
-    if let Some(volumes) = layout.volumes(service, true)? {
-        map.insert("volumes".into(), volumes);
+    if map.shift_remove("mac_address").is_some() {
+        rendered.notes.push(format!("`mac_address` is taken off service `{name}`: two slots cannot share it"));
     }
-    if let Some(env_file) = layout.env_file(service)? {
+    match layout.volumes(service, true) {
+        Some(volumes) => drop(map.insert("volumes".into(), volumes)),
+        None => drop(map.shift_remove("volumes")),
+    }
+    if let Some(env_file) = layout.env_file(service) {
         map.insert("env_file".into(), env_file);
     }
-    add(&mut map, "environment", &[("ESTIBA_RELEASE", "${ESTIBA_RELEASE}"), ("ESTIBA_SLOT", slot)]);
-    add(&mut map, "labels", &[("estiba.release", "${ESTIBA_RELEASE}"), ("estiba.slot", slot)]);
-    if networks(&mut map) {
-        rendered.notes.push(format!(
-            "fixed addresses and aliases are taken off the networks of service `{name}`: two slots cannot share them"
-        ));
+    if let Some(label_file) = layout.label_file(service) {
+        map.insert("label_file".into(), label_file);
     }
-    let renamed = |other: &str| -> Option<String> {
-        resolved.compose.service(other).filter(|other| in_slot(resolved, *other)).map(|other| format!("{}-{slot}", other.name))
-    };
+    let environment = mapping(&mut map, "environment");
+    environment.retain(|name, _| !is_app || !name.as_str().is_some_and(edge::is_discovery_variable));
+    if is_app {
+        // What the env file says of how the app is found is the edge's.
+        let written = service.map.get("environment").and_then(Value::as_mapping);
+        for (name, _) in edge::discovery_environment(resolved, service) {
+            if !written.is_some_and(|written| written.contains_key(&name)) {
+                environment.insert(name, "".into());
+            }
+        }
+    }
+    environment.insert("ESTIBA_RELEASE".into(), "${ESTIBA_RELEASE}".into());
+    environment.insert("ESTIBA_SLOT".into(), slot.into());
+    let labels = mapping(&mut map, "labels");
+    if is_app {
+        labels.retain(|label, _| !label.as_str().is_some_and(|label| edge::is_discovery(resolved, label)));
+        labels.insert("traefik.enable".into(), "false".into());
+    }
+    labels.insert("estiba.release".into(), "${ESTIBA_RELEASE}".into());
+    labels.insert("estiba.slot".into(), slot.into());
+    networks(resolved, name, slot, &mut map, rendered);
+    let renamed = |other: &str| -> Option<String> { resolved.in_slot(other).then(|| format!("{other}-{slot}")) };
     rename(&mut map, &renamed);
-    modes(&mut map);
     Ok(map)
 }
 
-fn refuse_what_cannot_work(resolved: &Resolved, service: Service<'_>) -> Result<()> {
-    let name = service.name;
-    let source = resolved.compose.source();
-    if service.map.get("network_mode").and_then(Value::as_str) == Some("host") {
-        return Err(source
-            .error_near(
-                "network_mode:",
-                format!("service `{name}` is on the host's network, where two slots would fight for one port"),
-            )
-            .hint("take `network_mode: host` off; the proxy reaches the slots on the stack's own network"));
+/// A mapping of the service's, made where it is not there.
+fn mapping<'a>(map: &'a mut Mapping, key: &str) -> &'a mut Mapping {
+    if !matches!(map.get(key), Some(Value::Mapping(_))) {
+        map.insert(key.into(), Mapping::new().into());
     }
-    let on_host = match service.map.get("networks") {
-        Some(Value::Sequence(list)) => list.iter().any(|item| item.as_str() == Some("host")),
-        Some(Value::Mapping(map)) => map.contains_key("host"),
-        _ => false,
-    };
-    if on_host {
-        return Err(source.error_near(
-            "networks:",
-            format!("service `{name}` is on the host's network, where two slots would fight for one port"),
-        ));
-    }
-    Ok(())
-}
-
-/// Adds entries to `environment` or `labels`, in whichever form they are written.
-fn add(map: &mut Mapping, key: &str, entries: &[(&str, &str)]) {
     match map.get_mut(key) {
-        Some(Value::Sequence(list)) => list.extend(entries.iter().map(|(name, value)| Value::from(format!("{name}={value}")))),
-        Some(Value::Mapping(existing)) => {
-            for (name, value) in entries {
-                existing.insert((*name).into(), (*value).into());
-            }
-        }
-        _ => {
-            let fresh: Mapping = entries.iter().map(|(name, value)| (Value::from(*name), Value::from(*value))).collect();
-            map.insert(key.into(), fresh.into());
-        }
+        Some(Value::Mapping(mapping)) => mapping,
+        _ => unreachable!("it was put there as a mapping"),
     }
 }
 
-/// Takes fixed addresses and aliases off the service's networks. Says whether there were any.
-fn networks(map: &mut Mapping) -> bool {
-    let Some(Value::Mapping(networks)) = map.get_mut("networks") else { return false };
-    let mut any = false;
-    for (_, network) in networks.iter_mut() {
-        let Some(network) = network.as_mapping_mut() else { continue };
-        for key in ["ipv4_address", "ipv6_address", "aliases", "mac_address"] {
-            any |= network.shift_remove(key).is_some();
-        }
+/// Fixed addresses and aliases go: an app's are its edge's. A worker, which never runs twice, keeps its own name. An app has a
+/// name on the edges' network that nobody else on the server has.
+fn networks(resolved: &Resolved, name: &str, slot: &str, map: &mut Mapping, rendered: &mut Rendered) {
+    let kind = resolved.kind(name);
+    let networks = if map.contains_key("network_mode") { return } else { mapping(map, "networks") };
+    if networks.is_empty() {
+        networks.insert("default".into(), Value::Null);
     }
-    any
+    for (_, network) in networks.iter_mut() {
+        let mut kept = network.as_mapping().cloned().unwrap_or_default();
+        let mut any = false;
+        for key in ["ipv4_address", "ipv6_address", "mac_address", "link_local_ips"] {
+            any |= kept.shift_remove(key).is_some();
+        }
+        if any && kind != ServiceKind::App {
+            rendered
+                .notes
+                .push(format!("fixed addresses are taken off the networks of service `{name}`: two slots cannot share them"));
+        }
+        let aliases = kept.shift_remove("aliases");
+        if kind == ServiceKind::Worker && !resolved.app.overlap.value {
+            let mut own = vec![Value::from(name)];
+            own.extend(aliases.and_then(|aliases| aliases.as_sequence().cloned()).unwrap_or_default());
+            kept.insert("aliases".into(), own.into());
+        }
+        *network = if kept.is_empty() { Value::Null } else { kept.into() };
+    }
+    if kind == ServiceKind::App {
+        let alias = vec![Value::from(edge::slot_name(resolved, name, slot))];
+        networks.insert(edge::NETWORK.into(), Mapping::from_iter([(Value::from("aliases"), Value::from(alias))]).into());
+    }
+}
+
+/// Files that come in as secrets or configs belong to the release, under a name of the slot's own.
+fn own_files(
+    resolved: &Resolved,
+    layout: &Layout<'_>,
+    service: Service<'_>,
+    slot: &str,
+    key: &str,
+    map: &mut Mapping,
+    section: &mut Mapping,
+) {
+    let files: BTreeMap<String, String> = section_files(&resolved.compose, key).into_iter().collect();
+    let Some(Value::Sequence(list)) = map.get_mut(key) else { return };
+    for entry in list.iter_mut().filter_map(Value::as_mapping_mut) {
+        let Some(source) = entry.get("source").and_then(Value::as_str).map(str::to_owned) else { continue };
+        let Some(path) = files.get(&source) else { continue };
+        let place = layout.section_file(service.name, path, true);
+        let own = format!("{source}-{slot}");
+        section.insert(own.as_str().into(), Mapping::from_iter([(Value::from("file"), Value::from(place))]).into());
+        if !entry.contains_key("target") {
+            let target = if key == "configs" { format!("/{source}") } else { source };
+            entry.insert("target".into(), target.into());
+        }
+        entry.insert("source".into(), own.into());
+    }
 }
 
 /// References to other services of the slot get the slot's names.
@@ -134,7 +170,11 @@ fn rename(map: &mut Mapping, renamed: &dyn Fn(&str) -> Option<String>) {
                     let Some(text) = item.as_str() else { continue };
                     let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
                     if let Some(new) = renamed(name) {
-                        *item = format!("{new}{rest}").into();
+                        *item = format!(
+                            "{new}{}",
+                            if key == "links" && rest.is_empty() { format!(":{name}") } else { rest.to_owned() }
+                        )
+                        .into();
                     }
                 }
             }

@@ -1,35 +1,118 @@
-//! stack.yml: everything but the app and its workers, which live in the slots.
+//! stack.yml: everything but the apps and what follows them, which live in the slots; and in the place of each app its edge.
+
+use std::collections::BTreeSet;
 
 use yaml_serde::{Mapping, Value};
 
-use crate::compose::{Service, expand};
-use crate::config::{BackupService, Resolved};
-use crate::error::Result;
+use crate::compose::Service;
+use crate::config::{BackupService, Resolved, ServiceKind};
+use crate::error::{Error, Result};
 
-use super::Rendered;
-use super::paths::Layout;
+use super::edge;
+use super::paths::{Layout, section_files};
 
-const HEADER: &str = "# Rendered by estiba from the team's Compose file: the services that do not change with a release.\n";
+const HEADER: &str = "# Rendered by estiba from the team's Compose files: the services that do not change with a release.\n";
 
-/// Does this service live in the slots: the app, a worker, or another of the app's build?
-pub(super) fn in_slot(resolved: &Resolved, service: Service<'_>) -> bool {
-    let app = resolved.compose.service(&resolved.app.service.value);
-    let same_build = service.build().is_some() && app.is_some_and(|app| app.build() == service.build());
-    service.name == resolved.app.service.value
-        || resolved.app.workers.value.iter().any(|worker| worker == service.name)
-        || same_build
+/// Which services of the stack start when.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Order {
+    /// Those that wait for nothing but one another.
+    pub(super) services: Vec<String>,
+    /// The jobs, in their order.
+    pub(super) jobs: Vec<String>,
+    /// Those that wait for a job.
+    pub(super) after_jobs: Vec<String>,
+    /// Those that wait for an app: on an empty server they start when one serves.
+    pub(super) after_apps: Vec<String>,
 }
 
-/// The services of the stack that run all the time, the proxy left out.
-pub(super) fn started(resolved: &Resolved) -> Vec<String> {
-    resolved
-        .compose
-        .services()
-        .filter(|service| !in_slot(resolved, *service) && service.starts_by_default())
-        .filter(|service| service.name != resolved.proxy.service.value)
-        .map(|service| service.name.to_owned())
-        .chain(resolved.backup.is_wanted().then(|| BackupService::SERVICE.to_owned()))
-        .collect()
+/// The order in which the stack starts.
+pub(super) fn order(resolved: &Resolved) -> Order {
+    let in_stack = |service: &Service<'_>| !resolved.in_slot(service.name);
+    let reaches = |start: &str, wanted: &dyn Fn(&str) -> bool| {
+        let mut open = vec![start.to_owned()];
+        let mut seen = BTreeSet::new();
+        while let Some(name) = open.pop() {
+            for need in resolved.compose.service(&name).map(|service| service.needs()).unwrap_or_default() {
+                if wanted(need) {
+                    return true;
+                }
+                if seen.insert(need.to_owned()) {
+                    open.push(need.to_owned());
+                }
+            }
+        }
+        false
+    };
+    let is_job = |name: &str| resolved.kind(name) == ServiceKind::Job;
+    let mut order = Order {
+        jobs: resolved.jobs.iter().filter(|job| !job.in_slot).map(|job| job.service.clone()).collect(),
+        ..Order::default()
+    };
+    for service in resolved.compose.services().filter(in_stack).filter(|service| !is_job(service.name)) {
+        let name = service.name.to_owned();
+        if resolved.by_hand.contains(&name) {
+            continue;
+        }
+        if reaches(service.name, &|need| resolved.in_slot(need) && !is_job(need)) {
+            order.after_apps.push(name);
+        } else if reaches(service.name, &|need| order.jobs.iter().any(|job| job == need)) {
+            order.after_jobs.push(name);
+        } else {
+            order.services.push(name);
+        }
+    }
+    if resolved.backup.is_wanted() {
+        order.services.push(BackupService::SERVICE.to_owned());
+    }
+    order
+}
+
+/// The apps in the order in which they wait for one another.
+pub(super) fn app_order(resolved: &Resolved) -> Vec<String> {
+    let mut open: Vec<&str> = resolved.apps.iter().map(|app| app.service.as_str()).collect();
+    let mut ordered: Vec<String> = Vec::new();
+    while !open.is_empty() {
+        let free = open.iter().position(|name| {
+            let needs = resolved.compose.service(name).map(|service| service.needs()).unwrap_or_default();
+            !needs.iter().any(|need| open.contains(need) && need != name)
+        });
+        ordered.push(open.remove(free.unwrap_or(0)).to_owned());
+    }
+    ordered
+}
+
+/// What is taken off or shortened everywhere: settings that only a laptop needs, and long forms that older Compose does not read.
+pub(super) fn common(map: &mut Mapping) {
+    for key in ["profiles", "develop", "build"] {
+        map.shift_remove(key);
+    }
+    if let Some(Value::Mapping(depends)) = map.get_mut("depends_on") {
+        for (_, value) in depends.iter_mut() {
+            if let Some(value) = value.as_mapping_mut()
+                && value.get("required").and_then(Value::as_bool) == Some(true)
+            {
+                value.shift_remove("required");
+            }
+        }
+    }
+    if let Some(Value::Mapping(networks)) = map.get_mut("networks") {
+        for (_, network) in networks.iter_mut() {
+            if network.as_mapping().is_some_and(Mapping::is_empty) {
+                *network = Value::Null;
+            }
+        }
+    }
+}
+
+/// A service that runs an image of the project's own runs the very one that was sent.
+pub(super) fn own_image(resolved: &Resolved, name: &str, map: &mut Mapping) {
+    if let Some(image) = resolved.image_of(name) {
+        map.insert("image".into(), format!("${{{}}}", image.variable).into());
+        map.insert("pull_policy".into(), "never".into());
+    } else if map.get("pull_policy").and_then(Value::as_str) == Some("build") {
+        map.shift_remove("pull_policy");
+    }
 }
 
 /// The backup service: the server's own scripts in a container that may speak to the Engine, as the user who deploys.
@@ -60,87 +143,167 @@ fn backup_service(resolved: &Resolved) -> Mapping {
 }
 
 /// Renders stack.yml.
-pub(super) fn render(resolved: &Resolved, layout: &Layout<'_>, rendered: &mut Rendered) -> Result<String> {
+pub(super) fn render(resolved: &Resolved, layout: &Layout<'_>) -> Result<String> {
     let source = resolved.compose.source();
     let mut root = Mapping::new();
+    root.insert("services".into(), services(resolved, layout)?.into());
+    let project = &resolved.compose_project.value;
     for (key, value) in &resolved.compose.root {
-        let Some(name) = key.as_str() else { continue };
-        let value = match name {
-            "version" | "name" => continue,
-            "services" => services(resolved, layout, rendered)?.into(),
-            "secrets" | "configs" => files(value, layout)?,
-            "networks" => {
-                host_network(resolved, value)?;
-                value.clone()
-            }
-            _ => value.clone(),
+        let Some(key) = key.as_str().filter(|key| ["networks", "volumes", "secrets", "configs", "models"].contains(key)) else {
+            continue;
         };
-        root.insert(key.clone(), value);
+        let mut section = value.as_mapping().cloned().unwrap_or_default();
+        for (name, entry) in section.iter_mut() {
+            let Some(name) = name.as_str() else { continue };
+            without_generated_name(entry, project, name);
+            if key == "volumes" {
+                volume(resolved, layout, name, entry);
+            }
+        }
+        if key == "secrets" || key == "configs" {
+            files(resolved, layout, key, &mut section);
+        }
+        if key == "networks" {
+            host_network(resolved, &section)?;
+        }
+        root.insert(key.into(), section.into());
     }
+    let mut networks = root.get("networks").and_then(Value::as_mapping).cloned().unwrap_or_default();
+    if networks.contains_key(edge::NETWORK) {
+        return Err(source
+            .error_near(edge::NETWORK, format!("`{}` is the name of the network between the edges and the slots", edge::NETWORK))
+            .hint("give the network of the Compose file another name"));
+    }
+    networks.insert(edge::NETWORK.into(), Mapping::from_iter([(Value::from("internal"), Value::from(true))]).into());
+    root.insert("networks".into(), networks.into());
     let text = yaml_serde::to_string(&root).map_err(|error| source.error_near("services", error.to_string()))?;
     Ok(format!("{HEADER}{text}"))
 }
 
-fn services(resolved: &Resolved, layout: &Layout<'_>, rendered: &mut Rendered) -> Result<Mapping> {
+/// Compose writes the name that it makes of the project's into what it reads: that one is left to the server's Compose.
+fn without_generated_name(entry: &mut Value, project: &str, name: &str) {
+    let Some(map) = entry.as_mapping_mut() else { return };
+    if map.get("name").and_then(Value::as_str) == Some(&format!("{project}_{name}")) {
+        map.shift_remove("name");
+    }
+    if map.is_empty() {
+        *entry = Value::Null;
+    }
+}
+
+/// A volume that is a folder of the project is one that outlives releases.
+fn volume(resolved: &Resolved, layout: &Layout<'_>, name: &str, entry: &mut Value) {
+    let filled = resolved.compose.filled_section("volumes").and_then(|section| section.get(name));
+    let device = |entry: &Value| entry.get("driver_opts").and_then(|options| options.get("device")?.as_str().map(str::to_owned));
+    let Some(device) = filled.and_then(device).or_else(|| device(entry)) else { return };
+    if let Some(place) = layout.device(&device)
+        && let Some(options) = entry.get_mut("driver_opts").and_then(Value::as_mapping_mut)
+    {
+        options.insert("device".into(), place.into());
+    }
+}
+
+fn services(resolved: &Resolved, layout: &Layout<'_>) -> Result<Mapping> {
     let mut services = Mapping::new();
-    for service in resolved.compose.services().filter(|service| !in_slot(resolved, *service)) {
+    let mut errors = Vec::new();
+    for service in resolved.compose.services() {
         let name = service.name;
-        let wrong = |key: &str, message: String| {
-            let source = resolved.compose.source();
-            source.error_near(&format!("{key}:"), message)
-        };
-        if service.build().is_some() {
-            return Err(wrong("build", format!("service `{name}` is built too, and not from the app's build"))
-                .hint("a service of the stack runs an image: build it elsewhere and name it by `image`"));
+        if let Some(app) = resolved.apps.iter().find(|app| app.service == name) {
+            services.insert(name.into(), edge::service(resolved, app, service)?.into());
+            continue;
+        }
+        if resolved.in_slot(name) {
+            continue;
         }
         let mut map = service.map.clone();
-        if name == resolved.proxy.service.value && map.get("network_mode").and_then(Value::as_str) == Some("host") {
-            return Err(wrong(
-                "network_mode",
-                format!("the proxy `{name}` is on the host's network, where it cannot see the slots"),
-            )
-            .hint("publish its ports instead: ports: [\"80:80\", \"443:443\"]"));
+        common(&mut map);
+        own_image(resolved, name, &mut map);
+        match layout.volumes(service, false) {
+            Some(volumes) => drop(map.insert("volumes".into(), volumes)),
+            None => drop(map.shift_remove("volumes")),
         }
-        if let Some(volumes) = layout.volumes(service, false)? {
-            map.insert("volumes".into(), volumes);
-        }
-        if let Some(env_file) = layout.env_file(service)? {
+        if let Some(env_file) = layout.env_file(service) {
             map.insert("env_file".into(), env_file);
         }
+        if let Some(label_file) = layout.label_file(service) {
+            map.insert("label_file".into(), label_file);
+        }
+        for key in ["network_mode", "ipc", "pid"] {
+            let other =
+                service.setting(key).and_then(|mode| mode.strip_prefix("service:")).filter(|other| resolved.in_slot(other));
+            if let Some(other) = other {
+                errors.push(
+                    resolved
+                        .compose
+                        .error(
+                            name,
+                            key,
+                            &format!(
+                                "service `{name}` is tied to `{other}` by `{key}`, and `{other}` changes with every release"
+                            ),
+                        )
+                        .hint(format!("[services.{name}] kind = \"worker\" has it change over with `{other}`")),
+                );
+            }
+        }
+        volumes_from(resolved, layout, &mut map);
         without_slot_services(resolved, &mut map);
-        modes(&mut map);
         services.insert(name.into(), map.into());
     }
+    Error::all(errors)?;
     if resolved.backup.is_wanted() {
         services.insert(BackupService::SERVICE.into(), backup_service(resolved).into());
-    }
-    if resolved.compose.root.contains_key("name")
-        && resolved.compose.root.get("name").and_then(Value::as_str) != Some(resolved.compose_project.value.as_str())
-    {
-        rendered
-            .notes
-            .push(format!("the Compose file's own `name` is not used: the project is `{}`", resolved.compose_project.value));
     }
     Ok(services)
 }
 
-/// A service of the stack cannot wait for one in a slot: the order of steps sees to that.
-fn without_slot_services(resolved: &Resolved, map: &mut Mapping) {
-    let goes = |name: &str| resolved.compose.service(name).is_some_and(|service| in_slot(resolved, service));
-    let empty = match map.get_mut("depends_on") {
-        Some(Value::Sequence(list)) => {
-            list.retain(|item| !item.as_str().is_some_and(goes));
-            list.is_empty()
-        }
-        Some(Value::Mapping(depends)) => {
-            let gone: Vec<Value> = depends.keys().filter(|key| key.as_str().is_some_and(goes)).cloned().collect();
-            for key in gone {
-                depends.shift_remove(&key);
+/// `volumes_from` an app means the mounts that the app has: a slot comes and goes.
+fn volumes_from(resolved: &Resolved, layout: &Layout<'_>, map: &mut Mapping) {
+    let Some(Value::Sequence(from)) = map.get("volumes_from").cloned() else { return };
+    let mut kept = Vec::new();
+    let mut mounts = Vec::new();
+    for entry in from {
+        let text = entry.as_str().unwrap_or_default().to_owned();
+        let (name, mode) = text.split_once(':').unwrap_or((text.as_str(), ""));
+        match resolved.compose.service(name).filter(|_| resolved.in_slot(name)) {
+            Some(service) => {
+                let placed = layout.volumes(service, false).and_then(|value| value.as_sequence().cloned()).unwrap_or_default();
+                mounts.extend(placed.into_iter().map(|mut mount| {
+                    if let (true, Some(mount)) = (mode == "ro", mount.as_mapping_mut()) {
+                        mount.insert("read_only".into(), true.into());
+                    }
+                    mount
+                }));
             }
-            depends.is_empty()
+            None => kept.push(entry),
         }
-        _ => false,
-    };
+    }
+    if kept.is_empty() {
+        map.shift_remove("volumes_from");
+    } else {
+        map.insert("volumes_from".into(), kept.into());
+    }
+    if !mounts.is_empty() {
+        let mut own = map.get("volumes").and_then(Value::as_sequence).cloned().unwrap_or_default();
+        own.extend(mounts);
+        map.insert("volumes".into(), own.into());
+    }
+}
+
+/// A service of the stack waits for an app by its edge, which is there before any release: the order of steps sees to the rest.
+/// For workers and jobs of the slots it cannot wait.
+fn without_slot_services(resolved: &Resolved, map: &mut Mapping) {
+    let goes = |name: &str| resolved.in_slot(name) && !resolved.is_app(name);
+    let mut empty = false;
+    if let Some(Value::Mapping(depends)) = map.get_mut("depends_on") {
+        depends.retain(|name, _| !name.as_str().is_some_and(goes));
+        for (name, value) in depends.iter_mut() {
+            if name.as_str().is_some_and(|name| resolved.is_app(name)) {
+                *value = Mapping::from_iter([(Value::from("condition"), Value::from("service_started"))]).into();
+            }
+        }
+        empty = depends.is_empty();
+    }
     if empty {
         map.shift_remove("depends_on");
     }
@@ -149,36 +312,33 @@ fn without_slot_services(resolved: &Resolved, map: &mut Mapping) {
     }
 }
 
-/// `mode: 0440` is read as a text by YAML 1.2 and as an octal number by Compose: written as the number.
-pub(super) fn modes(map: &mut Mapping) {
-    for key in ["secrets", "configs"] {
-        let Some(Value::Sequence(list)) = map.get_mut(key) else { continue };
-        for entry in list.iter_mut().filter_map(Value::as_mapping_mut) {
-            let octal = entry.get("mode").and_then(Value::as_str).map(|mode| mode.trim_start_matches("0o"));
-            if let Some(mode) = octal.and_then(|mode| u32::from_str_radix(mode, 8).ok()) {
-                entry.insert("mode".into(), mode.into());
+/// The files of secrets and configs that services of the stack use lie with the stack's own.
+fn files(resolved: &Resolved, layout: &Layout<'_>, key: &str, section: &mut Mapping) {
+    for (name, path) in section_files(&resolved.compose, key) {
+        let uses = |service: &Service<'_>| {
+            let list = service.map.get(key).and_then(Value::as_sequence);
+            list.is_some_and(|list| list.iter().any(|entry| entry.get("source").and_then(Value::as_str) == Some(&name)))
+        };
+        let users: Vec<Service<'_>> =
+            resolved.compose.services().filter(|service| !resolved.in_slot(service.name)).filter(uses).collect();
+        if users.is_empty() {
+            // The slots have it under a name of their own.
+            section.shift_remove(&name);
+            continue;
+        }
+        for user in users {
+            let place = layout.section_file(user.name, &path, false);
+            if let Some(entry) = section.get_mut(&name).and_then(Value::as_mapping_mut) {
+                entry.insert("file".into(), place.into());
             }
         }
     }
 }
 
-fn files(section: &Value, layout: &Layout<'_>) -> Result<Value> {
-    let Some(section) = section.as_mapping() else { return Ok(section.clone()) };
-    let mut placed = section.clone();
-    for (_, entry) in placed.iter_mut() {
-        if let Some(entry) = entry.as_mapping_mut()
-            && let Some(file) = entry.get("file").and_then(Value::as_str).map(str::to_owned)
-        {
-            entry.insert("file".into(), layout.secret_file(&file)?.into());
-        }
-    }
-    Ok(placed.into())
-}
-
-fn host_network(resolved: &Resolved, networks: &Value) -> Result<()> {
-    let default = networks.as_mapping().and_then(|networks| networks.get("default")?.as_mapping());
-    let name = default.and_then(|default| default.get("name")?.as_str()).map(|name| expand(name, &Default::default()));
-    if name.as_deref() == Some("host") {
+fn host_network(resolved: &Resolved, networks: &Mapping) -> Result<()> {
+    let filled = resolved.compose.filled_section("networks").unwrap_or(networks);
+    let default = filled.get("default").and_then(Value::as_mapping);
+    if default.and_then(|default| default.get("name")?.as_str()) == Some("host") {
         return Err(resolved
             .compose
             .source()

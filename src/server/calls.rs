@@ -55,7 +55,14 @@ impl<'a> Server<'a> {
 
     /// All that must be known, in one round trip.
     pub async fn facts(&self, resolved: &Resolved, salt: &str) -> Result<Facts> {
-        let arguments = [self.root, &resolved.image.name.value, salt, &resolved.compose_project.value, &Scripts::digest()];
+        let arguments = [
+            self.root,
+            &resolved.image().name.value,
+            salt,
+            &resolved.compose_project.value,
+            &Scripts::digest(),
+            &resolved.edge.image.value,
+        ];
         let output = self.connection.run(&Self::inline("facts.sh", &arguments), Bytes::new()).await?;
         Facts::parse(&output.text()).map_err(|error| {
             let said = output.complaint();

@@ -28,6 +28,8 @@ pub struct Container {
     pub release: String,
     /// `healthy`, `unhealthy` or `starting`, where it has a healthcheck.
     pub health: Option<&'static str>,
+    /// Is it an edge?
+    pub is_edge: bool,
 }
 
 /// What one look at a server told.
@@ -48,6 +50,10 @@ pub struct Facts {
     pub images: BTreeMap<String, String>,
     /// Runs that were interrupted and have no outcome yet.
     pub open_runs: Vec<String>,
+    /// The slot that each edge serves, by its app.
+    pub edges: BTreeMap<String, String>,
+    /// The images of the release that serves, by the variables that they stand in: those that are there.
+    pub own_images: BTreeMap<String, String>,
 }
 
 impl Facts {
@@ -76,12 +82,14 @@ impl Facts {
                     facts.environment.insert((*name).to_owned(), (*digest).to_owned());
                 }
                 ("container", [service, state, id, rest]) => {
+                    let (edge, rest) = rest.split_once(' ').unwrap_or((rest, ""));
                     let (release, status) = rest.split_once(' ').unwrap_or((rest, ""));
                     facts.containers.push(Container {
                         service: (*service).to_owned(),
                         state: (*state).to_owned(),
                         id: (*id).to_owned(),
                         release: release.to_owned(),
+                        is_edge: edge == "edge",
                         health: ["unhealthy", "healthy", "starting"].into_iter().find(|health| status.contains(health)),
                     });
                 }
@@ -89,6 +97,8 @@ impl Facts {
                 ("slot_image", [service, image, release]) if facts.get("current") == Some(release) => {
                     facts.images.insert((*service).to_owned(), (*image).to_owned());
                 }
+                ("edge", [app, slot, ..]) => drop(facts.edges.insert((*app).to_owned(), (*slot).to_owned())),
+                ("own_image", [variable, id, ..]) => drop(facts.own_images.insert((*variable).to_owned(), (*id).to_owned())),
                 ("open_run", _) => facts.open_runs.push(value.to_owned()),
                 _ => {
                     facts.values.insert(key.to_owned(), value.to_owned());
@@ -128,6 +138,13 @@ impl Facts {
     pub fn current_setting(&self, key: &str) -> Option<String> {
         let quoted = self.get(&format!("current_{key}"))?;
         shlex::split(quoted)?.into_iter().next()
+    }
+
+    /// The image of the release that serves which stands in this variable, where it is made of what this digest tells, and
+    /// is still there.
+    pub fn current_image(&self, variable: &str, digest: &str) -> Option<String> {
+        let known = self.current_setting(&format!("DIGEST_{variable}"))?;
+        (known == digest).then(|| self.own_images.get(variable).cloned()).flatten()
     }
 
     /// The words of such a value.
@@ -182,11 +199,12 @@ mod tests {
 
     #[test]
     fn noise_before_the_answer_is_passed_over_and_a_cut_answer_is_none() {
-        let text = "Welcome!\nestiba:facts\ncurrent=r1\nslot_green=r1\nrelease=r1 sha256:a present\ncontainer=web-green running 12 r1 unhealthy\ncontainer=db running 13  \ncurrent_file=ab  files/stack.yml\ncurrent_env=KEY 00\nestiba:end\n";
+        let text = "Welcome!\nestiba:facts\ncurrent=r1\nslot_green=r1\nrelease=r1 sha256:a present\ncontainer=web-green running 12 - r1 unhealthy\ncontainer=web running 14 edge  \ncontainer=db running 13 -  \ncurrent_file=ab  files/stack.yml\ncurrent_env=KEY 00\nestiba:end\n";
         let facts = Facts::parse(text).unwrap();
         assert_eq!((facts.current(), facts.slot(), facts.previous()), (Some("r1"), Some("green"), None));
-        assert_eq!(facts.containers.len(), 2);
+        assert_eq!(facts.containers.len(), 3);
         assert_eq!((facts.containers[0].health, facts.containers[1].health), (Some("unhealthy"), None));
+        assert!(facts.containers[1].is_edge && !facts.containers[0].is_edge);
         assert_eq!(facts.files["files/stack.yml"], "ab");
         assert!(facts.releases[0].present);
         assert!(Facts::parse(&text[..40]).is_err());

@@ -92,8 +92,10 @@ fn drift(facts: &Facts) -> Vec<String> {
     if facts.lock().is_some() {
         return drift;
     }
-    let in_slot = [facts.current_words("APP_SERVICE"), facts.current_words("WORKERS")].concat();
-    let in_stack = [facts.current_words("STACK_SERVICES"), facts.current_words("PROXY_SERVICE")].concat();
+    let apps = facts.current_words("APPS");
+    let in_slot = [apps.clone(), facts.current_words("WORKERS")].concat();
+    let in_stack = ["STACK_SERVICES", "STACK_AFTER_JOBS", "STACK_AFTER_APPS"].map(|key| facts.current_words(key)).concat();
+    let in_stack = [apps.clone(), in_stack].concat();
     for service in in_slot.iter().map(|name| format!("{name}-{slot}")).chain(in_stack) {
         match facts.containers.iter().find(|container| container.service == service) {
             None => drift.push(format!("there is no container of {service}")),
@@ -110,20 +112,32 @@ fn drift(facts: &Facts) -> Vec<String> {
         }
     }
     for (service, image) in &facts.images {
-        if Some(image.as_str()) != facts.get("current_image") {
+        if !facts.own_images.values().any(|own| own == image) && Some(image.as_str()) != facts.get("current_image") {
             drift.push(format!("the container of {service} runs another image: {image}"));
         }
     }
     for file in &facts.edited {
-        drift.push(match file.strip_prefix("edge:") {
-            Some(file) => format!("the proxy's file {file} was edited, or is missing"),
-            None => format!("the release's file {file} was edited, or is missing"),
+        drift.push(match file.split_once(':') {
+            Some(("stack", file)) => format!("the stack's file {file} was edited, or is missing"),
+            Some(("edge", app)) => format!("the configuration of the edge of {app} was edited, or is missing"),
+            _ => format!("the release's file {file} was edited, or is missing"),
         });
     }
-    match facts.get("edge") {
-        Some(edge) if edge == format!("{current} {slot}") => {}
-        Some(edge) => drift.push(format!("the proxy's configuration names {edge}, not {current} {slot}")),
-        None => drift.push(String::from("the proxy's configuration names no release")),
+    for app in &apps {
+        match facts.edges.get(app) {
+            Some(served) if served == slot => {}
+            Some(served) => drift.push(format!("the edge of {app} serves {served}, not {slot}")),
+            None => drift.push(format!("the edge of {app} does not say what it serves")),
+        }
+        let edge = facts.containers.iter().find(|container| container.service == *app);
+        if edge.is_some_and(|edge| !edge.is_edge) {
+            drift.push(format!("the edge of {app} was replaced by a container of the app itself; `estiba recover` puts it back"));
+        }
+    }
+    if let Some(moved) = facts.get("edge_moved") {
+        drift.push(format!(
+            "the edge has another address than the proxies in front looked up: {moved}; `estiba recover` has them look again"
+        ));
     }
     if facts.get("tag_current") != facts.get("current_image") {
         drift.push(String::from("the image tag `current` names another image"));

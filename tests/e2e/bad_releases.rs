@@ -118,7 +118,7 @@ fn bad_releases_end_as_promised_and_the_next_good_one_goes_through() {
     then_good();
 
     site.append("nginx/site.conf", "this is not nginx;\n");
-    simple("nginx config", Expected { code: 3, step: Some("switch"), says: &["unknown directive \"this\"", "site.conf:"] });
+    simple("nginx config", Expected { code: 3, step: Some("stack"), says: &["unknown directive \"this\"", "site.conf:"] });
     then_good();
 
     // Five seconds after the switch, within observe: PID 1 of the container dies, and the old slot stands in.

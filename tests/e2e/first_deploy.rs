@@ -22,7 +22,7 @@ fn the_shortest_deploy_toml_brings_up_the_whole_stack() {
 
     // A secret with every character that quoting gets wrong is what the database was made with.
     let names = site.containers();
-    assert_eq!(names.len(), 4, "{names:?}");
+    assert_eq!(names.len(), 5, "the app, its edge and the stack: {names:?}");
 
     // Nothing to do changes nothing.
     let before = std::fs::read_dir(site.root.join("releases")).unwrap().count();

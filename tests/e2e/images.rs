@@ -218,6 +218,6 @@ fn an_engine_with_a_containerd_store_builds_for_a_server_with_a_classic_one() {
     // The same image with other settings: nothing to send, though the two Engines name it otherwise.
     laptop.exec("echo MORE=1 >>/app/.env.production");
     let same = deploy();
-    assert_eq!(sent(&same), (0, 0, sent(&changed).2));
+    assert!(!same.stderr.contains("layers sent"), "what it is made of is what serves: {}", same.stderr);
     assert_eq!(same.json()["image"], changed.json()["image"]);
 }

@@ -48,10 +48,10 @@ fn a_plan_is_executed_as_it_was_made_or_refused_with_what_moved() {
         run.says(6, words);
         assert_eq!(site.containers(), before);
     };
-    let edited = site.root.join("edge/site.conf");
+    let edited = site.root.join("stack/nginx/site.conf");
     let text = std::fs::read_to_string(&edited).unwrap();
     std::fs::write(&edited, format!("{text}# by hand\n")).unwrap();
-    refused(&["the proxy's file site.conf was edited"]);
+    refused(&["the stack's file nginx/site.conf was edited"]);
     std::fs::write(&edited, &text).unwrap();
     let variables = site.root.join("current/files/.env.production");
     let text = std::fs::read_to_string(&variables).unwrap();

@@ -39,7 +39,7 @@ fn a_rollback_brings_files_environment_and_image_back_within_five_seconds() {
         assert_eq!(site.serving(), to["release"].as_str().unwrap());
         assert!(site.get("/").1.contains(title));
         assert_eq!(app_variable("GREETING"), greeting);
-        let edge = std::fs::read_to_string(site.root.join("edge/site.conf")).unwrap();
+        let edge = std::fs::read_to_string(site.root.join("stack/nginx/site.conf")).unwrap();
         assert_eq!(edge.contains("8081"), turn % 2 == 1);
         assert_eq!(site.status()["image"], to["image"]);
     }

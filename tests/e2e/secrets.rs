@@ -146,7 +146,7 @@ fn twelve_secrets_are_nowhere_but_in_the_env_file_and_the_containers_meant_to_ha
     let first = run(&["deploy", "-v", "--json"], false);
     assert_eq!(first.code, 0, "{}", first.stderr);
     // The containers have them as they are.
-    let container = docker(&["ps", "-q", "--filter", &format!("name={}-web", site.name)]);
+    let container = docker(&["ps", "-q", "--filter", &format!("name={}-web", site.name), "--filter", "label=estiba.slot"]);
     for (name, value) in VARIABLES {
         let has = docker(&["exec", container.trim(), "printenv", name]);
         assert_eq!(has.strip_suffix('\n'), Some(value), "{name}");

@@ -72,6 +72,7 @@ fn an_app_that_cannot_run_twice_never_does() {
     site.edit("certificados/views.py", "status=200 if healthy else 503", "status=500");
     site.estiba(&["deploy", "--json"]).expect(3, "rolled-back");
     assert_eq!(site.serving(), second["release"].as_str().unwrap());
-    assert_eq!(site.containers().iter().filter(|line| line.contains("-web-")).count(), 1);
+    let slots = |line: &&String| line.contains("-web-blue-") || line.contains("-web-green-");
+    assert_eq!(site.containers().iter().filter(slots).count(), 1);
     assert_eq!(site.status()["drift"], serde_json::json!([]));
 }

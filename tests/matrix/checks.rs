@@ -12,10 +12,11 @@ pub struct State {
     served: String,
     number_file: String,
     number_env: String,
-    number_edge: String,
+    number_proxy: String,
     container_image: String,
     release_image: String,
     tag_image: String,
+    slot: String,
     edge: String,
     worker: String,
 }
@@ -30,11 +31,12 @@ echo "current $current"
 echo "served $(curl -s --max-time 10 http://127.0.0.1/health/ | sed 's/.*"release": "\([^"]*\)".*/\1/')"
 echo "number_file $(sed -n 's/^NUMBER=//p' releases/$current/files/.env.production)"
 echo "number_env $(/usr/bin/docker exec shop-web-$slot-1 printenv NUMBER)"
-echo "number_edge $(sed -n 's/^# number //p' edge/site.conf)"
+echo "number_proxy $(sed -n 's/^# number //p' stack/nginx/site.conf)"
 echo "container_image $(/usr/bin/docker inspect -f '{{.Image}}' shop-web-$slot-1)"
 echo "release_image $(cat releases/$current/image)"
 echo "tag_image $(/usr/bin/docker image inspect -f '{{.Id}}' shop:current)"
-echo "edge $(sed -n 's/.*return 200 "\([^ ]*\) \([^ ]*\) .*/\1 \2/p' edge/estiba-upstreams.conf) $(grep -c backup edge/estiba-upstreams.conf)"
+echo "slot $slot"
+echo "edge $(cat edge/web/state/slot.map edge/web/state/fence.map | tr '\n' ' ')"
 echo "worker $(/usr/bin/docker ps --filter label=com.docker.compose.project=shop --format '{{.Label "com.docker.compose.service"}} {{.Label "estiba.release"}}' | grep worker | sort | tr '\n' ' ')"
 "#;
         let told = server.exec(script);
@@ -44,10 +46,11 @@ echo "worker $(/usr/bin/docker ps --filter label=com.docker.compose.project=shop
             served: get("served"),
             number_file: get("number_file"),
             number_env: get("number_env"),
-            number_edge: get("number_edge"),
+            number_proxy: get("number_proxy"),
             container_image: get("container_image"),
             release_image: get("release_image"),
             tag_image: get("tag_image"),
+            slot: get("slot"),
             edge: get("edge"),
             worker: get("worker"),
         }
@@ -55,7 +58,7 @@ echo "worker $(/usr/bin/docker ps --filter label=com.docker.compose.project=shop
 
     /// What does not agree.
     pub fn problems(&self) -> Vec<String> {
-        let slot = self.edge.split(' ').nth(1).unwrap_or("");
+        let slot = &self.slot;
         let mut problems = Vec::new();
         let mut same = |what: &str, one: &str, other: &str| {
             if one != other || one.is_empty() {
@@ -64,10 +67,10 @@ echo "worker $(/usr/bin/docker ps --filter label=com.docker.compose.project=shop
         };
         same("the release that answers", &self.served, &self.current);
         same("the environment of the container", &self.number_env, &self.number_file);
-        same("the proxy's configuration", &self.number_edge, &self.number_file);
+        same("the proxy's configuration", &self.number_proxy, &self.number_file);
         same("the image of the container", &self.container_image, &self.release_image);
         same("the image tag `current`", &self.tag_image, &self.release_image);
-        same("the edge", &self.edge, &format!("{} {slot} 0", self.current));
+        same("the edge", &self.edge, &format!("slot {slot} fence off"));
         same("the workers", &self.worker, &format!("worker-{slot} {}", self.current));
         problems
     }
@@ -135,8 +138,8 @@ pub fn left_in_the_database(server: &Server) -> Vec<String> {
     if sql(server, "certificados_prod", "SHOW default_transaction_read_only") != "off" {
         left.push("the database takes no writes".into());
     }
-    if server.try_exec("grep -q '^    server 127.0.0.1:8098;' /srv/shop/edge/estiba-upstreams.conf").status.success() {
-        left.push("the proxy refuses writes".into());
+    if !server.try_exec("grep -qx 'fence off' /srv/shop/edge/web/state/fence.map").status.success() {
+        left.push("the edge refuses writes".into());
     }
     left
 }

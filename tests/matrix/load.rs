@@ -85,7 +85,9 @@ fn post(address: SocketAddr) -> Result<u64, String> {
     let id = answer.split("\"id\": ").nth(1).and_then(|rest| rest.trim_end_matches(['}', '\n', '\r']).parse().ok());
     match (answer.starts_with("HTTP/1.1 201"), id) {
         (true, Some(id)) => Ok(id),
-        _ if answer.starts_with("HTTP/1.1 503") && answer.contains("Retry-After: 30") => Err("503 with Retry-After".into()),
+        _ if answer.starts_with("HTTP/1.1 503") && answer.to_ascii_lowercase().contains("retry-after: 30") => {
+            Err("503 with Retry-After".into())
+        }
         _ => Err(format!("POST: {}", answer.lines().next().unwrap_or("no answer"))),
     }
 }

@@ -68,8 +68,10 @@ impl Server {
         for program in ["docker", "cat"] {
             server.write(&format!("/usr/local/bin/{program}"), SHIM, 755);
         }
-        let images =
-            format!("docker save postgres:15 redis:7 nginx:1.22 | docker exec -i {} /usr/bin/docker load -q", server.name);
+        let images = format!(
+            "docker save postgres:15 redis:7 nginx:1.22 haproxy:lts | docker exec -i {} /usr/bin/docker load -q",
+            server.name
+        );
         sh(&images);
         server
     }

@@ -137,41 +137,81 @@ assert entry["by"] == "a \"b\" \\c", entry
 assert entry["exit"] == 3 and entry["reason"] == "line one line two" and entry["failed_step"] == "check", entry'
 }
 
-@test "the upstream file names the slot that serves, and another only while it is observed" {
-	mkdir -p "$ROOT/releases/r/edge"
-	printf 'server @SERVER@:8000;\n@BACKUP@\n@OBSERVE@log;\n@RELEASE@ @SLOT@ @RUN@\n' >"$ROOT/releases/r/edge/estiba-upstreams.conf"
-	echo 'APP_SERVICE=web' >"$ROOT/releases/r/settings.env"
-	script 'common compose edge' 'OLD_APP_SERVICE=web OLD_APP_PORT=8000
-		edge_fill "$root/x" r green blue; cat "$root/x/estiba-upstreams.conf"
-		edge_fill "$root/x" r green; cat "$root/x/estiba-upstreams.conf"
-		edge_fill "$root/x" r blue legacy; cat "$root/x/estiba-upstreams.conf"'
-	[ "$output" = 'server web-green:8000;
-server web-blue:8000 backup;
-log;
-r green r1
-server web-green:8000;
-
-r green r1
-server web-blue:8000;
-server web:8000 backup;
-log;
-r blue r1' ]
+@test "what an edge is ordered is written down first, and then told to it" {
+	mkdir -p "$ROOT/edge/web/state"
+	printf 'slot blue\n' >"$ROOT/edge/web/state/slot.map"
+	script 'common compose edge' 'COMPOSE_PROJECT=shop
+		docker() { echo id; }
+		edge_ask() { cat "$edge/web/state/slot.map"; echo "$2" >>"$root/asked"; [ "${refuses:-}" ] && echo "no such map"; true; } >"$root/seen"
+		edge_put web slot slot green && edge_get web slot
+		cat "$root/asked" "$root/seen"'
+	[ "$status" = 0 ]
+	[ "$output" = 'green
+set map /estiba/state/slot.map slot green
+slot green' ]
 }
 
-@test "files of the edge are put in place, and those that are gone are taken away" {
-	mkdir -p "$ROOT/releases/r/edge/snippets" "$ROOT/edge/old" "$ROOT/edge"
-	echo new >"$ROOT/releases/r/edge/site.conf"
-	echo snippet >"$ROOT/releases/r/edge/snippets/a.conf"
-	echo up >"$ROOT/releases/r/edge/estiba-upstreams.conf"
-	echo old >"$ROOT/edge/site.conf"
-	echo gone >"$ROOT/edge/gone.conf"
-	echo 'APP_SERVICE=web' >"$ROOT/releases/r/settings.env"
-	script 'common compose edge' 'OLD_APP_SERVICE=web OLD_APP_PORT=8000
-		edge_fill "$edge.next" r blue && edge_install "$edge.next" r && cd "$edge" && find . -type f | sort && cat site.conf'
-	[ "$status" = 0 ]
-	[ "$output" = './estiba-upstreams.conf
-./site.conf
-./snippets/a.conf
+@test "an order that the edge refuses is a failure, and one that does not run reads it when it starts" {
+	mkdir -p "$ROOT/edge/web/state"
+	printf 'slot blue\n' >"$ROOT/edge/web/state/slot.map"
+	script 'common compose edge' 'COMPOSE_PROJECT=shop
+		docker() { [ -z "$runs" ] || echo id; }
+		edge_ask() { echo "Unknown map identifier."; }
+		past_deadline() { :; }
+		runs=; edge_put web slot slot green && edge_get web slot
+		runs=1; edge_put web slot slot blue || cat "$run_dir/reason"'
+	[ "$output" = 'green
+the edge of web did not take the order slot slot blue: Unknown map identifier.' ]
+}
+
+@test "containers of a slot are those that the edge has found by their name" {
+	script 'common compose edge' 'edge_ask() { cat <<-SAID
+		1
+		# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state
+		5 blue_8000 1 s1 172.28.0.3 2 0 1
+		5 blue_8000 2 s2 172.28.0.4 0 0 1
+		5 blue_8000 3 s3 172.28.0.9 0 32 1
+		5 blue_8000 4 s4 - 0 32 1
+		SAID
+		}
+		edge_servers web blue 8000'
+	[ "$output" = '1 2 172.28.0.3
+2 0 172.28.0.4' ]
+}
+
+@test "what users got is counted by the edge, and no answer is no count" {
+	script 'common compose edge' 'edge_ask() { printf "%s\n" "# pxname,svname,scur,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx," "green_8000,BACKEND,3,0,10,1,2,4,"; }
+		edge_count web green 8000
+		edge_ask() { echo "No such proxy."; }
+		edge_count web green 8000 || echo none'
+	[ "$output" = '17 4 3
+none' ]
+}
+
+@test "an app of a release is read by its fields" {
+	mkdir -p "$ROOT/releases/r"
+	printf 'web\t8000:http,9000:tcp\t/health/\texample.com\t200\t1\t60\tblue-green\tbehind\n' >"$ROOT/releases/r/apps"
+	script 'common compose apps' 'app_read r web && echo "$app_port $app_protocol $app_path $app_strategy $app_place" "$(app_http_ports)" $(app_numbers)
+		app_read r other || echo none'
+	[ "$output" = '8000 http /health/ blue-green behind 8000 8000 9000
+none' ]
+}
+
+@test "files of the stack are put in place by their inodes, and those that are gone are taken away" {
+	mkdir -p "$ROOT/releases/r/stack/nginx/snippets" "$ROOT/stack/nginx"
+	echo new >"$ROOT/releases/r/stack/nginx/site.conf"
+	echo snippet >"$ROOT/releases/r/stack/nginx/snippets/a.conf"
+	echo old >"$ROOT/stack/nginx/site.conf"
+	echo gone >"$ROOT/stack/nginx/gone.conf"
+	script 'common compose edge' '. "$here/steps/stack.sh"; RELEASE=r
+		inode=$(stat -c %i "$root/stack/nginx/site.conf")
+		stack_same nginx || echo other
+		stack_put nginx && stack_same nginx && echo same
+		[ "$inode" = "$(stat -c %i "$root/stack/nginx/site.conf")" ] && cd "$root/stack" && find . -type f | sort && cat nginx/site.conf'
+	[ "$output" = 'other
+same
+./nginx/site.conf
+./nginx/snippets/a.conf
 new' ]
 }
 
@@ -223,23 +263,19 @@ site.example says hello' ]
 
 @test "HTTP is asked with BusyBox where there is neither" { http_with busybox; }
 
-@test "real requests are counted by the slot that was asked first" {
-	cat >"$ROOT/requests" <<'LOG'
-10.0.0.9 - - "GET / HTTP/1.1" 200
-estiba r1 172.1.0.5:8000|200
-estiba r1 172.1.0.5:8000|500
-estiba r1 172.1.0.5:8000, 172.1.0.4:8000|502, 200
-estiba r1 172.1.0.4:8000|500
-estiba other 172.1.0.5:8000|500
-estiba r1 172.1.0.5:8000|404
-LOG
-	body='. "$here/steps/observe.sh"; observe_log=$root/requests; observe_new=" 172.1.0.5:8000 "; MAX_ERROR_RATE=0.01
-		for MIN_REQUESTS in 4 5; do observe_count; echo "$observe_requests $observe_errors $observe_verdict"; done
-		MIN_REQUESTS=1 MAX_ERROR_RATE=0.5; observe_count; echo "$observe_verdict"'
-	script common "$body"
-	[ "$output" = '4 2 bad
-4 2 unknown
-good' ]
+@test "a release is judged by what its app answered since the switch" {
+	mkdir -p "$ROOT/releases/r"
+	printf 'web\t8000:http\t/\tlocalhost\t200\t1\t60\tblue-green\tbehind\n' >"$ROOT/releases/r/apps"
+	script 'common compose edge apps' '. "$here/steps/observe.sh"; RELEASE=r MIN_REQUESTS=4 MAX_ERROR_RATE=0.25 observe_slot=green step=observe
+		containers() { :; }
+		edge_users() { echo "$counted"; }
+		judged() { counted=$1; observe_requests=0; observe_errors=0; observe_count web && echo "$observe_requests $observe_errors" || { cat "$run_dir/reason" && rm "$run_dir/reason"; }; }
+		put counted.web "10 3"
+		judged "13 6"; judged "14 4"; judged "14 5"; judged "2 2"'
+	[ "$output" = '3 3
+4 1
+web answered 2 of 4 real requests with an error; at most 0.25 of them are allowed
+2 2' ]
 }
 
 @test "the watchdog ends a whole process group, and says that it did" {

@@ -1,19 +1,20 @@
 //! What holds data: the database, the cache, and the backups beside those of deploys.
 
-use crate::compose::{ComposeFile, Service};
+use crate::compose::{Model, Service};
 use crate::error::Result;
 
 use super::super::resolved::{BackupService, Cache, Database, Setting};
 use super::super::shape::{Backup, DuringMigrations, Engine, Restore};
 use super::super::{Project, Schedule, Seconds, command_words, is_name};
+use super::kinds::World;
 use super::{named, only};
 
 /// The engine of a service, by its image.
-fn engine_of(service: &Service<'_>) -> Option<Engine> {
-    let runs = |names: &[&str]| names.iter().any(|name| service.runs_image(name));
-    if runs(&["backup", "exporter"]) {
+fn engine_of(world: &World<'_>, service: &Service<'_>) -> Option<Engine> {
+    let runs = |names: &[&str]| world.runs(service, names);
+    if runs(&["backup", "exporter", "bouncer", "admin"]) {
         None
-    } else if runs(&["postgres", "postgis"]) {
+    } else if runs(&["postgres", "postgis", "pgvector", "timescale", "pgautoupgrade"]) {
         Some(Engine::Postgres)
     } else if runs(&["mariadb", "mysql"]) {
         Some(Engine::Mysql)
@@ -22,10 +23,10 @@ fn engine_of(service: &Service<'_>) -> Option<Engine> {
     }
 }
 
-pub(super) fn resolve_database(project: &Project, compose: &ComposeFile) -> Result<Option<Database>> {
+pub(super) fn resolve_database(world: &World<'_>) -> Result<Option<Database>> {
+    let World { project, compose, .. } = world;
     let section = &project.loaded.config.database;
-    let candidates: Vec<_> =
-        compose.services().filter(|service| engine_of(service).is_some() && service.starts_by_default()).collect();
+    let candidates: Vec<_> = compose.services().filter(|service| engine_of(world, service).is_some()).collect();
     if section.service.is_none() && candidates.is_empty() {
         return Ok(None);
     }
@@ -35,7 +36,7 @@ pub(super) fn resolve_database(project: &Project, compose: &ComposeFile) -> Resu
     })?;
     let found = named(project, compose, &service.value, "[database] service")?;
     let engine = Setting::or_found(section.engine, || {
-        Ok((engine_of(&found).unwrap_or_default(), format!("the image of `{}`", service.value)))
+        Ok((engine_of(world, &found).unwrap_or_default(), format!("the image of `{}`", service.value)))
     })?;
     let environment = found.environment();
     let from = |variables: &[&str], own: &Option<String>, default: &str| {
@@ -83,15 +84,17 @@ pub(super) fn resolve_database(project: &Project, compose: &ComposeFile) -> Resu
     }))
 }
 
-pub(super) fn resolve_cache(project: &Project, compose: &ComposeFile) -> Result<Option<Cache>> {
+pub(super) fn resolve_cache(project: &Project, compose: &Model) -> Result<Option<Cache>> {
     let section = &project.loaded.config.cache;
     let persist = Setting::or_default(section.persist, false);
     // What is not copied need not be known.
     if section.service.is_none() && !persist.value {
         return Ok(None);
     }
-    let candidates: Vec<_> =
-        compose.services().filter(|service| service.runs_image("redis") && service.starts_by_default()).collect();
+    let candidates: Vec<_> = compose
+        .services()
+        .filter(|service| service.image_name().is_some_and(|image| image.contains("redis") || image.contains("valkey")))
+        .collect();
     let service = Setting::or_found(section.service.clone(), || {
         let found = only("the cache", "[cache] service", compose, &candidates, "no service has a redis image")?;
         Ok((found.name.to_owned(), "the service with a redis image".into()))
@@ -100,7 +103,7 @@ pub(super) fn resolve_cache(project: &Project, compose: &ComposeFile) -> Result<
     Ok(Some(Cache { service, persist }))
 }
 
-pub(super) fn resolve_backup(project: &Project, compose: &ComposeFile, has_database: bool) -> Result<BackupService> {
+pub(super) fn resolve_backup(project: &Project, compose: &Model, has_database: bool) -> Result<BackupService> {
     let section = &project.loaded.config.backup;
     let source = project.loaded.source();
     let schedule = |text: &Option<String>, key: &str| -> Result<Option<(String, Schedule)>> {

@@ -146,7 +146,7 @@ async fn answer(script: Arc<Script>, mut channel: Channel<Msg>) {
     }
     let text = String::from_utf8_lossy(&input);
     let said = if command.contains("estiba:facts") {
-        "estiba:facts\nuser=root\narch=x86_64\ndocker=26.1.5\ncompose=2.26.1\nstore=overlay2\nfree_kb=100000000\ncurrent=\nestiba:end\n".into()
+        "estiba:facts\nuser=root\narch=x86_64\ndocker=26.1.5\ncompose=2.26.1\nstore=overlay2\nfree_kb=100000000\nedge_image=sha256:edge\ncurrent=\nestiba:end\n".into()
     } else if command.contains("estiba:image") {
         format!("estiba:image {}\n", script.image)
     } else if command.contains("estiba:received") {

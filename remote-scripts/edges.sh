@@ -1,0 +1,27 @@
+#!/bin/sh
+# edges.sh ROOT: after the machine or the Engine has started, an edge may have another address than the proxies in front looked
+# up: then they look again. Changes nothing else. Called by recover.sh, which holds the lock.
+set -u
+
+root=$1
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
+run_dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$run_dir"' EXIT
+mkdir "$run_dir/state"
+RUN=none
+step=edges
+for part in common journal compose edge apps proxies; do
+	. "$here/lib/$part.sh"
+done
+RELEASE=$(pointed "$root/current")
+[ -e "$releases/${RELEASE:-none}/apps" ] || exit 0
+. "$releases/$RELEASE/settings.env"
+# The Engine answers before all containers are up again.
+deadline_in 60
+for edges_app in $APPS; do
+	until [ -n "$(edge_container "$edges_app")" ]; do
+		! past_deadline || break
+		nap 0.5
+	done
+done
+proxies_follow

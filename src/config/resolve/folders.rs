@@ -1,0 +1,142 @@
+//! Which folders of the project outlive releases.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::Utf8Path;
+
+use crate::compose::{Mount, Service};
+
+use super::super::resolved::{Decided, Image, Origin, Setting};
+use super::super::shape::ServiceKind;
+use super::kinds::World;
+use super::{plain, proxies::is_within};
+
+/// Names of folders that hold data.
+const DATA: [&str; 17] = [
+    "media",
+    "mediafiles",
+    "uploads",
+    "upload",
+    "staticfiles",
+    "static_root",
+    "logs",
+    "log",
+    "pgdata",
+    "postgres-data",
+    "db-data",
+    "dbdata",
+    "redis-data",
+    "backups",
+    "backup",
+    "letsencrypt",
+    "acme",
+];
+/// Ends of files that a repository keeps for their own sake.
+const KEPT: [&str; 16] = [
+    ".py", ".js", ".ts", ".jsx", ".tsx", ".rb", ".php", ".go", ".vue", ".sh", ".conf", ".yml", ".yaml", ".toml", ".json", ".csv",
+];
+/// Places in a container that hold data.
+const PLACES: [&str; 16] = [
+    "/var/lib/postgresql",
+    "/var/lib/mysql",
+    "/data",
+    "/var/lib/redis",
+    "/etc/letsencrypt",
+    "/letsencrypt",
+    "/acme",
+    "/var/www/certbot",
+    "/backups",
+    "/backup",
+    "/var/log",
+    "/bitnami",
+    "/var/lib/grafana",
+    "/prometheus",
+    "/var/lib/rabbitmq",
+    "/usr/share/elasticsearch/data",
+];
+
+/// The folders of `[stack] shared`, or those that the mounts tell of.
+pub(super) fn resolve(
+    world: &World<'_>,
+    kinds: &BTreeMap<String, Decided>,
+    images: &[Image],
+    notes: &mut Vec<String>,
+) -> Setting<Vec<String>> {
+    if let Some(shared) = &world.project.loaded.config.stack.shared {
+        return Setting { value: shared.iter().map(|folder| plain(folder)).collect(), origin: Origin::File };
+    }
+    let mut found = BTreeSet::new();
+    let path_of = |mount: &Mount| {
+        mount.relative_source().or_else(|| world.compose.below_folder(mount.source.as_deref()?).filter(|_| mount.bind))
+    };
+    let runs_code = |service: &Service<'_>| {
+        kinds
+            .get(service.name)
+            .is_some_and(|decided| matches!(decided.kind, ServiceKind::App | ServiceKind::Worker | ServiceKind::Job))
+    };
+    for service in world.compose.services() {
+        for mount in service.mounts() {
+            let Some(path) = path_of(&mount) else { continue };
+            if path == "." || path.starts_with("..") || mount.target.ends_with(".sock") {
+                continue;
+            }
+            let full = world.project.path(world.base.join(&path));
+            let of_context = images.iter().any(|image| {
+                image.services.iter().any(|known| known == service.name) && {
+                    let context = world.base.join(&path);
+                    context == image.context.value || image.context.value.starts_with(&context)
+                }
+            });
+            if of_context {
+                continue;
+            }
+            let read_by_others = world
+                .compose
+                .services()
+                .filter(|other| other.name != service.name && !runs_code(other))
+                .any(|other| other.mounts().iter().any(|known| path_of(known).as_deref() == Some(path.as_str())));
+            let name = Utf8Path::new(&path).file_name().unwrap_or_default().to_ascii_lowercase();
+            let holds_data = DATA.contains(&name.as_str()) || PLACES.iter().any(|place| mount.target.starts_with(place));
+            let is_database_file = [".sqlite3", ".sqlite", ".db"].iter().any(|end| name.ends_with(end));
+            let wanted = if full.is_file() || is_database_file {
+                is_database_file && !mount.read_only
+            } else if is_empty(&full) {
+                // A name with an end is a file's, which should be there.
+                full.exists() || !name.contains('.')
+            } else if keeps_files(&full) {
+                // What the repository has would be missing from a new folder.
+                false
+            } else if runs_code(&service) {
+                !mount.read_only && (read_by_others || holds_data)
+            } else {
+                holds_data && !mount.read_only
+            };
+            if wanted && !found.iter().any(|folder: &String| is_within(&path, folder)) {
+                let written = world.compose.services().any(|other| {
+                    other.mounts().iter().any(|known| !known.read_only && path_of(known).as_deref() == Some(path.as_str()))
+                });
+                if !full.exists() && !written {
+                    notes.push(format!(
+                        "`{}` mounts {}, which does not exist here: it is taken for a folder of the server's own, shared/{path}",
+                        service.name,
+                        mount.written_source()
+                    ));
+                }
+                found.insert(path);
+            }
+        }
+    }
+    Setting { value: found.into_iter().collect(), origin: Origin::Found("the folders that are mounted to be written to".into()) }
+}
+
+/// Does a file in it look like one that the repository keeps for its own sake?
+fn keeps_files(folder: &Utf8Path) -> bool {
+    let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
+    entries.take(500).any(|entry| KEPT.iter().any(|end| entry.file_name().ends_with(end)))
+}
+
+/// Is there nothing in it that a repository would keep for its own sake?
+fn is_empty(folder: &Utf8Path) -> bool {
+    let Ok(entries) = folder.read_dir_utf8() else { return !folder.exists() };
+    entries.flatten().all(|entry| [".gitkeep", ".gitignore", ".keep"].contains(&entry.file_name()))
+}

@@ -1,0 +1,210 @@
+//! The settings of a build beside its context, Dockerfile, stage and arguments, as options of `docker build`.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8Path;
+use yaml_serde::{Mapping, Value};
+
+use crate::config::{Image, Resolved};
+use crate::error::{Error, Result};
+use crate::render::digest;
+
+/// What a build is told by options, and what by its environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BuildSettings {
+    /// Options of `docker build`, each in one word or two.
+    pub options: Vec<String>,
+    /// Variables that options name: the values of secrets.
+    pub environment: BTreeMap<String, String>,
+    /// Are there options that only BuildKit has?
+    pub needs_buildkit: bool,
+    /// Are there options that only buildx has?
+    pub needs_buildx: bool,
+    /// Files and folders beside the context that the build reads, by what they hold.
+    contents: Vec<String>,
+}
+
+impl BuildSettings {
+    /// Reads the settings of this image's build; paths start at `base`. What leads out of the project is refused by name.
+    pub(super) fn read(resolved: &Resolved, image: &Image, base: &Utf8Path, boundary: &Utf8Path) -> Result<Self> {
+        let mut settings = Self::default();
+        let service = image.services.first().map(String::as_str).unwrap_or_default();
+        let mut errors = Vec::new();
+        for (key, value) in &image.build {
+            let key = key.as_str().unwrap_or_default();
+            let mut option = |name: &str, value: String| settings.options.extend([format!("--{name}"), value]);
+            match key {
+                "network" => option("network", text(value)),
+                "shm_size" => option("shm-size", text(value)),
+                "isolation" => option("isolation", text(value)),
+                "cache_from" => list(value).into_iter().for_each(|from| option("cache-from", from)),
+                "cache_to" => {
+                    list(value).into_iter().for_each(|to| option("cache-to", to));
+                    settings.needs_buildx = true;
+                }
+                "labels" => pairs(value).into_iter().for_each(|(name, value)| option("label", format!("{name}={value}"))),
+                "extra_hosts" => pairs(value).into_iter().for_each(|(name, value)| option("add-host", format!("{name}:{value}"))),
+                "ulimits" => pairs(value).into_iter().for_each(|(name, value)| option("ulimit", format!("{name}={value}"))),
+                "no_cache" if value.as_bool() == Some(true) => settings.options.push("--no-cache".into()),
+                "pull" if value.as_bool() == Some(true) => settings.options.push("--pull".into()),
+                "ssh" => {
+                    pairs(value).into_iter().for_each(|(name, value)| {
+                        option("ssh", if value.is_empty() { name } else { format!("{name}={value}") });
+                    });
+                    settings.needs_buildkit = true;
+                }
+                "additional_contexts" => {
+                    settings.needs_buildx = true;
+                    for (name, place) in pairs(value) {
+                        match settings.context(base, boundary, &name, &place) {
+                            Ok(()) => {}
+                            Err(why) => errors.push(
+                                resolved
+                                    .compose
+                                    .error(
+                                        service,
+                                        &place,
+                                        &format!("service `{service}`: the additional context `{name}`: {why}"),
+                                    )
+                                    .hint("what a build reads lies in the repository, or is an image (docker-image://…)"),
+                            ),
+                        }
+                    }
+                }
+                "secrets" => {
+                    settings.needs_buildkit = true;
+                    for entry in value.as_sequence().into_iter().flatten() {
+                        let source = entry.as_str().or_else(|| entry.get("source")?.as_str()).unwrap_or_default();
+                        let target = entry.get("target").and_then(Value::as_str).unwrap_or(source);
+                        match settings.secret(resolved, base, boundary, source, target) {
+                            Ok(()) => {}
+                            Err(why) => errors.push(
+                                resolved
+                                    .compose
+                                    .error(service, source, &format!("service `{service}`: the build's secret `{source}`: {why}"))
+                                    .hint("secrets: NAME: { environment: VARIABLE } takes it from the env file"),
+                            ),
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Error::all(errors)?;
+        Ok(settings)
+    }
+
+    fn context(&mut self, base: &Utf8Path, boundary: &Utf8Path, name: &str, place: &str) -> Result<(), String> {
+        if place.starts_with("docker-image://") {
+            self.options.extend(["--build-context".into(), format!("{name}={place}")]);
+            return Ok(());
+        }
+        if place.contains("://") || place.starts_with("service:") {
+            return Err(format!("`{place}` is no folder of the project"));
+        }
+        let path = inside(base, boundary, place)?;
+        self.contents.push(contents(&path));
+        self.options.extend(["--build-context".into(), format!("{name}={path}")]);
+        Ok(())
+    }
+
+    fn secret(
+        &mut self,
+        resolved: &Resolved,
+        base: &Utf8Path,
+        boundary: &Utf8Path,
+        source: &str,
+        target: &str,
+    ) -> Result<(), String> {
+        let entry =
+            resolved.compose.root.get("secrets").and_then(|secrets| secrets.get(source)).ok_or("it is not among `secrets`")?;
+        if let Some(variable) = entry.get("environment").and_then(Value::as_str) {
+            let known = resolved.env.values.iter().find(|(name, _)| name == variable);
+            let (_, value) = known.ok_or_else(|| format!("`{variable}` is not in the env file"))?;
+            let own = format!("ESTIBA_BUILD_SECRET_{}", self.environment.len());
+            self.options.extend(["--secret".into(), format!("id={target},env={own}")]);
+            self.environment.insert(own, value.clone());
+            return Ok(());
+        }
+        let file = entry.get("file").and_then(Value::as_str).ok_or("it names neither a file nor a variable")?;
+        let path = inside(base, boundary, file)?;
+        self.options.extend(["--secret".into(), format!("id={target},src={path}")]);
+        Ok(())
+    }
+
+    /// What an image built with them depends on.
+    pub(super) fn digest(&self) -> String {
+        digest(format!("{:?}{:?}", self.options, self.contents).as_bytes())
+    }
+}
+
+/// The path, where it is there and lies in the project.
+fn inside(base: &Utf8Path, boundary: &Utf8Path, path: &str) -> Result<String, String> {
+    let full = base.join(path);
+    let real = full.canonicalize_utf8().map_err(|error| format!("{full}: {error}"))?;
+    let boundary = boundary.canonicalize_utf8().unwrap_or_else(|_| boundary.to_owned());
+    if real.starts_with(&boundary) {
+        Ok(real.into_string())
+    } else {
+        Err(format!("{full} leads out of the project ({boundary})"))
+    }
+}
+
+/// What lies below the folder: names and contents, as a digest.
+fn contents(path: &str) -> String {
+    let mut open = vec![camino::Utf8PathBuf::from(path)];
+    let mut lines = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() && !path.is_symlink() {
+            open.extend(path.read_dir_utf8().into_iter().flatten().flatten().map(|entry| entry.path().to_owned()));
+        } else if let Ok(sum) = std::fs::File::open(&path).and_then(crate::render::digest_of) {
+            lines.push(format!("{path} {sum}"));
+        }
+    }
+    lines.sort();
+    digest(lines.join("\n").as_bytes())
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.replace("$$", "$"),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn list(value: &Value) -> Vec<String> {
+    value.as_sequence().into_iter().flatten().map(text).collect()
+}
+
+/// Names and values of a mapping; a list's texts are names.
+fn pairs(value: &Value) -> Vec<(String, String)> {
+    let limits = |limits: &Mapping| {
+        format!("{}:{}", limits.get("soft").map(text).unwrap_or_default(), limits.get("hard").map(text).unwrap_or_default())
+    };
+    match value {
+        Value::Mapping(map) => map
+            .iter()
+            .filter_map(|(name, value)| {
+                let value = match value {
+                    Value::Mapping(map) => limits(map),
+                    Value::Sequence(list) => list.first().map(text).unwrap_or_default(),
+                    value => text(value),
+                };
+                Some((name.as_str()?.to_owned(), value))
+            })
+            .collect(),
+        Value::Sequence(list) => list
+            .iter()
+            .map(|item| {
+                let item = text(item);
+                match item.split_once(['=', ':']) {
+                    Some((name, value)) => (name.to_owned(), value.to_owned()),
+                    None => (item, String::new()),
+                }
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
