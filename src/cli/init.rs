@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use camino::Utf8Path;
 
+use crate::config::{ServiceKind, resolve};
+use crate::deploy::prepare;
 use crate::error::{Error, Result};
 use crate::report::Event;
 use crate::scaffold::{files, look, write};
@@ -27,8 +29,38 @@ pub(super) fn run(context: &Context, args: InitArgs) -> Result<ExitCode> {
     for note in &found.notes {
         context.reporter.tell(Event::Warning(note.clone()));
     }
+    first_words(context);
     context.reporter.note("next: put your servers into deploy.toml, then `estiba config check` and `estiba plan TARGET`");
     let secrets = [&["SSH_KEY".to_owned()], found.secrets.as_slice()].concat().join(", ");
     context.reporter.note(format!("in the repository's settings: the secrets {secrets}, and the variable ESTIBA_DEPLOY = on"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `config check` would say of what was found and written: what each service is, or what stands in the way.
+fn first_words(context: &Context) {
+    let looked = || -> Result<Vec<String>> {
+        let project = context.project()?;
+        let target = project.loaded.config.target.keys().next_back().cloned();
+        let resolved = resolve(&project, target.as_deref())?;
+        let prepared = prepare(&project, &resolved, &context.reporter)?;
+        let mut words = Vec::new();
+        for (kind, what) in [
+            (ServiceKind::App, "apps"),
+            (ServiceKind::Worker, "workers"),
+            (ServiceKind::Job, "jobs"),
+            (ServiceKind::Stack, "stack"),
+        ] {
+            let names: Vec<&str> =
+                resolved.kinds.iter().filter(|(_, decided)| decided.kind == kind).map(|(name, _)| name.as_str()).collect();
+            if !names.is_empty() {
+                words.push(format!("{what}: {}", names.join(", ")));
+            }
+        }
+        words.extend(prepared.rendered.notes);
+        Ok(words)
+    };
+    match looked() {
+        Ok(words) => words.iter().for_each(|line| context.reporter.note(line)),
+        Err(error) => context.reporter.tell(Event::Warning(format!("this stands in the way of a deploy: {error}"))),
+    }
 }

@@ -31,7 +31,7 @@ const ACTION: &str = match option_env!("ESTIBA_ACTION") {
 pub fn files(found: &Found) -> Vec<(String, String)> {
     let mut files = vec![("deploy.toml".to_owned(), deploy_toml(found))];
     files.extend(WORKFLOWS.iter().map(|(path, text)| ((*path).to_owned(), workflow(text, found))));
-    if let (None, Some(wsgi)) = (&found.compose, &found.django) {
+    if let (true, Some(wsgi)) = (found.compose.is_empty(), &found.django) {
         files.extend(STACK.iter().map(|(path, text)| ((*path).to_owned(), stack(text, &found.name, wsgi))));
     }
     files.sort();
@@ -46,21 +46,32 @@ fn stack(text: &str, name: &str, wsgi: &str) -> String {
 
 fn deploy_toml(found: &Found) -> String {
     let target = |target: &str, host: &str| {
-        let env_file = found.env_file.as_deref().or(found.compose.is_none().then_some(".env.production"));
+        let env_file = found.env_file.as_deref().or(found.compose.is_empty().then_some(".env.production"));
         let env_file = env_file.map(|file| format!("env-file = \"{file}\"\n")).unwrap_or_default();
         format!(
             "\n[target.{target}]\nhosts = [\"deploy@{host}\"]                        # the server, and who may use Docker there\n\
              host-keys = [\"SHA256:replace-me\"]                 # ssh-keyscan HOST | ssh-keygen -lf -\n{env_file}"
         )
     };
-    let django = if found.django.is_some() {
+    let usual = |name: &str| ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"].contains(&name);
+    let stack = match found.compose.as_slice() {
+        [] => String::new(),
+        [one] if usual(one) => String::new(),
+        [one] => format!("\n[stack]\ncompose = \"{one}\"\n"),
+        several => {
+            let names: Vec<String> = several.iter().map(|name| format!("\"{name}\"")).collect();
+            format!("\n[stack]\ncompose = [{}]\n", names.join(", "))
+        }
+    };
+    // Where there is a stack already, what its services say of themselves decides.
+    let django = if found.django.is_some() && found.compose.is_empty() {
         "\n[app]\nmigrate = \"python manage.py migrate --noinput\"\ncollect-static = \"python manage.py collectstatic --noinput\"\n"
     } else {
         ""
     };
     format!(
         "# Everything else is read from the Compose file; `estiba config show` prints it with where it came from.\n\
-         [project]\nname = \"{}\"\n{}{}{django}",
+         [project]\nname = \"{}\"\n{}{}{stack}{django}",
         found.name,
         target("staging", "203.0.113.20"),
         target("production", "203.0.113.10")
@@ -73,7 +84,7 @@ fn workflow(text: &str, found: &Found) -> String {
     let ours = "          DJANGO_SECRET_KEY: ${{ secrets.DJANGO_SECRET_KEY }}\n          POSTGRES_PASSWORD: ${{ secrets.POSTGRES_PASSWORD }}\n";
     let text = if secrets.is_empty() { text.replace(&format!("        env:\n{ours}"), "") } else { text.replace(ours, &secrets) };
     let text = text.replace("uses: ./\n", &format!("uses: {ACTION}\n"));
-    if found.compose.is_none() {
+    if found.compose.is_empty() {
         return text;
     }
     // What tests a project of one's own knows only who has it.
@@ -89,7 +100,7 @@ mod tests {
         Found {
             name: "mi-tienda".into(),
             django: Some("core.wsgi".into()),
-            compose: None,
+            compose: Vec::new(),
             env_file: None,
             secrets: vec!["DJANGO_SECRET_KEY".into(), "POSTGRES_PASSWORD".into()],
             notes: Vec::new(),
@@ -109,7 +120,7 @@ mod tests {
     fn another_project_gets_its_own_secrets_and_keeps_its_stack() {
         let other = Found {
             django: None,
-            compose: Some("compose.yml".into()),
+            compose: vec!["compose.yml".into()],
             env_file: Some(".env.production".into()),
             secrets: vec!["TOKEN".into()],
             ..found()
