@@ -109,10 +109,12 @@ pub fn parse_env_file(
     std::fs::write(path("env"), text).map_err(cannot)?;
     let model = serde_json::json!({"services": {"env": {"image": "env", "env_file": [{"path": path("env")}]}}});
     std::fs::write(path("compose.json"), model.to_string()).map_err(cannot)?;
-    let file = path("compose.json");
-    let arguments = ["-p", "env", "-f", &file, "--env-file", "/dev/null", "config", "--format", "json"];
-    let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let ended = compose.run(&arguments, &environment)?;
+    // By a file, not by its environment: that may be looked at while it runs.
+    let values = environment.iter().map(|(name, value)| format!("{name}={}\n", crate::config::quote_env_value(value)));
+    std::fs::write(path("values"), values.collect::<String>()).map_err(cannot)?;
+    let (file, values) = (path("compose.json"), path("values"));
+    let arguments = ["-p", "env", "-f", &file, "--env-file", &values, "config", "--format", "json"];
+    let ended = compose.run(&arguments, &[])?;
     if !ended.success {
         return Ok(Err(ended.stderr.replace(&path("env"), "the env file").trim().to_owned()));
     }

