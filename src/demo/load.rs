@@ -10,6 +10,12 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+/// The rest of a client whose request failed: one that asks at once again keeps the machine from starting anything.
+const AFTER_A_FAILURE: Duration = Duration::from_millis(20);
+
+/// How many of the first failures are told, and of the last.
+const FAILURES_TOLD: usize = 20;
+
 /// What to ask for, and how hard.
 #[derive(Debug, Clone)]
 pub struct Load {
@@ -19,8 +25,9 @@ pub struct Load {
     pub path: String,
     /// How many clients at once.
     pub clients: usize,
-    /// One connection for many requests, as browsers do? Then a GET on a connection that was reset is sent once
-    /// more, on a new one, as browsers do too. Else a connection for each request, and no second try.
+    /// What each request carries: with it, it is a POST.
+    pub body: Option<String>,
+    /// One connection for many requests, as browsers do? Else a connection for each. No request is ever sent twice.
     pub keep_alive: bool,
     /// The rest between two requests of one client.
     pub pause: Duration,
@@ -35,13 +42,13 @@ pub struct Tally {
     pub requests: u64,
     /// Those without an answer of 2xx or 3xx.
     pub failed: u64,
-    /// Those sent a second time on a new connection.
-    pub retried: u64,
+    /// Of these, those whose kept connection was found closed before a byte of an answer came.
+    pub closed: u64,
     /// The longest time in which every request failed.
     pub outage: Duration,
     /// The slowest answer.
     pub slowest: Duration,
-    /// The first failures, in words.
+    /// The first failures and the last ones, in words.
     pub failures: Vec<String>,
 }
 
@@ -58,8 +65,15 @@ pub struct Running {
 struct Answer {
     ended: Instant,
     took: Duration,
-    retried: bool,
-    failure: Option<String>,
+    failure: Option<Failure>,
+}
+
+/// Why a request has no good answer.
+#[derive(Debug, Clone)]
+struct Failure {
+    /// Had the other side closed a connection that was kept?
+    closed: bool,
+    words: String,
 }
 
 impl Load {
@@ -96,15 +110,17 @@ fn tally(started: Instant, answers: &[Answer]) -> Tally {
     let mut last_good = started;
     let mut failing = false;
     for answer in answers {
-        tally.retried += u64::from(answer.retried);
         tally.slowest = tally.slowest.max(answer.took);
         match &answer.failure {
             Some(failure) => {
                 tally.failed += 1;
+                tally.closed += u64::from(failure.closed);
                 failing = true;
-                if tally.failures.len() < 20 {
-                    tally.failures.push(format!("{:.2} s: {failure}", (answer.ended - started).as_secs_f64()));
+                if tally.failures.len() == 2 * FAILURES_TOLD {
+                    tally.failures.remove(FAILURES_TOLD);
                 }
+                let (at, took) = (answer.ended - started, answer.took);
+                tally.failures.push(format!("{:.2} s: {}, after {took:.0?}", at.as_secs_f64(), failure.words));
             }
             None => {
                 if failing {
@@ -126,44 +142,68 @@ async fn client(load: Load, stop: Arc<AtomicBool>, answered: Arc<AtomicU64>) -> 
     let mut open: Option<BufReader<TcpStream>> = None;
     while !stop.load(Ordering::Relaxed) {
         let began = Instant::now();
-        let reused = open.is_some();
-        let mut result = one(&load, &mut open).await;
-        let mut retried = false;
-        if result.is_err() && reused {
-            retried = true;
-            open = None;
-            result = one(&load, &mut open).await;
-        }
+        let kept = open.is_some();
+        let result = one(&load, &mut open).await;
         if result.is_err() || !load.keep_alive {
             open = None;
         }
         let ended = Instant::now();
         answered.fetch_add(1, Ordering::Relaxed);
-        answers.push(Answer { ended, took: ended - began, retried, failure: result.err() });
-        if !load.pause.is_zero() {
-            tokio::time::sleep(load.pause).await;
+        let failure = result.err().map(|failed| match failed {
+            Failed::Silent(words) => {
+                Failure { closed: kept, words: format!("{words}{}", if kept { ", on a kept connection" } else { "" }) }
+            }
+            Failed::Answered(words) => Failure { closed: false, words },
+        });
+        let failed = failure.is_some();
+        answers.push(Answer { ended, took: ended - began, failure });
+        let pause = if failed { load.pause.max(AFTER_A_FAILURE) } else { load.pause };
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
         }
     }
     answers
 }
 
+enum Failed {
+    /// No byte of an answer came.
+    Silent(String),
+    Answered(String),
+}
+
 /// One request and its whole answer.
-async fn one(load: &Load, open: &mut Option<BufReader<TcpStream>>) -> Result<(), String> {
+async fn one(load: &Load, open: &mut Option<BufReader<TcpStream>>) -> Result<(), Failed> {
     let exchange = async {
+        let silent = |what: &str, error: std::io::Error| Failed::Silent(format!("{what}: {error}"));
         let mut stream = match open.take() {
             Some(stream) => stream,
-            None => BufReader::new(TcpStream::connect(load.address).await.map_err(|error| format!("connect: {error}"))?),
+            None => BufReader::new(TcpStream::connect(load.address).await.map_err(|error| silent("connect", error))?),
         };
-        let connection = if load.keep_alive { "keep-alive" } else { "close" };
-        let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n", load.path);
-        stream.get_mut().write_all(request.as_bytes()).await.map_err(|error| format!("write: {error}"))?;
-        let (status, reusable) = answer(&mut stream).await.map_err(|error| format!("read: {error}"))?;
+        stream.get_mut().write_all(request(load).as_bytes()).await.map_err(|error| silent("write", error))?;
+        match stream.fill_buf().await {
+            Ok([]) => return Err(Failed::Silent("read: the connection was closed".into())),
+            Ok(_) => {}
+            Err(error) => return Err(silent("read", error)),
+        }
+        let (status, reusable) = answer(&mut stream).await.map_err(|error| Failed::Answered(format!("read: {error}")))?;
         if reusable {
             *open = Some(stream);
         }
-        if (200..400).contains(&status) { Ok(()) } else { Err(format!("status {status}")) }
+        if (200..400).contains(&status) { Ok(()) } else { Err(Failed::Answered(format!("status {status}"))) }
     };
-    timeout(load.patience, exchange).await.unwrap_or_else(|_| Err(format!("no answer within {:?}", load.patience)))
+    let late = || Failed::Answered(format!("no answer within {:?}", load.patience));
+    timeout(load.patience, exchange).await.unwrap_or_else(|_| Err(late()))
+}
+
+fn request(load: &Load) -> String {
+    let connection = if load.keep_alive { "keep-alive" } else { "close" };
+    let head = format!("{} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n", load.path);
+    match &load.body {
+        None => format!("GET {head}\r\n"),
+        Some(body) => {
+            format!("POST {head}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        }
+    }
 }
 
 /// Reads one answer to its end. Says its status, and whether the connection can be used again.
@@ -222,8 +262,7 @@ mod tests {
         let at = |ms, failed: bool| Answer {
             ended: started + Duration::from_millis(ms),
             took: Duration::from_millis(1),
-            retried: false,
-            failure: failed.then(|| String::from("status 502")),
+            failure: failed.then(|| Failure { closed: false, words: "status 502".into() }),
         };
         let counted = tally(started, &[at(100, false), at(200, true), at(300, true), at(450, false), at(500, false)]);
         assert_eq!((counted.requests, counted.failed), (5, 2));

@@ -102,6 +102,7 @@ async fn one(
             address: site.address,
             path: "/".into(),
             clients: 8,
+            body: None,
             keep_alive: false,
             pause: Duration::from_millis(30),
             patience: Duration::from_secs(15),

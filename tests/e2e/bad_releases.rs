@@ -33,6 +33,7 @@ impl Bad<'_> {
                 address: self.site.address,
                 path: path.into(),
                 clients: 4,
+                body: None,
                 keep_alive: false,
                 pause: Duration::from_millis(20),
                 patience: Duration::from_secs(20),

@@ -78,6 +78,7 @@ fn a_running_stack_is_taken_over_without_losing_a_row() {
             address: site.address,
             path: "/certificados/".into(),
             clients: 4,
+            body: None,
             keep_alive: false,
             pause: Duration::from_millis(20),
             patience: Duration::from_secs(20),

@@ -35,6 +35,7 @@ impl Traffic {
                 address,
                 path: "/certificados/".into(),
                 clients: 3,
+                body: None,
                 keep_alive: false,
                 pause: Duration::from_millis(40),
                 patience: Duration::from_secs(20),

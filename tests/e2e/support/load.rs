@@ -5,8 +5,8 @@ use tokio::runtime::Runtime;
 
 use super::Site;
 
-/// The load of the promise: 8 clients with a connection for each request, 8 with keep-alive and one retry, and 2
-/// whose requests take 3 s.
+/// The load of the promise: 8 clients with a connection for each request, 8 that POST on kept connections, and 2 whose
+/// requests take 3 s. None sends a request twice.
 pub struct Mixed {
     runtime: Runtime,
     fresh: Running,
@@ -17,10 +17,11 @@ pub struct Mixed {
 impl Mixed {
     pub fn start(site: &Site) -> Self {
         let runtime = Runtime::new().unwrap();
-        let load = |path: &str, clients, keep_alive| Load {
+        let load = |path: &str, clients, keep_alive: bool| Load {
             address: site.address,
             path: path.into(),
             clients,
+            body: keep_alive.then(|| "holder=somebody".into()),
             keep_alive,
             pause: Duration::ZERO,
             patience: Duration::from_secs(30),
