@@ -21,7 +21,7 @@ preflight_do() {
 	put old-slot "$(preflight_old_slot)"
 	release_environment || return 1
 	preflight_compose || refuse 1 'Compose refuses the rendered stack; its words are above' || return 1
-	preflight_space && preflight_stack && preflight_ports
+	preflight_space && preflight_stack && preflight_ports && preflight_same_ports
 }
 
 # Asks Compose at once for a hash of each service, for its version, and for the stack's networks and volumes. What it
@@ -46,8 +46,10 @@ preflight_shared() {
 	: >"$run_dir/state/ports"
 	awk -v ports="$run_dir/state/ports" '
 		$0 == "# whole" { whole = 1; next }
+		section == "services:" && /^  [^ ]+:$/ { service = substr($1, 1, length($1) - 1) }
+		$1 == "host_ip:" { address = $2 }
 		$1 == "published:" { gsub(/[^0-9-]/, "", $2); published = $2 }
-		$1 == "protocol:" && $2 == "tcp" && published != "" { print published >>ports; published = "" }
+		$1 == "protocol:" && published != "" { if ($2 == "tcp") print service, published, (address == "" ? "0.0.0.0" : address) >>ports; published = address = "" }
 		/^[a-z]/ { on = /^(networks|volumes):/; section = $1; next }
 		on && /^  [^ ]/ { name = section $1 }
 		on { block[name] = block[name] $0 "|" }
@@ -199,10 +201,29 @@ preflight_ports() {
 		! cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port=":$preflight_hex" '$4 == "0A" && substr($2, length($2) - 4) == port { found = 1 } END { exit !found }' ||
 			preflight_taken="$preflight_taken $preflight_port ($(preflight_program "$preflight_port"))"
 	done <<-PORTS
-		$(sort -u "$run_dir/state/ports")
+		$(cut -d ' ' -f 2 "$run_dir/state/ports" | sort -u)
 	PORTS
 	[ -z "$preflight_taken" ] ||
 		refuse 1 "ports that this stack publishes are taken by others on the server:$preflight_taken. Nothing was changed: stop what holds them, or publish other ports"
+}
+
+# An app that is taken over answers where it answered before: a variable that only the old stack's own .env has would move it.
+preflight_same_ports() {
+	[ "$(get old-slot)" = legacy ] || return 0
+	preflight_moved=
+	for preflight_app in $APPS; do
+		case " $ALLOW_REPLACE " in *" $preflight_app "*) continue ;; esac
+		for preflight_id in $(legacy_containers "$preflight_app"); do
+			while read -r preflight_port preflight_address; do
+				[ -n "$preflight_port" ] || continue
+				grep -qxF "$preflight_app $preflight_port ${preflight_address:-0.0.0.0}" "$run_dir/state/ports" ||
+					preflight_moved="$preflight_moved $preflight_app (on ${preflight_address:-0.0.0.0}:$preflight_port)"
+			done <<-PORTS
+				$(docker inspect -f '{{range $port, $bindings := .HostConfig.PortBindings}}{{range $bindings}}{{println .HostPort .HostIp}}{{end}}{{end}}' "$preflight_id" 9>&-)
+			PORTS
+		done
+	done
+	[ -z "$preflight_moved" ] || refuse 1 "the stack that runs answers where this release would not:$preflight_moved. This release publishes $(awk '{ print $1 " on " $3 ":" $2 }' "$run_dir/state/ports" | paste -s -d ',' -). Nothing was changed: give the env file of this target the variables that the running stack has, or deploy with --allow-replace and the app's name if that is meant"
 }
 
 # preflight_program PORT: who listens there, as far as this user may see.
