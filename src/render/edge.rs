@@ -123,6 +123,11 @@ fn backend(text: &mut String, resolved: &Resolved, app: &AppService, slot: &str,
     if protocol != Protocol::Tcp {
         // While a release is observed, whoever looks sees which one answers.
         let release = format!("str({slot}),map(/estiba/state/release.map,none)");
+        // A look at a slot is never answered by what stands in for it.
+        let _ = writeln!(
+            text,
+            "    http-response return status 503 if {{ var(txn.estiba_slot) -m found }} {{ srv_id gt {MOST_REPLICAS} }}"
+        );
         let _ = writeln!(text, "    http-response set-header X-Estiba-Release %[{release}] if !{{ {release} -m str none }}");
     }
     let check = "check inter 1s fastinter 500ms fall 3 rise 1 observe layer4 error-limit 3 on-error mark-down";
