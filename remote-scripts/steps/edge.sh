@@ -7,6 +7,7 @@ edge_do() {
 	for edge_app in $APPS; do
 		edge_one "$edge_app" || return 1
 	done
+	edge_take_over || return 1
 	[ -z "$EXPECT_CURRENT" ] || proxies_follow
 }
 
@@ -36,7 +37,10 @@ edge_one() {
 	edge_make "$1" || return 1
 	case $edge_serving in
 	'') return 0 ;;
-	legacy) edge_take_over "$1" "$edge_old" ;;
+	legacy)
+		edge_knows "$1" legacy 1 || fail "the edge of $1 does not reach the container that runs from before" || return 1
+		put edges-taken "$(get edges-taken) $1"
+		;;
 	*) edge_knows "$1" "$edge_serving" 1 || fail "the edge of $1 does not reach the release that serves" ;;
 	esac
 }
@@ -110,13 +114,13 @@ edge_failed() {
 	fail "the edge of $1 does not answer"
 }
 
-# edge_take_over APP OLD-CONTAINERS: the old containers serve behind the edge; the proxies look the name up again.
+# edge_take_over: the old containers serve behind the edges; the proxies look all the names up again, once.
 edge_take_over() {
-	edge_knows "$1" legacy 1 || fail "the edge of $1 does not reach the container that runs from before" || return 1
-	put edges-taken "$(get edges-taken) $1" || return 1
+	has edges-taken || return 0
 	proxies_unpin
-	proxies_pin "$1" "$(edge_container "$1")"
-	[ -z "$(proxies_running)" ] || tell "the name $1 moves to the edge: the proxies in front look it up again, which closes idle connections once"
+	for taken_app in $(get edges-taken); do proxies_pin "$taken_app" "$(edge_container "$taken_app")"; done
+	[ -z "$(proxies_running)" ] ||
+		tell "the names of the apps move to the edges:$(get edges-taken). The proxies in front look them up again, which closes idle connections once"
 	proxies_look_again
 }
 
@@ -134,22 +138,23 @@ edge_image_id() {
 
 edge_undo() {
 	! has edges-made || proxies_unpin
+	# The proxies look the old names up before the edges go.
+	if has edges-taken; then
+		for edge_app in $(get edges-taken); do
+			[ -z "$(edge_container "$edge_app")" ] || proxies_pin "$edge_app" "$(legacy_containers "$edge_app" | head -n 1)"
+		done
+		proxies_look_again || return 1
+	fi
 	for edge_app in $(get edges-made); do
 		edge_left=$(edge_container "$edge_app" all) || engine_lost || return 1
 		[ -z "$edge_left" ] || tell "the edge of $edge_app, which this run made, is removed"
-		# The proxies look the old name up before the edge goes.
 		case " $(get edges-taken) " in
-		*" $edge_app "*)
-			proxies_unpin
-			proxies_pin "$edge_app" "$(legacy_containers "$edge_app" | head -n 1)"
-			proxies_look_again || return 1
-			edge_drain "$edge_app" legacy "$DRAIN_TIMEOUT" || note 'some requests were still in flight'
-			;;
+		*" $edge_app "*) edge_drain "$edge_app" legacy "$DRAIN_TIMEOUT" || note 'some requests were still in flight' ;;
 		esac
 		for edge_id in $edge_left; do docker rm -f "$edge_id" 9>&- >/dev/null || return 1; done
-		proxies_unpin
 		rm -rf "${edge:?}/$edge_app"
 	done
+	proxies_unpin
 	for edge_app in $(get edges-replaced); do
 		tell "the edge of $edge_app is replaced again, as it was before"
 		edge_folder "$edge_app" "$EXPECT_CURRENT" || return 1

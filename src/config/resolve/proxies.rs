@@ -83,7 +83,7 @@ pub(super) fn mentions(text: &str, service: &str) -> Vec<(Option<u16>, String)> 
 const KNOWN: [(&str, &str, &str); 7] = [
     ("exporter", "", "-"),
     ("nginx", "nginx -t", "nginx -s reload"),
-    ("caddy", "caddy validate --config /etc/caddy/Caddyfile", "caddy reload --config /etc/caddy/Caddyfile"),
+    ("caddy", "caddy validate --config /etc/caddy/Caddyfile", "caddy reload --force --config /etc/caddy/Caddyfile"),
     ("traefik", "", ""),
     ("haproxy", "haproxy -c -f /usr/local/etc/haproxy/haproxy.cfg", "kill -USR2 1"),
     ("prometheus", "promtool check config /etc/prometheus/prometheus.yml", "kill -HUP 1"),
