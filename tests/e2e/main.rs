@@ -24,6 +24,7 @@ mod secrets;
 mod server;
 mod sources;
 mod stack;
+mod stacks;
 mod support;
 mod survival;
 mod takeover;

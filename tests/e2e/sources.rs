@@ -1,62 +1,12 @@
 //! Images that are not built here: from an archive, and from a registry that wants a password.
 
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Site, docker, wait_for};
+use crate::support::{Registry, Site, docker};
 
 const QUICK: &str = "[rollout]\nobserve = \"0s\"\n[health]\ntimeout = \"20s\"\n[app]\nservice = \"web\"\n";
-
-/// A real registry that only `reader` may use. It ends with the test.
-struct Registry {
-    process: Child,
-    name: String,
-}
-
-impl Registry {
-    fn start(site: &Site, password: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let script = "print crypt($ARGV[0], q($2y$05$abcdefghijklmnopqrstuu))";
-        let hash = Command::new("perl").args(["-e", script, password]).output().unwrap().stdout;
-        std::fs::write(site.folder.join("htpasswd"), format!("reader:{}\n", String::from_utf8(hash).unwrap())).unwrap();
-        let folder = site.folder.display();
-        let settings = format!(
-            "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {folder}/registry\nhttp:\n  addr: 127.0.0.1:{port}\n\
-             auth:\n  htpasswd:\n    realm: test\n    path: {folder}/htpasswd\n"
-        );
-        std::fs::write(site.folder.join("registry.yml"), settings).unwrap();
-        let process = Command::new("docker-registry")
-            .arg("serve")
-            .arg(site.folder.join("registry.yml"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        wait_for("the registry", Duration::from_secs(20), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { process, name: format!("127.0.0.1:{port}") }
-    }
-
-    /// Pushes an image, with a login that nothing else sees.
-    fn push(&self, site: &Site, image: &str, password: &str) {
-        let script = format!(
-            "export DOCKER_CONFIG={}/push && printf %s \"$PASSWORD\" | docker login -u reader --password-stdin {} && docker push {image}",
-            site.folder.display(),
-            self.name
-        );
-        let pushed = Command::new("sh").args(["-c", &script]).env("PASSWORD", password).output().unwrap();
-        assert!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 fn build(site: &Site, tag: &str) {
     docker(&["build", "-q", "-t", tag, site.app("").to_str().unwrap()]);
@@ -66,7 +16,7 @@ fn build(site: &Site, tag: &str) {
 fn a_registry_is_asked_once_and_the_server_pulls_that_digest_with_a_login_that_does_not_stay() {
     let site = Site::empty("registry");
     let password = "registry-pass'word\"$x";
-    let registry = Registry::start(&site, password);
+    let registry = Registry::start(&site, Some(password));
     let image = format!("{}/team/{}:main", registry.name, site.name);
     let site = Site::new(
         "registry",

@@ -3,6 +3,7 @@
 mod docker;
 mod github;
 mod load;
+mod registry;
 mod run;
 mod scripted;
 mod site;
@@ -11,6 +12,7 @@ mod sshd;
 pub use docker::docker;
 pub use github::github;
 pub use load::{Mixed, wait_for};
+pub use registry::Registry;
 pub use run::Run;
 pub use scripted::Scripted;
 pub use site::{Site, remove_project};

@@ -206,11 +206,13 @@ impl Drop for Site {
 pub fn remove_project(name: &str) {
     assert!(name.starts_with("e2e-"), "`{name}` is not a test's own project");
     let label = format!("label=com.docker.compose.project={}", name);
+    let edge = format!("estiba-edge:{name}");
     for (list, remove) in [
         (vec!["ps", "-aq", "--filter", &label], vec!["rm", "-f", "-v"]),
         (vec!["volume", "ls", "-q", "--filter", &label], vec!["volume", "rm"]),
         (vec!["network", "ls", "-q", "--filter", &label], vec!["network", "rm"]),
         (vec!["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", name], vec!["image", "rm"]),
+        (vec!["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &edge], vec!["image", "rm"]),
     ] {
         let found = docker(&list);
         let ids: Vec<&str> = found.split_whitespace().collect();
