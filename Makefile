@@ -25,7 +25,7 @@ build:
 
 # Whole-process benchmarks, paired against what a user would use instead.
 bench: build
-	scripts/setup test
+	scripts/setup bench
 	cargo bench --locked --bench whole_process
 
 clean:

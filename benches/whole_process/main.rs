@@ -14,6 +14,7 @@
 )]
 
 mod delay;
+mod edge;
 mod fleet;
 mod images;
 mod pairs;
@@ -41,6 +42,7 @@ fn main() {
     }
     pairs::heading();
     timed("start (--version) · ssh -V", 21, || run("target/release/estiba", &["--version"]), || run("ssh", &["-V"]));
+    edge::edge();
     images::bulk();
     images::one_line();
     fleet::fleet();

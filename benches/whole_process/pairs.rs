@@ -6,6 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Copy)]
 pub enum Unit {
     Seconds,
+    Milliseconds,
     Bytes,
 }
 
@@ -31,6 +32,7 @@ pub fn row(what: &str, unit: Unit, pairs: &[(f64, f64)]) {
     let middle = pairs.len() / 2;
     let shown = |value: f64| match unit {
         Unit::Seconds => format!("{value:.2} s"),
+        Unit::Milliseconds => format!("{value:.3} ms"),
         Unit::Bytes => format!("{:.0} KB", value / 1000.0),
     };
     println!(

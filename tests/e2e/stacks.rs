@@ -14,8 +14,8 @@ use crate::support::{Registry, Site, docker, wait_for};
 /// Requests of one kind that an update, a broken release and a rollback go on under.
 const REQUESTS: u64 = 5_000;
 
-struct Stack {
-    site: Site,
+pub struct Stack {
+    pub site: Site,
     /// The team's Compose files.
     files: Vec<&'static str>,
     /// What counts the rows, in a container of that service.
@@ -29,8 +29,13 @@ const IN_REDIS: (&str, &[&str]) = ("cache", &["redis-cli", "GET", "rows"]);
 impl Stack {
     /// A copy of tests/e2e/stacks/NAME, with the small app in that folder of it.
     fn new(name: &str, app: Option<&str>, more: &str) -> Self {
+        Self::of(name, name, app, &format!("[rollout]\nobserve = \"1s\"\n[health]\ntimeout = \"10s\"\n{more}"))
+    }
+
+    /// The same under another name.
+    pub fn of(kind: &str, name: &str, app: Option<&str>, more: &str) -> Self {
         let site = Site::empty(name);
-        copy(&folder(name), site.app(""));
+        copy(&folder(kind), site.app(""));
         if let Some(app) = app {
             for file in ["app.py", "Dockerfile"] {
                 let target = site.app(app).join(file);
@@ -39,7 +44,7 @@ impl Stack {
                 }
             }
         }
-        site.deploy_toml(&format!("[rollout]\nobserve = \"1s\"\n[health]\ntimeout = \"10s\"\n{more}"));
+        site.deploy_toml(more);
         let file = if site.app("compose.yml").exists() { "compose.yml" } else { "docker-compose.yml" };
         let stack = Self { site, files: vec![file], counts: IN_REDIS, paths: ("/", "/") };
         stack.env(&[]);
@@ -47,7 +52,7 @@ impl Stack {
     }
 
     /// The target's env file, which the team's own `docker compose up` reads too.
-    fn env(&self, values: &[(&str, &str)]) {
+    pub fn env(&self, values: &[(&str, &str)]) {
         let mut text = format!("HTTP_PORT=127.0.0.1:{}\n", self.site.address.port());
         for (name, value) in values {
             text.push_str(&format!("{name}={value}\n"));
@@ -74,7 +79,7 @@ impl Stack {
     }
 
     #[track_caller]
-    fn answers(&self, words: &str) {
+    pub fn answers(&self, words: &str) {
         wait_for(words, Duration::from_secs(60), || {
             let (status, body) = self.site.get(self.paths.1);
             status == 200 && body.contains(words)

@@ -1,7 +1,11 @@
-"""A small WSGI app: it says its version, and counts each POST in Redis."""
+"""A small WSGI app: it says its version, and counts each POST in Redis.
+
+/wait/N answers after N seconds, /stream/N says a line a second, /header says how long X-Long was.
+"""
 
 import os
 import socket
+import time
 
 VERSION = "1"
 
@@ -17,13 +21,31 @@ def redis(*words):
     return answer[1:]
 
 
+def answer(environ):
+    """The status and the pieces of the answer."""
+    _, kind, *rest = environ["PATH_INFO"].split("/")
+    if environ["REQUEST_METHOD"] == "POST":
+        return "201 Created", [redis("INCR", "rows")]
+    if kind == "wait":
+        time.sleep(int(rest[0]))
+        return "200 OK", ["waited"]
+    if kind == "stream":
+        return "200 OK", lines(int(rest[0]))
+    if kind == "header":
+        return "200 OK", [str(len(environ.get("HTTP_X_LONG", "")))]
+    return "200 OK", [f"version {VERSION} of {os.environ.get('NAME', 'nobody')}"]
+
+
+def lines(count):
+    for number in range(count):
+        yield f"line {number} of version {VERSION}"
+        time.sleep(1)
+
+
 def application(environ, start_response):
     length = int(environ.get("CONTENT_LENGTH") or 0)
-    environ["wsgi.input"].read(length)
-    if environ["REQUEST_METHOD"] == "POST":
-        status, body = "201 Created", redis("INCR", "rows")
-    else:
-        status, body = "200 OK", f"version {VERSION}"
-    body = f"{body}\n".encode()
-    start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-    return [body]
+    while length > 0:
+        length -= len(environ["wsgi.input"].read(min(length, 65536))) or length
+    status, pieces = answer(environ)
+    start_response(status, [("Content-Type", "text/plain")])
+    return (f"{piece}\n".encode() for piece in pieces)

@@ -1,0 +1,139 @@
+//! What an edge lets through, what it keeps apart, and what it counts.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use estiba::demo::Load;
+
+use crate::stacks::Stack;
+use crate::support::{docker, wait_for};
+
+/// Two projects that call their app `web`, on one network that neither owns.
+#[test]
+fn two_projects_on_one_network_never_see_each_others_slots() {
+    let network = format!("e2e-neighbours-{}", std::process::id());
+    docker(&["network", "create", &network]);
+    let stacks = ["one", "two"].map(|name| {
+        let stack = Stack::of("neighbours", &format!("neighbour-{name}"), Some(""), "");
+        stack.env(&[("NAME", name), ("NEIGHBOURS", &network)]);
+        stack.site.deployed();
+        (stack, name)
+    });
+    let only_own = |rounds| {
+        for _ in 0..rounds {
+            for (stack, name) in &stacks {
+                let (status, body) = stack.site.get("/");
+                assert!(status == 200 && body.contains(&format!("of {name}\n")), "{status} {body}");
+            }
+        }
+    };
+    only_own(40);
+    // One of them changes over, and the other does not notice.
+    stacks[0].0.site.edit("app.py", "VERSION = \"1\"", "VERSION = \"2\"");
+    stacks[0].0.site.deployed();
+    only_own(40);
+    assert!(stacks[0].0.site.get("/").1.contains("version 2") && stacks[1].0.site.get("/").1.contains("version 1"));
+    drop(stacks);
+    let _ = Command::new("docker").args(["network", "rm", &network]).output();
+}
+
+/// Limits that a proxy may have and an app alone has not; and answers that outlast an update.
+#[test]
+fn what_the_app_takes_the_edge_takes() {
+    let stack = Stack::of("published", "wide", Some(""), "[rollout]\nobserve = \"1s\"\n[edge]\ndrain-timeout = \"200s\"\n");
+    stack.site.deployed();
+    let url = |path: &str| format!("http://{}{path}", stack.site.address);
+    let curl = |arguments: &[&str]| {
+        Command::new("curl")
+            .args(["-sS", "--max-time", "300"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+    };
+    let said = |child: std::io::Result<std::process::Child>| {
+        let output = child.unwrap().wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+
+    let header = format!("X-Long: {}", "x".repeat(20_000));
+    assert_eq!(said(curl(&["-H", &header, &url("/header/")])), "20000\n");
+
+    // An upload of 1 GB passes through, and is not kept.
+    let mut upload = Command::new("curl")
+        .args(["-sS", "-X", "POST", "-T", "-", "-H", "Content-Length: 1073741824", "-H", "Transfer-Encoding:", "-H", "Expect:"])
+        .arg(url("/"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut body = upload.stdin.take().unwrap();
+    let piece = vec![0u8; 1 << 20];
+    for _ in 0..1024 {
+        body.write_all(&piece).unwrap();
+    }
+    let edge = format!("{}-web-1", stack.site.name);
+    let memory = docker(&["exec", &edge, "sh", "-c", "awk '/VmHWM/ { print $2 }' /proc/1/status"]);
+    drop(body);
+    said(Ok(upload));
+    let memory: u64 = memory.trim().parse().unwrap();
+    assert!(memory < 100_000, "the edge took {memory} kB");
+
+    // Two minutes without a byte, an answer that goes on for long, and a connection that says nothing: an update goes on
+    // meanwhile, and each ends as the release that it began with would have it.
+    let began = Instant::now();
+    let waits = curl(&[&url("/wait/120")]);
+    let streams = curl(&["-N", &url("/stream/100")]);
+    let mut idle = std::net::TcpStream::connect(stack.site.address).unwrap();
+    let mut ask = |path: &str| {
+        idle.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n0\r\n\r\n") {
+            let mut piece = [0; 4096];
+            let length = idle.read(&mut piece).unwrap();
+            assert!(length > 0, "closed after {}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&piece[..length]);
+        }
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    assert!(ask("/").contains("version 1"));
+    wait_for("the requests under way", Duration::from_secs(10), || began.elapsed() > Duration::from_secs(1));
+    stack.site.edit("app.py", "VERSION = \"1\"", "VERSION = \"2\"");
+    stack.site.deployed();
+    stack.answers("version 2");
+    assert_eq!(said(waits), "waited\n");
+    let streamed = said(streams);
+    assert_eq!(streamed.lines().count(), 100, "{streamed}");
+    assert!(streamed.lines().all(|line| line.ends_with("of version 1")));
+    assert!(began.elapsed() >= Duration::from_secs(120));
+    assert!(ask("/").contains("version 2"), "the connection was kept");
+}
+
+/// Its health is fine, and so are POSTs.
+#[test]
+fn a_release_that_fails_only_gets_is_caught_while_it_is_observed() {
+    let stack = Stack::of("published", "gets", Some(""), "[rollout]\nobserve = \"10s\"\n[health]\npath = \"/header/\"\n");
+    stack.site.deployed();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let gets = runtime.block_on(async {
+        Load {
+            address: stack.site.address,
+            path: "/".into(),
+            clients: 2,
+            body: None,
+            keep_alive: true,
+            pause: Duration::from_millis(10),
+            patience: Duration::from_secs(20),
+        }
+        .start()
+    });
+    let text = std::fs::read_to_string(stack.site.app("app.py")).unwrap();
+    stack.site.write("app.py", &text.replace("return \"200 OK\", [f\"version", "return \"500 Oh\", [f\"version"));
+    let failed = stack.site.estiba(&["deploy", "--json"]);
+    failed.says(3, &["real requests with an error"]);
+    stack.answers("version 1");
+    let tally = runtime.block_on(gets.stop());
+    assert!(tally.failed < tally.requests / 2, "{} of {}", tally.failed, tally.requests);
+}
