@@ -36,8 +36,11 @@ pub struct Cell {
 #[derive(Debug, Default)]
 pub struct Limits {
     database: Duration,
+    edge: Duration,
+    app: Duration,
     engine: Duration,
     reboot: Duration,
+    other_order: Duration,
     container: Duration,
 }
 
@@ -65,8 +68,11 @@ impl Limits {
         };
         Self {
             database: outage(Fault::StopDatabase),
+            edge: outage(Fault::KillEdge),
+            app: outage(Fault::KillApp),
             engine: outage(Fault::RestartEngine),
             reboot: outage(Fault::Reboot),
+            other_order: outage(Fault::RebootInAnotherOrder),
             container: outage(Fault::KillNewContainer),
         }
     }
@@ -75,8 +81,11 @@ impl Limits {
         match fault {
             Fault::KillNewContainer if alone(step, fault) => self.container,
             Fault::StopDatabase => self.database,
+            Fault::KillEdge => self.edge,
+            Fault::KillApp => self.app,
             Fault::RestartEngine => self.engine,
             Fault::Reboot => self.reboot,
+            Fault::RebootInAnotherOrder => self.other_order,
             _ => Duration::ZERO,
         }
     }
@@ -87,10 +96,13 @@ impl fmt::Display for Limits {
         let seconds = |time: &Duration| format!("{:.1} s", time.as_secs_f64());
         write!(
             f,
-            "database {}, engine {}, machine {}, the app's container {}",
+            "database {}, edge {}, app {}, engine {}, machine {}, in another order {}, the app's container {}",
             seconds(&self.database),
+            seconds(&self.edge),
+            seconds(&self.app),
             seconds(&self.engine),
             seconds(&self.reboot),
+            seconds(&self.other_order),
             seconds(&self.container)
         )
     }
@@ -201,7 +213,7 @@ impl Cell {
         // What the part itself took in this very cell: it varies more than the two seconds that may come on top.
         let own = match fault {
             Fault::StopDatabase => back + ADDRESS_GONE,
-            Fault::RestartEngine | Fault::Reboot => back + CONTAINERS_START,
+            Fault::RestartEngine | Fault::Reboot | Fault::RebootInAnotherOrder => back + CONTAINERS_START,
             _ => Duration::ZERO,
         };
         let allowed = limits.of(step, fault).max(own) + Duration::from_secs(2);

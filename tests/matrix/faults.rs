@@ -18,17 +18,23 @@ pub enum Fault {
     SecondDeploy,
     StopDatabase,
     FillDisk,
+    KillEdge,
+    KillApp,
     RestartEngine,
     Reboot,
+    RebootInAnotherOrder,
 }
 
 impl Fault {
     /// Those that stop a part come first: how long the site is away is measured, which wants a machine that is idle.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::StopDatabase,
         Self::FillDisk,
+        Self::KillEdge,
+        Self::KillApp,
         Self::RestartEngine,
         Self::Reboot,
+        Self::RebootInAnotherOrder,
         Self::KillClient,
         Self::InterruptClient,
         Self::CutConnection,
@@ -52,7 +58,10 @@ impl Fault {
             Self::StopDatabase => "stop-database",
             Self::FillDisk => "fill-disk",
             Self::RestartEngine => "restart-engine",
+            Self::KillEdge => "kill-edge",
+            Self::KillApp => "kill-app",
             Self::Reboot => "reboot",
+            Self::RebootInAnotherOrder => "reboot-in-another-order",
         }
     }
 
@@ -62,7 +71,10 @@ impl Fault {
 
     /// Does it stop a part that requests go through, so that some must fail?
     pub const fn stops_a_part(self) -> bool {
-        matches!(self, Self::StopDatabase | Self::RestartEngine | Self::Reboot)
+        matches!(
+            self,
+            Self::StopDatabase | Self::KillEdge | Self::KillApp | Self::RestartEngine | Self::Reboot | Self::RebootInAnotherOrder
+        )
     }
 
     /// Does it keep the database from writing, so that writes must be refused? PostgreSQL may even stop, and starts
@@ -105,7 +117,23 @@ impl Fault {
             Self::StopDatabase => drop(server.try_exec("/usr/bin/docker stop -t 2 shop-db-1")),
             Self::FillDisk => server.fill_disk(),
             Self::RestartEngine => drop(server.exec("kill -KILL $(pidof dockerd)")),
+            // Their processes, as a crash does: what an operator kills is not started again.
+            Self::KillEdge => kill_process(server, "label=estiba.edge=web"),
+            Self::KillApp => {
+                let slot = server.exec("sed -n 's/^slot //p' /srv/shop/edge/web/state/slot.map");
+                kill_process(server, &format!("label=com.docker.compose.service=web-{slot}"));
+            }
             Self::Reboot => server.reboot(),
+            // Others take part in the start, so that the site's containers get other addresses than they had.
+            Self::RebootInAnotherOrder => {
+                for number in 0..3 {
+                    server.exec(&format!(
+                        "/usr/bin/docker run -d --restart always --name squatter-{number} --network shop_default redis:7 >/dev/null \
+                         && /usr/bin/docker network connect shop_estiba squatter-{number}"
+                    ));
+                }
+                server.reboot();
+            }
         }
         server.try_exec("rm -f /hold/step");
         second
@@ -124,7 +152,17 @@ impl Fault {
                 server.wait_for_database();
             }
             Self::RestartEngine | Self::Reboot => server.wait_up(),
+            Self::RebootInAnotherOrder => {
+                server.wait_up();
+                server.exec("/usr/bin/docker rm -f squatter-0 squatter-1 squatter-2");
+            }
             _ => {}
         }
     }
+}
+
+fn kill_process(server: &Server, filter: &str) {
+    server.exec(&format!(
+        "kill -KILL $(/usr/bin/docker inspect -f '{{{{.State.Pid}}}}' $(/usr/bin/docker ps -q --no-trunc --filter {filter}))"
+    ));
 }

@@ -43,13 +43,15 @@ fn exists(step: &str, fault: Fault) -> bool {
 }
 
 /// What every change is tried with.
-const SMOKE: [(&str, Fault); 9] = [
+const SMOKE: [(&str, Fault); 11] = [
     ("preflight", Fault::FillDisk),
     ("migrate", Fault::KillClient),
     ("fence", Fault::KillBoth),
     ("swap", Fault::KillDriver),
     ("check", Fault::KillNewContainer),
-    ("switch", Fault::Reboot),
+    ("switch", Fault::RebootInAnotherOrder),
+    ("start", Fault::KillEdge),
+    ("workers", Fault::KillApp),
     ("observe", Fault::InterruptClient),
     ("commit", Fault::KillBoth),
     ("drain", Fault::SecondDeploy),
