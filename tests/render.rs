@@ -49,7 +49,12 @@ impl Shop {
     }
 
     fn render(&self, target: &str) -> Rendered {
-        let environment = Environment::from([("DB_PASSWORD".to_owned(), SECRET.to_owned())]);
+        self.render_with(target, &[])
+    }
+
+    fn render_with(&self, target: &str, more: &[(&str, &str)]) -> Rendered {
+        let mut environment = Environment::from([("DB_PASSWORD".to_owned(), SECRET.to_owned())]);
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let project = Project::open(&self.path().join("deploy.toml"), environment).unwrap();
         let resolved = resolve(&project, Some(target)).unwrap_or_else(|error| panic!("{error}"));
         let renderer = Renderer::open(&project, &resolved).unwrap_or_else(|error| panic!("{error}"));
@@ -123,6 +128,18 @@ fn everything_that_real_files_use_survives() {
     assert_eq!(rendered.release["files/.env.production"].mode, 0o600);
     for (path, artefact) in rendered.release.iter().filter(|(_, artefact)| !artefact.secret) {
         assert!(!String::from_utf8_lossy(&artefact.bytes).contains(SECRET), "a secret in {path}");
+    }
+}
+
+#[test]
+fn an_older_compose_renders_the_same_bytes() {
+    let older = concat!(env!("CARGO_MANIFEST_DIR"), "/target/compose-2.35.1");
+    assert!(Utf8Path::new(older).join("cli-plugins/docker-compose").exists(), "`scripts/setup test` installs it");
+    let shop = Shop::new(include_str!("render/full.yml"));
+    let (new, old) = (shop.render("production"), shop.render_with("production", &[("DOCKER_CONFIG", older)]));
+    assert_eq!(new.release.keys().collect::<Vec<_>>(), old.release.keys().collect::<Vec<_>>());
+    for (path, artefact) in &new.release {
+        assert!(old.release[path].bytes == artefact.bytes, "{path} differs");
     }
 }
 

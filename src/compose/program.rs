@@ -42,7 +42,7 @@ impl Compose {
             plugins.chain(on_path).map(|folder| folder.join("docker-compose")).find(|program| process::is_program(program));
         let program = found.ok_or_else(|| {
             Error::input("Docker Compose is not installed on this machine, and it is what reads the Compose file")
-                .hint("install Docker's plugin docker-compose-plugin (Debian: docker-compose; Ubuntu: docker-compose-v2), or put the standalone docker-compose 2.30 or newer on the PATH; no Docker Engine is needed")
+                .hint("install Docker's plugin docker-compose-plugin (Debian: docker-compose; Ubuntu: docker-compose-v2), or put the standalone docker-compose 2.35 or newer on the PATH; no Docker Engine is needed")
         })?;
         Ok(Self { program })
     }
@@ -80,7 +80,9 @@ impl Compose {
                 self.program,
                 ended.stderr.trim()
             ))
-            .hint("install Docker Compose 2.30 or newer"));
+            .hint(
+                "put the docker-compose of Docker Compose 2.35 or newer into ~/.docker/cli-plugins, which is looked at first",
+            ));
         }
         Ok(Err(ended.stderr))
     }
