@@ -125,10 +125,11 @@ fn other_compose_files(project: &Project) -> Vec<String> {
     let entries = project.folder.read_dir_utf8().into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .map(|entry| entry.file_name().to_owned())
-        .filter(|name| name.ends_with(".yml") || name.ends_with(".yaml"))
+        .filter(|name| !name.starts_with('.') && (name.ends_with(".yml") || name.ends_with(".yaml")))
         .filter(|name| read_limited(&project.path(name)).is_ok_and(|text| text.lines().any(|line| line.starts_with("services:"))))
         .collect();
-    names.sort();
+    // What is meant for a server first.
+    names.sort_by_key(|name| (!name.contains("prod"), name.clone()));
     names
 }
 
