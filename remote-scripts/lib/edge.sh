@@ -100,10 +100,15 @@ edge_status() {
 }
 
 # edge_servers APP SLOT PORT: a line for each container of the slot that the edge knows by its address: number, state (2 is up),
-# address.
+# address. An address that has just been found counts as up to HAProxy until its first check has ended, which may have begun
+# before the container could be reached: it is up here once a check has passed (3, or 4 for one that drains).
 edge_servers() {
 	servers_said=$(edge_ask "$1" "show servers state $2_$3") || return 1
-	printf '%s\n' "$servers_said" | awk '$1 ~ /^[0-9]+$/ && NF > 6 && $4 ~ /^s/ && $5 != "-" && $5 != "0.0.0.0" && $5 != "::" && int($7 / 32) % 2 == 0 { sub(/^s/, "", $4); print $4, $6, $5 }'
+	printf '%s\n' "$servers_said" | awk '
+		$1 ~ /^[0-9]+$/ && NF > 12 && $4 ~ /^s/ && $5 != "-" && $5 != "0.0.0.0" && $5 != "::" && int($7 / 32) % 2 == 0 {
+			sub(/^s/, "", $4)
+			print $4, ($6 == 2 && $12 >= 3 ? 2 : 0), $5
+		}'
 }
 
 # edge_count APP SLOT PORT: requests, errors among them (5xx) and what is in flight, of that slot.

@@ -15,7 +15,8 @@ observe_do() {
 			observe_health "$observe_app" && observe_count "$observe_app" || return 1
 		done
 		uptime_cs
-		[ "$uptime_cs" -lt "$observe_end" ] || break
+		# One that does not answer when the time is over is looked at until it does, or has failed.
+		[ "$uptime_cs" -lt "$observe_end" ] || observe_is_sick || break
 		nap 0.5
 	done
 	if [ "$observe_requests" -lt "$MIN_REQUESTS" ]; then
@@ -27,6 +28,14 @@ observe_do() {
 		app_read "$RELEASE" "$observe_app" || return 1
 		[ -n "$(app_http_ports)" ] || tell "$observe_app speaks no HTTP: its answers are not judged"
 	done
+}
+
+# observe_is_sick: did the last look at one of the apps fail?
+observe_is_sick() {
+	for observe_app in $APPS; do
+		[ ! -e "$run_dir/state/sick.$observe_app" ] || return 0
+	done
+	return 1
 }
 
 # observe_health APP: three looks in a row that one of its containers does not pass are a failure.

@@ -48,6 +48,8 @@ switch_take_port() {
 	put old-stopped "$(get old-stopped) $switch_there" && put edges-made "$(get edges-made) $1" || return 1
 	app_read "$RELEASE" "$1" && edge_folder "$1" "$RELEASE" || return 1
 	echo "slot $switch_slot" | write_file "$edge/$1/state/slot.map" || return 1
+	# Until it has found the new release's containers, requests wait.
+	echo 'fence park' | write_file "$edge/$1/state/fence.map" || return 1
 	. "$here/steps/edge.sh"
 	edge_create "$1" || return 1
 	switch_edge=$(edge_container "$1" all)

@@ -130,7 +130,7 @@ fn backend(text: &mut String, resolved: &Resolved, app: &AppService, slot: &str,
         );
         let _ = writeln!(text, "    http-response set-header X-Estiba-Release %[{release}] if !{{ {release} -m str none }}");
     }
-    let check = "check inter 1s fastinter 500ms fall 3 rise 1 observe layer4 error-limit 3 on-error mark-down";
+    let check = "check inter 500ms fall 3 rise 1 observe layer4 error-limit 3 on-error mark-down";
     let find = "resolvers docker resolve-prefer ipv4 init-addr none";
     let name = slot_name(resolved, &app.service, slot);
     let _ = writeln!(text, "    server-template s 1-{MOST_REPLICAS} {name}:{port} {check} {find}{proto}");

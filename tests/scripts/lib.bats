@@ -167,16 +167,19 @@ the edge of web did not take the order slot slot blue: Unknown map identifier.' 
 @test "containers of a slot are those that the edge has found by their name" {
 	script 'common compose edge' 'edge_ask() { cat <<-SAID
 		1
-		# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state
-		5 blue_8000 1 s1 172.28.0.3 2 0 1
-		5 blue_8000 2 s2 172.28.0.4 0 0 1
-		5 blue_8000 3 s3 172.28.0.9 0 32 1
-		5 blue_8000 4 s4 - 0 32 1
+		# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight since check_status check_result check_health check_state
+		5 blue_8000 1 s1 172.28.0.3 2 0 1 1 9 6 3 3 6
+		5 blue_8000 2 s2 172.28.0.4 0 0 1 1 9 6 2 0 6
+		5 blue_8000 3 s3 172.28.0.9 0 32 1 1 9 1 0 0 14
+		5 blue_8000 4 s4 - 0 32 1 1 9 1 0 0 14
+		5 blue_8000 5 s5 172.28.0.5 2 0 1 1 9 8 2 3 6
 		SAID
 		}
 		edge_servers web blue 8000'
+	# The last has just been found, and no check of it has passed yet.
 	[ "$output" = '1 2 172.28.0.3
-2 0 172.28.0.4' ]
+2 0 172.28.0.4
+5 0 172.28.0.5' ]
 }
 
 @test "what users got is counted by the edge, and no answer is no count" {
