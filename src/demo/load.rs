@@ -42,7 +42,8 @@ pub struct Tally {
     pub requests: u64,
     /// Those without an answer of 2xx or 3xx.
     pub failed: u64,
-    /// Of these, those whose kept connection was found closed before a byte of an answer came.
+    /// Of these, those whose connection was closed before a byte of an answer came, as a proxy that is reloaded does with
+    /// idle ones.
     pub closed: u64,
     /// The longest time in which every request failed.
     pub outage: Duration,
@@ -71,7 +72,7 @@ struct Answer {
 /// Why a request has no good answer.
 #[derive(Debug, Clone)]
 struct Failure {
-    /// Had the other side closed a connection that was kept?
+    /// Was the connection closed before a byte of an answer came?
     closed: bool,
     words: String,
 }
@@ -151,7 +152,7 @@ async fn client(load: Load, stop: Arc<AtomicBool>, answered: Arc<AtomicU64>) -> 
         answered.fetch_add(1, Ordering::Relaxed);
         let failure = result.err().map(|failed| match failed {
             Failed::Silent(words) => {
-                Failure { closed: kept, words: format!("{words}{}", if kept { ", on a kept connection" } else { "" }) }
+                Failure { closed: true, words: format!("{words}{}", if kept { ", on a kept connection" } else { "" }) }
             }
             Failed::Answered(words) => Failure { closed: false, words },
         });

@@ -187,8 +187,10 @@ pub struct Kept<'a> {
 
 impl Kept<'_> {
     pub fn restore(&self) {
-        std::fs::remove_dir_all(self.site.app("")).unwrap();
-        assert!(Command::new("cp").arg("-r").arg(&self.copy).arg(self.site.app("")).status().unwrap().success());
+        // The folders stay: a container may have them mounted.
+        let script = "cd \"$2\" && find . -type f | while IFS= read -r file; do [ -e \"$1/$file\" ] || rm \"$file\"; done && cp -rT \"$1\" .";
+        let folders = [self.copy.as_os_str(), self.site.app("").as_os_str()].map(ToOwned::to_owned);
+        assert!(Command::new("sh").args(["-c", script, "sh"]).args(folders).status().unwrap().success());
     }
 }
 
