@@ -269,6 +269,11 @@ if [ "$mode" = recover ]; then
 	fi
 	# A restore that has changed over is done.
 	[ "$KIND" != restore ] || [ ! -e "$run_dir/state/put-back" ] || finish 0 "done" ''
+	# The way back to plain Compose is gone to its end once the edges go.
+	if [ "$KIND" = eject ] && began leave; then
+		clear_the_way
+		! persist leave 'do' || finish 0 "done" ''
+	fi
 	last=$(sed -n 's/^began //p' "$run_dir/steps" 2>/dev/null | tail -n 1)
 	[ -e "$run_dir/reason" ] || echo 'its driver died during this step' >"$run_dir/reason"
 	undo_from "${last:-preflight}"

@@ -69,6 +69,8 @@ pub enum Command {
     Abort(TargetArgs),
     /// End a run that was interrupted: undo it, or finish it where it had committed.
     Recover(TargetArgs),
+    /// The way back to plain Docker Compose: says what it would do, and with `--yes` does it.
+    Eject(EjectArgs),
     /// The database's backups.
     #[command(subcommand)]
     Backup(BackupCommand),
@@ -94,6 +96,16 @@ pub enum Command {
 pub struct TargetArgs {
     /// The target; a lone one needs no name.
     pub target: Option<String>,
+}
+
+/// `eject`
+#[derive(Debug, Clone, Args)]
+pub struct EjectArgs {
+    /// The target; a lone one needs no name.
+    pub target: Option<String>,
+    /// Do it.
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `history`

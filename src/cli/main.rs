@@ -11,7 +11,9 @@ use crate::report::{Choice, Event, Reporter, Workflow};
 
 use super::args::{Color, Command};
 use super::context::Context;
-use super::{Cli, abort, backup, completions, config, demo, deploy, history, init, plan, recover, reference, rollback, status};
+use super::{
+    Cli, abort, backup, completions, config, demo, deploy, eject, history, init, plan, recover, reference, rollback, status,
+};
 
 /// Runs the process's command line. The exit codes are those of docs/reference.md.
 pub fn main() -> ExitCode {
@@ -68,6 +70,7 @@ async fn run(cli: Cli, reporter: &Reporter) -> Result<ExitCode> {
         Command::Status(args) => status::run(&context, args).await,
         Command::History(args) => history::run(&context, args).await,
         Command::Abort(args) => abort::run(&context, args).await,
+        Command::Eject(args) => Ok(eject::run(&context, args).await),
         Command::Recover(args) => recover::run(&context, args).await,
         Command::Backup(command) => Ok(backup::run(&context, command).await),
         Command::Plan(args) => plan::run(&context, args).await,

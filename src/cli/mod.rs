@@ -8,6 +8,7 @@ mod config;
 mod context;
 mod demo;
 mod deploy;
+mod eject;
 mod history;
 mod init;
 mod main;

@@ -3,6 +3,7 @@
 mod artefacts;
 mod backup;
 mod bring;
+mod eject;
 mod fleet;
 mod follow;
 mod offline;
@@ -15,6 +16,7 @@ mod transaction;
 mod who;
 
 pub use backup::{BackupRun, backup};
+pub use eject::{eject, eject_steps};
 pub use fleet::{all, each};
 pub use offline::{open_with_stand_ins, plan_offline};
 pub use options::Options;

@@ -28,6 +28,9 @@ pub const DEPLOY: [&str; 20] = [
 pub const ROLLBACK: [&str; 12] =
     ["preflight", "image", "edge", "stack", "static", "start", "check", "switch", "workers", "commit", "drain", "prune"];
 
+/// What the way back to plain Compose is.
+pub const EJECT: [&str; 2] = ["plain", "leave"];
+
 /// What a failure in each of these steps leads to: steps that follow one another and share it stand together.
 pub fn consequences(steps: &[String]) -> Vec<(Vec<&str>, &'static str)> {
     let mut told: Vec<(Vec<&str>, &'static str)> = Vec::new();

@@ -5,6 +5,7 @@ mod artefact;
 mod edge;
 mod inputs;
 mod paths;
+mod plain;
 mod release;
 mod slot;
 mod stack;

@@ -10,7 +10,7 @@ use crate::config::{
 };
 use crate::error::{Error, Result};
 
-use super::{Artefact, Files, InputFile, Rendered, edge, manifest, paths, slot, stack};
+use super::{Artefact, Files, InputFile, Rendered, edge, manifest, paths, plain, slot, stack};
 
 /// What rendering is made from.
 #[derive(Debug, Clone)]
@@ -56,6 +56,7 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
         let text = slot::render(resolved, &layout, slot, &mut rendered)?;
         files.insert(format!("files/slot-{slot}.yml"), Artefact::text(text));
     }
+    files.insert("files/plain.yml".into(), Artefact::text(plain::render(resolved, &layout)?));
     layout.finish()?;
     rendered.notes.extend(layout.notes());
     files.insert(format!("files/{}", resolved.env.name), Artefact::secret(resolved.env.to_text()));

@@ -136,7 +136,7 @@ fn networks(resolved: &Resolved, name: &str, slot: &str, map: &mut Mapping, rend
 }
 
 /// Files that come in as secrets or configs belong to the release, under a name of the slot's own.
-fn own_files(
+pub(super) fn own_files(
     resolved: &Resolved,
     layout: &Layout<'_>,
     service: Service<'_>,

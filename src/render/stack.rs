@@ -147,6 +147,22 @@ pub(super) fn render(resolved: &Resolved, layout: &Layout<'_>) -> Result<String>
     let source = resolved.compose.source();
     let mut root = Mapping::new();
     root.insert("services".into(), services(resolved, layout)?.into());
+    root.extend(sections(resolved, layout)?);
+    let mut networks = root.get("networks").and_then(Value::as_mapping).cloned().unwrap_or_default();
+    if networks.contains_key(edge::NETWORK) {
+        return Err(source
+            .error_near(edge::NETWORK, format!("`{}` is the name of the network between the edges and the slots", edge::NETWORK))
+            .hint("give the network of the Compose file another name"));
+    }
+    networks.insert(edge::NETWORK.into(), Mapping::from_iter([(Value::from("internal"), Value::from(true))]).into());
+    root.insert("networks".into(), networks.into());
+    let text = yaml_serde::to_string(&root).map_err(|error| source.error_near("services", error.to_string()))?;
+    Ok(format!("{HEADER}{text}"))
+}
+
+/// What stands beside the services: networks, volumes, secrets, configs and models.
+pub(super) fn sections(resolved: &Resolved, layout: &Layout<'_>) -> Result<Mapping> {
+    let mut root = Mapping::new();
     let project = &resolved.compose_project.value;
     for (key, value) in &resolved.compose.root {
         let Some(key) = key.as_str().filter(|key| ["networks", "volumes", "secrets", "configs", "models"].contains(key)) else {
@@ -168,16 +184,7 @@ pub(super) fn render(resolved: &Resolved, layout: &Layout<'_>) -> Result<String>
         }
         root.insert(key.into(), section.into());
     }
-    let mut networks = root.get("networks").and_then(Value::as_mapping).cloned().unwrap_or_default();
-    if networks.contains_key(edge::NETWORK) {
-        return Err(source
-            .error_near(edge::NETWORK, format!("`{}` is the name of the network between the edges and the slots", edge::NETWORK))
-            .hint("give the network of the Compose file another name"));
-    }
-    networks.insert(edge::NETWORK.into(), Mapping::from_iter([(Value::from("internal"), Value::from(true))]).into());
-    root.insert("networks".into(), networks.into());
-    let text = yaml_serde::to_string(&root).map_err(|error| source.error_near("services", error.to_string()))?;
-    Ok(format!("{HEADER}{text}"))
+    Ok(root)
 }
 
 /// Compose writes the name that it makes of the project's into what it reads: that one is left to the server's Compose.

@@ -40,6 +40,7 @@ impl Stack {
             for file in ["app.py", "Dockerfile"] {
                 let target = site.app(app).join(file);
                 if !target.exists() {
+                    std::fs::create_dir_all(target.parent().unwrap()).unwrap();
                     std::fs::copy(folder("shared").join(file), target).unwrap();
                 }
             }
@@ -136,11 +137,12 @@ impl Stack {
         match way {
             Way::Reload => {
                 assert_eq!(tally.failed, tally.closed, "{:#?}", tally.failures);
-                assert!(tally.failed <= 8, "each client's one connection at most: {:#?}", tally.failures);
+                assert!(tally.failed <= 16, "each client's connection, and one that it has just made: {:#?}", tally.failures);
                 assert_eq!(rows, tally.requests - tally.failed, "rows");
             }
             Way::Port => {
-                assert!(tally.outage < Duration::from_secs(3), "{:?}: {:#?}", tally.outage, tally.failures);
+                // Two seconds, and gunicorn's own stop.
+                assert!(tally.outage < Duration::from_secs(4), "{:?}: {:#?}", tally.outage, tally.failures);
                 // One whose answer was cut off by the app's own stop may have been done.
                 assert!((tally.requests - tally.failed..=tally.requests).contains(&rows), "{rows} rows: {tally:#?}");
             }
@@ -232,6 +234,43 @@ fn nginx_with_its_configuration_baked_in() {
     let stack = Stack::new("built-proxy", Some("app"), "");
     stack.is_taken_over(Way::Reload);
     stack.edits("app/app.py");
+    is_ejected(&stack, "version 1");
+}
+
+/// The way back, under load, and the way there again.
+fn is_ejected(stack: &Stack, version: &str) {
+    let said = stack.site.estiba(&["eject"]);
+    assert!(said.code == 0 && said.stderr.contains("nothing was changed"), "{said:?}");
+    let untouched = |containers: &[String]| -> Vec<String> {
+        containers.iter().filter(|line| line.contains("-db-1 ") || line.contains("-cache-1 ")).cloned().collect()
+    };
+    let before = stack.site.containers();
+    let load = stack.load();
+    load.until(200);
+    stack.site.estiba(&["eject", "--yes", "--json"]).expect(0, "done");
+    load.until(load.posts.requests() + 200);
+    let (tally, rows) = load.stop(stack);
+    assert_eq!(tally.failed, tally.closed, "{:#?}", tally.failures);
+    assert_eq!(rows, tally.requests - tally.failed, "rows");
+    stack.answers(version);
+    // Compose finds nothing to do, and nothing of estiba is left in what runs.
+    let after = stack.site.containers();
+    assert_eq!(untouched(&after), untouched(&before), "data services were not touched");
+    assert!(!after.iter().any(|line| line.contains("-blue-") || line.contains("-green-")), "{after:?}");
+    let up = Command::new("docker").args(["compose", "up", "-d"]).current_dir(stack.site.root.join("plain")).output().unwrap();
+    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+    assert_eq!(untouched(&stack.site.containers()), untouched(&before), "{}", String::from_utf8_lossy(&up.stderr));
+    let labels = docker(&[
+        "ps",
+        "-q",
+        "--filter",
+        "label=estiba.edge",
+        "--filter",
+        &format!("label=com.docker.compose.project={}", stack.site.name),
+    ]);
+    assert_eq!(labels.trim(), "");
+    stack.site.deployed();
+    stack.answers("version");
 }
 
 #[test]
@@ -309,6 +348,9 @@ fn backend_frontend_workers_and_a_migrate_job_in_two_files() {
         let container = format!("{}-db-1", stack.site.name);
         docker(&["exec", &container, "psql", "-U", "shop", "-d", "shop", "-tAc", "select count(*) from rows_tick"])
     };
+    let before = ticks();
+    wait_for("the worker and the beat", Duration::from_secs(30), || ticks() != before);
+    is_ejected(&stack, "version");
     let before = ticks();
     wait_for("the worker and the beat", Duration::from_secs(30), || ticks() != before);
 }
