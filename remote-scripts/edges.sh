@@ -1,9 +1,11 @@
 #!/bin/sh
-# edges.sh ROOT: after the machine or the Engine has started, an edge may have another address than the proxies in front looked
-# up: then they look again. Changes nothing else. Called by recover.sh, which holds the lock.
+# edges.sh ROOT [DRIVER]: after the machine or the Engine has started, or an edge has died, an edge may have another address than
+# the proxies in front looked up: then they look again. Changes nothing else. Called by recover.sh, which holds the lock; and
+# by a run's driver, for as long as that process lives: what the run starts may take an address that an edge had.
 set -u
 
 root=$1
+driver=${2:-}
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 run_dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$run_dir"' EXIT
@@ -16,6 +18,13 @@ done
 RELEASE=$(pointed "$root/current")
 [ -e "$releases/${RELEASE:-none}/apps" ] || exit 0
 . "$releases/$RELEASE/settings.env"
+if [ -n "$driver" ]; then
+	while kill -0 "$driver" 2>/dev/null; do
+		nap 1
+		proxies_follow
+	done
+	exit 0
+fi
 # The Engine answers before all containers are up again.
 deadline_in 60
 for edges_app in $APPS; do

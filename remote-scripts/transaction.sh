@@ -260,8 +260,16 @@ end_what_is_left() {
 	done
 }
 
+# watch_edges: while this run goes on, the proxies in front find an edge that starts again with another address.
+watch_edges() {
+	case $KIND in
+	deploy | rollback) setsid sh "$here/edges.sh" "$root" "$$" </dev/null >/dev/null 2>&1 9>&- & ;;
+	esac
+}
+
 if [ "$mode" = recover ]; then
 	printf '%s\n' "$$" >"$run_dir/driver.pid"
+	watch_edges
 	journal note '' 'the driver of this run died; it is taken up again'
 	end_what_is_left
 	if committed; then
@@ -281,6 +289,7 @@ fi
 
 printf '%s\n' "$$" >"$run_dir/driver.pid"
 utc_now >"$run_dir/state/began"
+watch_edges
 for step in $STEPS; do
 	if ! forward "$step"; then
 		committed && forward_from_commit

@@ -70,7 +70,8 @@ edge_addresses() {
 proxies_follow() {
 	edge_addresses >"$run_dir/state/addresses" || return 0
 	# One that does not run has none: there is nothing to look up yet.
-	[ -s "$run_dir/state/addresses" ] && ! grep -q '^[^ ]* *$' "$run_dir/state/addresses" || return 0
+	# shellcheck disable=SC2086 # names, none with a space
+	[ "$(grep -c ' [0-9a-f]' "$run_dir/state/addresses")" = "$(printf '%s\n' $APPS | grep -c .)" ] || return 0
 	if [ -e "$state/edge-addresses" ] && ! cmp -s "$run_dir/state/addresses" "$state/edge-addresses"; then
 		tell 'an edge has another address than before: the proxies in front look its name up again'
 		# shellcheck disable=SC2119 # as above

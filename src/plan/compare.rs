@@ -10,6 +10,9 @@ use crate::config::{BackupService, EnvFile};
 use crate::render::{Rendered, digest};
 use crate::server::Facts;
 
+/// Rendered files whose changes another file or another part of the plan shows.
+const SAID_ELSEWHERE: [&str; 3] = ["settings.env", "files/slot-green.yml", "files/plain.yml"];
+
 /// What becomes of a file or a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -148,7 +151,7 @@ pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, 
     let changed = changed_paths(rendered, facts);
     let files = changed
         .iter()
-        .filter(|(path, _)| !secret(path) && path.as_str() != "settings.env" && path.as_str() != "files/slot-green.yml")
+        .filter(|(path, _)| !secret(path) && !SAID_ELSEWHERE.contains(&path.as_str()))
         .map(|(path, change)| FileChange {
             path: path.clone(),
             change: *change,
