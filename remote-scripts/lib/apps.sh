@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034 # what app_read sets is for those who call it
 # shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
 
-# app_read RELEASE APP: sets app_ports, app_port (the first one's number), app_protocol (its protocol), app_path, app_host,
+# app_read RELEASE APP: sets app_ports, app_port (the first one's number), app_path, app_host,
 # app_status, app_interval, app_timeout, app_strategy and app_place. Fails where the release has no such app.
 app_read() {
 	app_line=$(awk -F '\t' -v name="$2" '$1 == name' "$releases/$1/apps" 2>/dev/null)
@@ -14,7 +14,6 @@ app_read() {
 	LINE
 	app_first=${app_ports%%,*}
 	app_port=${app_first%%:*}
-	app_protocol=${app_first##*:}
 }
 
 # app_http_ports: of the app that was read last, the numbers of the ports whose answers can be counted.

@@ -257,11 +257,6 @@ edge_drain() {
 	done
 }
 
-# edges_say APPS MAP KEY VALUE: the same order to all of them.
-edges_say() {
-	for say_app in $1; do edge_put "$say_app" "$2" "$3" "$4" || return 1; done
-}
-
 # edge_again APP: an edge that has just died is started again by the Engine; waits for that.
 edge_again() {
 	deadline_in 20

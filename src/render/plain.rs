@@ -9,7 +9,7 @@ use crate::error::Result;
 
 use super::paths::Layout;
 use super::slot::own_files;
-use super::stack::{common, own_image, sections};
+use super::stack::{placed, sections};
 
 /// Renders it.
 pub(super) fn render(resolved: &Resolved, layout: &Layout<'_>) -> Result<String> {
@@ -18,19 +18,7 @@ pub(super) fn render(resolved: &Resolved, layout: &Layout<'_>) -> Result<String>
     let mut own: BTreeMap<&str, Mapping> = BTreeMap::new();
     for service in resolved.compose.services() {
         let in_slot = resolved.in_slot(service.name);
-        let mut map = service.map.clone();
-        common(&mut map);
-        own_image(resolved, service.name, &mut map);
-        match layout.volumes(service, in_slot) {
-            Some(volumes) => drop(map.insert("volumes".into(), volumes)),
-            None => drop(map.shift_remove("volumes")),
-        }
-        if let Some(env_file) = layout.env_file(service) {
-            map.insert("env_file".into(), env_file);
-        }
-        if let Some(label_file) = layout.label_file(service) {
-            map.insert("label_file".into(), label_file);
-        }
+        let mut map = placed(resolved, layout, service, in_slot);
         if in_slot {
             for key in ["secrets", "configs"] {
                 own_files(resolved, layout, service, "plain", key, &mut map, own.entry(key).or_default());

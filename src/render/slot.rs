@@ -12,7 +12,7 @@ use crate::error::Result;
 use super::Rendered;
 use super::edge;
 use super::paths::{Layout, section_files};
-use super::stack::{common, own_image};
+use super::stack::placed;
 
 /// Renders the file of one slot.
 pub(super) fn render(resolved: &Resolved, layout: &Layout<'_>, slot: &str, rendered: &mut Rendered) -> Result<String> {
@@ -44,9 +44,7 @@ fn service(
 ) -> Result<Mapping> {
     let name = service.name;
     let is_app = resolved.is_app(name);
-    let mut map = service.map.clone();
-    common(&mut map);
-    own_image(resolved, name, &mut map);
+    let mut map = placed(resolved, layout, service, true);
     for key in ["container_name", "ports", "hostname", "domainname", "expose"] {
         if map.shift_remove(key).is_some() && !is_app {
             rendered.notes.push(format!("`{key}` is taken off service `{name}`: two slots cannot share it"));
@@ -54,16 +52,6 @@ fn service(
     }
     if map.shift_remove("mac_address").is_some() {
         rendered.notes.push(format!("`mac_address` is taken off service `{name}`: two slots cannot share it"));
-    }
-    match layout.volumes(service, true) {
-        Some(volumes) => drop(map.insert("volumes".into(), volumes)),
-        None => drop(map.shift_remove("volumes")),
-    }
-    if let Some(env_file) = layout.env_file(service) {
-        map.insert("env_file".into(), env_file);
-    }
-    if let Some(label_file) = layout.label_file(service) {
-        map.insert("label_file".into(), label_file);
     }
     let environment = mapping(&mut map, "environment");
     environment.retain(|name, _| !is_app || !name.as_str().is_some_and(edge::is_discovery_variable));

@@ -83,7 +83,7 @@ pub(super) fn app_order(resolved: &Resolved) -> Vec<String> {
 }
 
 /// What is taken off or shortened everywhere: settings that only a laptop needs, and long forms that older Compose does not read.
-pub(super) fn common(map: &mut Mapping) {
+fn common(map: &mut Mapping) {
     for key in ["profiles", "develop", "build"] {
         map.shift_remove(key);
     }
@@ -106,13 +106,31 @@ pub(super) fn common(map: &mut Mapping) {
 }
 
 /// A service that runs an image of the project's own runs the very one that was sent.
-pub(super) fn own_image(resolved: &Resolved, name: &str, map: &mut Mapping) {
+fn own_image(resolved: &Resolved, name: &str, map: &mut Mapping) {
     if let Some(image) = resolved.image_of(name) {
         map.insert("image".into(), format!("${{{}}}", image.variable).into());
         map.insert("pull_policy".into(), "never".into());
     } else if map.get("pull_policy").and_then(Value::as_str) == Some("build") {
         map.shift_remove("pull_policy");
     }
+}
+
+/// The service as it is on the server: its image, and its mounts and files where they lie there.
+pub(super) fn placed(resolved: &Resolved, layout: &Layout<'_>, service: Service<'_>, in_slot: bool) -> Mapping {
+    let mut map = service.map.clone();
+    common(&mut map);
+    own_image(resolved, service.name, &mut map);
+    match layout.volumes(service, in_slot) {
+        Some(volumes) => drop(map.insert("volumes".into(), volumes)),
+        None => drop(map.shift_remove("volumes")),
+    }
+    if let Some(env_file) = layout.env_file(service) {
+        map.insert("env_file".into(), env_file);
+    }
+    if let Some(label_file) = layout.label_file(service) {
+        map.insert("label_file".into(), label_file);
+    }
+    map
 }
 
 /// The backup service: the server's own scripts in a container that may speak to the Engine, as the user who deploys.
@@ -222,19 +240,7 @@ fn services(resolved: &Resolved, layout: &Layout<'_>) -> Result<Mapping> {
         if resolved.in_slot(name) {
             continue;
         }
-        let mut map = service.map.clone();
-        common(&mut map);
-        own_image(resolved, name, &mut map);
-        match layout.volumes(service, false) {
-            Some(volumes) => drop(map.insert("volumes".into(), volumes)),
-            None => drop(map.shift_remove("volumes")),
-        }
-        if let Some(env_file) = layout.env_file(service) {
-            map.insert("env_file".into(), env_file);
-        }
-        if let Some(label_file) = layout.label_file(service) {
-            map.insert("label_file".into(), label_file);
-        }
+        let mut map = placed(resolved, layout, service, false);
         for key in ["network_mode", "ipc", "pid"] {
             let other =
                 service.setting(key).and_then(|mode| mode.strip_prefix("service:")).filter(|other| resolved.in_slot(other));

@@ -194,9 +194,9 @@ none' ]
 @test "an app of a release is read by its fields" {
 	mkdir -p "$ROOT/releases/r"
 	printf 'web\t8000:http,9000:tcp\t/health/\texample.com\t200\t1\t60\tblue-green\tbehind\n' >"$ROOT/releases/r/apps"
-	script 'common compose apps' 'app_read r web && echo "$app_port $app_protocol $app_path $app_strategy $app_place" "$(app_http_ports)" $(app_numbers)
+	script 'common compose apps' 'app_read r web && echo "$app_port $app_path $app_strategy $app_place" "$(app_http_ports)" $(app_numbers)
 		app_read r other || echo none'
-	[ "$output" = '8000 http /health/ blue-green behind 8000 8000 9000
+	[ "$output" = '8000 /health/ blue-green behind 8000 8000 9000
 none' ]
 }
 
