@@ -48,19 +48,21 @@ switch_take_port() {
 	put old-stopped "$(get old-stopped) $switch_there" && put edges-made "$(get edges-made) $1" || return 1
 	app_read "$RELEASE" "$1" && edge_folder "$1" "$RELEASE" || return 1
 	echo "slot $switch_slot" | write_file "$edge/$1/state/slot.map" || return 1
-	# Until it has found the new release's containers, requests wait.
-	echo 'fence park' | write_file "$edge/$1/state/fence.map" || return 1
 	. "$here/steps/edge.sh"
 	edge_create "$1" || return 1
 	switch_edge=$(edge_container "$1" all)
 	uptime_cs
 	switch_began=$uptime_cs
 	stop_containers "$switch_there" || return 1
+	uptime_cs
+	switch_stopped=$uptime_cs
+	# Until it has found the new release's containers, requests wait.
 	docker start "$switch_edge" 9>&- >/dev/null || fail "the edge of $1 does not start" || return 1
+	uptime_cs
+	switch_up=$uptime_cs
 	edge_ready "$1" || edge_failed "$1" || return 1
 	edge_knows "$1" "$switch_slot" 1 || fail "the edge of $1 does not reach the new release" || return 1
-	uptime_cs
-	tell "$1 was taken over: its port was without an answer for $(((uptime_cs - switch_began) * 10)) ms, the app's own stop counted in"
+	tell "$1 was taken over: its port was without an answer for $(((switch_stopped - switch_began) * 10)) ms while the app stopped, and for $(((switch_up - switch_stopped) * 10)) ms until the edge took requests"
 	edge_trusts "$1" "$RELEASE"
 }
 

@@ -72,7 +72,10 @@ fn frontend(text: &mut String, bound: u16, port: u16, protocol: Protocol) {
     let _ = write!(text, "\nfrontend port_{bound}\n    bind :{bound}{proto}\n");
     if protocol == Protocol::Tcp {
         text.push_str("    mode tcp\n");
+        // A script may wait no longer than this.
+        text.push_str("    tcp-request inspect-delay 20s\n");
         let _ = writeln!(text, "    tcp-request content reject unless {{ {FENCE} -m str off }}");
+        let _ = writeln!(text, "    tcp-request content lua.await {port} unless {{ var(proc.found_{port}) -m bool }}");
     } else {
         text.push_str("    # X-Forwarded headers are believed of those in front, and of nobody else.\n");
         let _ = writeln!(text, "    acl trusted src -f {FOLDER}/state/trusted.lst");
@@ -84,6 +87,7 @@ fn frontend(text: &mut String, bound: u16, port: u16, protocol: Protocol) {
         text.push_str("    http-request del-header Forwarded unless trusted\n");
         text.push_str("    http-request disable-l7-retry unless { method GET HEAD }\n");
         let _ = writeln!(text, "    http-request lua.park if {{ {FENCE} -m str park }}");
+        let _ = writeln!(text, "    http-request lua.await {port} unless {{ var(proc.found_{port}) -m bool }}");
         let _ = writeln!(text, "    http-request use-service lua.fenced if {{ {FENCE} -m str maintenance }}");
         let _ = writeln!(
             text,

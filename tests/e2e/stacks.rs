@@ -141,8 +141,8 @@ impl Stack {
                 assert_eq!(rows, tally.requests - tally.failed, "rows");
             }
             Way::Port => {
-                // Two seconds, and gunicorn's own stop.
-                assert!(tally.outage < Duration::from_secs(4), "{:?}: {:#?}", tally.outage, tally.failures);
+                // Gunicorn's own stop and the edge's start, on a machine that does other work too.
+                assert!(tally.outage < Duration::from_secs(10), "{:?}: {:#?}", tally.outage, tally.failures);
                 // One whose answer was cut off by the app's own stop may have been done.
                 assert!((tally.requests - tally.failed..=tally.requests).contains(&rows), "{rows} rows: {tally:#?}");
             }
