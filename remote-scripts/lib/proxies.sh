@@ -11,9 +11,10 @@ proxies_running() {
 # proxies_look_again: by their own reload; those that have none are started again.
 # shellcheck disable=SC2120 # its arguments are the words of a command
 proxies_look_again() {
+	proxies_settle
 	for again_proxy in $PROXIES; do
 		for again_id in $(containers "$again_proxy"); do
-			again_words=$(awk -F '\t' -v name="$again_proxy" '$1 == name { print $3; found = 1 } END { exit !found }' "$releases/$RELEASE/stack.reloads") || {
+			again_words=$(proxy_reload "$again_proxy") || {
 				tell "$again_proxy is started again, so that it looks the app's name up"
 				docker restart "$again_id" 9>&- >/dev/null || return 1
 				continue
@@ -29,6 +30,11 @@ proxies_look_again() {
 	done
 }
 
+# proxy_reload PROXY: the words by which it is reloaded. Fails where it has none.
+proxy_reload() {
+	awk -F '\t' -v name="$1" '$1 == name { print $3; found = 1 } END { exit !found }' "$releases/$RELEASE/stack.reloads"
+}
+
 # proxies_pin APP CONTAINER: while two containers have the app's name, the proxies find this one alone under it.
 proxies_pin() {
 	for pin_id in $(proxies_running); do
@@ -38,6 +44,21 @@ proxies_pin() {
 		docker exec -u 0 "$pin_id" sh -c 'printf "%s %s # estiba\n" "$1" "$2" >>/etc/hosts' sh "$pin_address" "$1" 9>&- 2>/dev/null ||
 			note 'a proxy finds both containers under the name for a while'
 	done
+	for pin_proxy in $PROXIES; do
+		# These two read the file when they are reloaded.
+		case $(proxy_reload "$pin_proxy") in *nginx* | *haproxy*) continue ;; esac
+		uptime_cs
+		put pinned "$uptime_cs"
+	done
+	return 0
+}
+
+# proxies_settle: waits until each proxy has seen what was pinned last. Programs written in Go, Caddy and Traefik among them, read
+# /etc/hosts again after five seconds; a connection that they make until then, they go on using.
+proxies_settle() {
+	settle_since=$(get pinned)
+	[ -n "$settle_since" ] || return 0
+	while uptime_cs && [ "$uptime_cs" -ge "$settle_since" ] && [ "$uptime_cs" -lt $((settle_since + 600)) ]; do nap 0.2; done
 }
 
 # proxies_unpin: they find it by the network's names again.

@@ -87,6 +87,7 @@ edge_make() {
 		done
 		# While two have the name, the proxies find the old one, until the edge has found it.
 		[ "$edge_serving" != legacy ] || proxies_pin "$1" "$(printf '%s\n' "$edge_old" | head -n 1)"
+		proxies_settle
 		;;
 	esac
 	docker start "$edge_new" 9>&- >/dev/null || fail "the edge of $1 does not start" || return 1
@@ -137,9 +138,9 @@ edge_image_id() {
 }
 
 edge_undo() {
-	! has edges-made || proxies_unpin
 	# The proxies look the old names up before the edges go.
 	if has edges-taken; then
+		proxies_unpin
 		for edge_app in $(get edges-taken); do
 			[ -z "$(edge_container "$edge_app")" ] || proxies_pin "$edge_app" "$(legacy_containers "$edge_app" | head -n 1)"
 		done

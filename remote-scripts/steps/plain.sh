@@ -17,8 +17,11 @@ plain_do() {
 		app_read "$RELEASE" "$plain_app" || return 1
 		if [ "$app_place" = published ] || [ "$app_strategy" = recreate ]; then continue; fi
 		put plain-beside "$(get plain-beside) $plain_app" || return 1
-		plain_create "$plain_app" && plain_start "$plain_app" || return 1
+		# While two have the name, the proxies find the edge, until the other one answers.
+		proxies_pin "$plain_app" "$(edge_container "$plain_app")"
 	done
+	[ -z "$(get plain-beside)" ] || proxies_settle
+	for plain_app in $(get plain-beside); do plain_create "$plain_app" && plain_start "$plain_app" || return 1; done
 	proxies_unpin
 	for plain_app in $(get plain-beside); do proxies_pin "$plain_app" "$(legacy_containers "$plain_app" | head -n 1)"; done
 	[ -z "$(get plain-beside)" ] || proxies_look_again
