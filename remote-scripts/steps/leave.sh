@@ -27,6 +27,8 @@ leave_do() {
 	# shellcheck disable=SC2086 # service names, none with a space
 	[ -z "$WORKERS" ] || plain_compose up -d --no-deps --no-recreate $WORKERS || fail 'the workers do not start' || return 1
 	proxies_unpin
+	rm -rf "${static_root:?}" 2>/dev/null || static_run 'rm -rf /static/*' "$static_root:/static"
+	rm -rf "${static_root:?}"
 	docker network rm "${COMPOSE_PROJECT}_estiba" 9>&- >/dev/null 2>&1
 	rm -f "$root/current" "$root/previous" "$root/slots/blue" "$root/slots/green" "$state/stack" "$state/edge-addresses"
 	tell "the stack is plain Compose's: cd $plain && docker compose up -d. Its data stays where it was, in $root/shared and in its volumes"

@@ -20,6 +20,10 @@ prune_do() {
 		if [ ! -e "$prune_content" ] || [ -L "$prune_content" ]; then continue; fi
 		grep -qF "/stack/${prune_content##*/}" "$releases"/*/files/stack.yml || prune_is_mounted "$prune_content" || rm -rf "$prune_content"
 	done
+	for prune_static in "$static_root"/*; do
+		if [ ! -d "$prune_static" ] || [ -d "$releases/${prune_static##*/}" ]; then continue; fi
+		static_drop "${prune_static##*/}"
+	done
 	prune_edges || return 1
 	for prune_scripts in "$root"/bin/*; do
 		if [ -L "$prune_scripts" ] || [ "$prune_scripts" = "$here" ]; then continue; fi
@@ -78,6 +82,7 @@ prune_release() {
 	for prune_image in $(setting "$1" IMAGES 2>/dev/null) :"$IMAGE_NAME"; do
 		docker image rm "${prune_image#*:}:$1" 9>&- >/dev/null 2>&1
 	done
+	static_forget "$1"
 	rm -rf "${releases:?}/$1"
 	note "release $1 is gone"
 }

@@ -1,17 +1,28 @@
 # shellcheck shell=sh
-# static: the new release's static files are where the proxy reads them.
+# static: the new release has its own static files. `switch` puts them where the proxy reads.
 
 static_do() {
-	[ -n "$COLLECT_STATIC" ] || { note 'no collect-static command is set' && return 0; }
-	one_off static "$COLLECT_STATIC" || fail 'collecting the static files failed' || return 1
+	static_old=${EXPECT_CURRENT:-legacy}
+	static_each "$RELEASE" static_keep_once "$static_old" || fail 'the static files that are served now could not be kept' || return 1
+	# A release that served before has its files.
+	[ ! -e "$static_root/$RELEASE/.collected" ] || { note 'the release has its static files' && return 0; }
+	put static-made 1 || return 1
+	static_each "$RELEASE" static_fill || fail "the release's static files cannot be laid down" || return 1
+	if [ -n "$COLLECT_STATIC" ]; then
+		one_off static "$COLLECT_STATIC" || fail 'collecting the static files failed' || return 1
+		static_each "$RELEASE" static_is_there
+	else
+		note 'no collect-static command is set'
+	fi
+	[ ! -d "$static_root/$RELEASE" ] || : >"$static_root/$RELEASE/.collected"
 }
 
-# The old release's own files again, from its running container.
+static_is_there() {
+	[ -n "$(ls -A "$static_root/$RELEASE/$static_name")" ] ||
+		tell "collecting the static files wrote nothing to $static_target, which $static_source is mounted at: is STATIC_ROOT another folder?"
+}
+
 static_undo() {
-	[ -n "$COLLECT_STATIC" ] && [ -n "$(get old-slot)" ] && grep -qx 'done static' "$run_dir/steps" || return 0
-	static_container=$(slot_containers "$APP_SERVICE" "$(get old-slot)" | head -n 1)
-	[ -n "$static_container" ] || return 0
-	eval "set -- $COLLECT_STATIC"
-	docker exec "$static_container" "$@" 9>&- || note "the old release's static files could not be collected again"
-	return 0
+	! has static-made || static_forget "$RELEASE"
+	[ -n "$EXPECT_CURRENT" ] || static_drop legacy
 }

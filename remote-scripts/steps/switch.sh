@@ -6,6 +6,7 @@ switch_do() {
 	switch_slot=$(get slot)
 	switch_old=$(get old-slot)
 	put switching 1 || return 1
+	static_publish_all "$RELEASE" || return 1
 	for switch_app in $(get edges-later); do
 		switch_take_port "$switch_app" || return 1
 	done
@@ -14,6 +15,7 @@ switch_do() {
 	done
 	# What waits for an app starts when one serves.
 	switch_others || return 1
+	[ -z "$static_absent" ] || static_publish_all "$RELEASE" || return 1
 	for switch_app in $APPS; do
 		app_read "$RELEASE" "$switch_app" || return 1
 		[ "$app_path" != - ] || continue
@@ -106,6 +108,11 @@ switch_undo() {
 		# The old slot stands in for the new one until it serves again.
 		edge_put "$switch_app" slot slot "${switch_old:-none}" && edge_standby "$switch_app" "$(get slot)" off &&
 			edge_put "$switch_app" release "$(get slot)" none && edge_put "$switch_app" fence fence "$(fence_wanted)" || return 1
+	done
+	[ -z "$switch_old" ] || static_publish_all "${EXPECT_CURRENT:-legacy}" || return 1
+	for switch_app in $APPS; do
+		case " $(get parked) " in *" $switch_app "*) continue ;; esac
+		[ -e "$edge/$switch_app/state/slot.map" ] || continue
 		[ -z "$switch_old" ] || edge_drain "$switch_app" "$(get slot)" "$DRAIN_TIMEOUT" ||
 			note 'some requests to the new release were still in flight after the drain time'
 	done

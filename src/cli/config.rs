@@ -185,6 +185,8 @@ fn lines(resolved: &Resolved) -> Vec<Line> {
     add(&mut lines, &at, "reverse-migration", &app.reverse_migration);
     add(&mut lines, &at, "migrate-timeout", &app.migrate_timeout);
     add(&mut lines, &at, "collect-static", &app.collect_static);
+    let names = resolved.static_files.value.iter().map(|files| files.place.name().to_owned()).collect();
+    add(&mut lines, &at, "static", &Setting::<Vec<String>> { value: names, origin: resolved.static_files.origin.clone() });
     add(&mut lines, &at, "ports", &ports(&resolved.apps[0]));
     for app in resolved.apps.iter().skip(1) {
         let at = begin(&mut lines, &format!("apps.{}", app.service));

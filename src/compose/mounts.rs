@@ -19,7 +19,7 @@ pub struct Mount {
 
 impl Mount {
     /// An entry as written, with the same entry filled.
-    pub(super) fn of(written: &Value, filled: Option<&Value>) -> Option<Self> {
+    pub(crate) fn of(written: &Value, filled: Option<&Value>) -> Option<Self> {
         let written = written.as_mapping()?.clone();
         let known = filled.and_then(Value::as_mapping).unwrap_or(&written);
         let text = |key: &str| known.get(key).and_then(Value::as_str).map(str::to_owned);

@@ -23,7 +23,7 @@ pub use project::{Project, read_limited};
 pub use resolve::resolve;
 pub use resolved::{
     App, AppService, BackupService, Cache, Database, Decided, Edge, GUESSED_PORT, Health, Image, Job, Origin, Port, Registered,
-    Reload, Resolved, Rollout, Setting, Target,
+    Reload, Resolved, Rollout, Setting, StaticFiles, StaticPlace, Target,
 };
 pub use schedule::Schedule;
 pub use shape::{

@@ -8,6 +8,7 @@ mod folders;
 mod images;
 mod kinds;
 mod proxies;
+mod statics;
 mod target;
 
 use camino::Utf8PathBuf;
@@ -59,7 +60,8 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
             "no database is known, though the app migrates one: it is not backed up by a deploy. [database] service names the service that holds it".into(),
         );
     }
-    Ok(Resolved {
+    let mut resolved = Resolved {
+        static_files: Setting::or_default(None, Vec::new()),
         project: config.project.name.clone(),
         backup: resolve_backup(project, &compose, database.is_some())?,
         cache: resolve_cache(project, &compose)?,
@@ -83,7 +85,9 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
         compose_paths,
         notes,
         compose,
-    })
+    };
+    statics::resolve(project, &mut resolved)?;
+    Ok(resolved)
 }
 
 /// The Compose files of the project.

@@ -85,6 +85,8 @@ pub struct Resolved {
     pub kinds: BTreeMap<String, Decided>,
     /// Folders and files that outlive releases, relative to the Compose file.
     pub shared: Setting<Vec<String>>,
+    /// The folders and volumes of static files, of which each release has its own.
+    pub static_files: Setting<Vec<StaticFiles>>,
     /// Files and folders of the stack that are templates.
     pub templates: Vec<String>,
     /// How services of the stack take over changed files.
@@ -149,6 +151,40 @@ impl Resolved {
     pub fn is_app(&self, service: &str) -> bool {
         self.kind(service) == ServiceKind::App
     }
+}
+
+/// Where a release's static files lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StaticPlace {
+    /// A shared folder, by its path from the Compose file's.
+    Folder(String),
+    /// A volume, by its name in the Compose file.
+    Volume(String),
+}
+
+impl StaticPlace {
+    /// As the Compose file's `volumes` name it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Folder(name) | Self::Volume(name) => name,
+        }
+    }
+
+    /// The folder of a release that holds its own files of it.
+    pub fn folder(&self) -> String {
+        self.name().replace("../", "_up/").replace('/', "_")
+    }
+}
+
+/// Static files that a proxy, or somebody else, reads where an app puts them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaticFiles {
+    /// Where that is.
+    pub place: StaticPlace,
+    /// The first service that writes to it.
+    pub service: String,
+    /// Where that service has it.
+    pub target: String,
 }
 
 /// What a service is, and what told so.

@@ -296,6 +296,11 @@ pub struct AppSection {
     /// Dockerfile and a shared folder is called static or staticfiles. Empty: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub collect_static: Option<String>,
+    /// Folders and volumes of static files, as the Compose file's `volumes` name them. Each release has files of its own
+    /// there; a switch adds them to what the proxy reads. Default: what apps and workers write to that is called static.
+    /// Empty: none; all releases share them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r#static: Option<Vec<String>>,
 }
 
 /// How the image gets to the server.

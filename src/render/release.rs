@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::config::{
-    Backup, DuringMigrations, Engine, Origin, Project, Protocol, Resolved, Restore, Schedule, Setting, Source, Strategy,
-    command_words, render_template, shell_words,
+    Backup, DuringMigrations, Engine, Origin, Project, Protocol, Resolved, Restore, Schedule, Setting, Source, StaticFiles,
+    StaticPlace, Strategy, command_words, render_template, shell_words,
 };
 use crate::error::{Error, Result};
 
@@ -80,6 +80,7 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
         }));
     }
     files.insert("apps".into(), Artefact::text(apps(resolved)?));
+    files.insert("static".into(), Artefact::text(static_files(resolved)));
     let (mut offsite_secrets, mut offsite_places) = (Vec::new(), String::new());
     if let Some(text) = offsite_environment(resolved) {
         let values = resolved.backup.offsite_environment.iter().map(|(_, value)| value.clone());
@@ -141,6 +142,24 @@ fn reloads(resolved: &Resolved) -> String {
         format!("{service}\t{}\t{}\n", words(&reload.value.test), words(&reload.value.run))
     };
     resolved.reloads.iter().map(line).collect()
+}
+
+/// Where the static files of this release lie, a line each, its fields parted by tabs; see remote-scripts/lib/static.sh.
+fn static_files(resolved: &Resolved) -> String {
+    let volume = |name: &str| {
+        let filled = resolved.compose.filled_section("volumes").and_then(|volumes| volumes.get(name));
+        let own = filled.and_then(|volume| volume.get("name")).and_then(yaml_serde::Value::as_str);
+        own.map_or_else(|| format!("{}_{name}", resolved.compose_project.value), str::to_owned)
+    };
+    let line = |files: &StaticFiles| {
+        let (kind, source) = match &files.place {
+            StaticPlace::Folder(path) => ("folder", path.clone()),
+            StaticPlace::Volume(name) => ("volume", volume(name)),
+        };
+        let image = resolved.image_of(&files.service).map_or("ESTIBA_IMAGE", |image| &image.variable);
+        [&files.place.folder(), kind, &source, image, &files.target].join("\t") + "\n"
+    };
+    resolved.static_files.value.iter().map(line).collect()
 }
 
 /// What the server knows of each app, a line each in the order in which they start, its fields parted by tabs; see

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use yaml_serde::{Mapping, Value};
 
-use crate::compose::Service;
-use crate::config::{Resolved, ServiceKind};
+use crate::compose::{Mount, Service};
+use crate::config::{Resolved, ServiceKind, StaticFiles, StaticPlace};
 use crate::error::Result;
 
 use super::Rendered;
@@ -45,6 +45,7 @@ fn service(
     let name = service.name;
     let is_app = resolved.is_app(name);
     let mut map = placed(resolved, layout, service, true);
+    own_static_files(resolved, &mut map);
     for key in ["container_name", "ports", "hostname", "domainname", "expose"] {
         if map.shift_remove(key).is_some() && !is_app {
             rendered.notes.push(format!("`{key}` is taken off service `{name}`: two slots cannot share it"));
@@ -77,6 +78,22 @@ fn service(
     let renamed = |other: &str| -> Option<String> { resolved.in_slot(other).then(|| format!("{other}-{slot}")) };
     rename(&mut map, &renamed);
     Ok(map)
+}
+
+/// Instead of the static files that all releases share, those of this one.
+fn own_static_files(resolved: &Resolved, map: &mut Mapping) {
+    let root = &resolved.target.root.value;
+    let Some(Value::Sequence(volumes)) = map.get_mut("volumes") else { return };
+    for mount in volumes.iter_mut() {
+        let Some(entry) = Mount::of(mount, None) else { continue };
+        let is_there = |files: &&StaticFiles| match &files.place {
+            StaticPlace::Folder(path) => entry.source.as_deref() == Some(&format!("{root}/shared/{path}")),
+            StaticPlace::Volume(name) => !entry.bind && entry.source.as_deref() == Some(name),
+        };
+        if let Some(files) = resolved.static_files.value.iter().find(is_there) {
+            *mount = entry.with_source(&format!("{root}/static/${{ESTIBA_RELEASE}}/{}", files.place.folder()));
+        }
+    }
 }
 
 /// A mapping of the service's, made where it is not there.

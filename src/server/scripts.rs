@@ -46,6 +46,7 @@ const FILES: &[(&str, &str)] = scripts![
     "lib/proxies.sh",
     "lib/recovery.sh",
     "lib/schedule.sh",
+    "lib/static.sh",
     "lib/watchdog.sh",
     "steps/alert.sh",
     "steps/backup.sh",

@@ -26,6 +26,7 @@ mod server;
 mod sources;
 mod stack;
 mod stacks;
+mod static_files;
 mod support;
 mod survival;
 mod takeover;

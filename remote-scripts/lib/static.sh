@@ -1,0 +1,137 @@
+# shellcheck shell=sh
+# Static files. Each release has its own, in <root>/static/RELEASE/NAME, which its containers see in the place of the folder or
+# the volume that the Compose file names. That one is what the proxy reads: a switch adds the release's files to it, so that the
+# pages of both releases find theirs while both serve.
+#
+# A release's file `static` has a line for each, fields parted by tabs:
+#   NAME  folder|volume  SOURCE (below <root>/shared, or the volume's name)  variable of the image  path in its container
+# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
+
+static_root=$root/static
+
+# static_each RELEASE COMMAND ARG…: COMMAND ARG… with static_name, static_kind, static_source, static_image, static_target set, for
+# each line.
+static_each() {
+	static_of=$releases/$1/static
+	shift
+	[ -e "$static_of" ] || return 0
+	while IFS='	' read -r static_name static_kind static_source static_image static_target <&3; do
+		"$@" || return 1
+	done 3<"$static_of"
+}
+
+# static_shared: what the proxy reads, as `docker run -v` takes it. Fails for a volume that is not there yet.
+static_shared() {
+	case $static_kind in
+	folder) printf '%s\n' "$root/shared/$static_source" ;;
+	*) docker volume inspect -f '{{.Name}}' "$static_source" 9>&- 2>/dev/null ;;
+	esac
+}
+
+# static_run SCRIPT MOUNT…: sh, with $RELEASE and $NAME, in a container that has these mounts and may do there what its files' owners may: they need not be the
+# user who deploys.
+static_run() {
+	static_script=$1
+	shift
+	for static_mount in "$@"; do
+		set -- "$@" -v "$static_mount"
+		shift
+	done
+	docker run --rm --network none --user 0:0 --label "estiba.run=$RUN" -e "RELEASE=${static_release:-}" -e "NAME=${static_name:-}" "$@" \
+		--entrypoint sh "$(sed -n 's/^ESTIBA_EDGE_IMAGE=//p' "$releases/$RELEASE/estiba.env")" -c "$static_script" 9>&- 3<&-
+}
+
+# static_fill: this release's own files, as its image has them; where it has none, as they are now.
+static_fill() {
+	static_own=$static_root/$RELEASE/$static_name
+	mkdir -p "$static_own" || return 1
+	static_box=$(docker create --label "estiba.run=$RUN" "$(image_id "$static_image")" true 9>&-) || return 1
+	docker cp "$static_box:$static_target/." "$static_own" 9>&- >/dev/null 2>&1
+	docker rm -f "$static_box" 9>&- >/dev/null
+	if [ -z "$(ls -A "$static_own")" ] && [ -z "$COLLECT_STATIC" ]; then
+		static_keep "$RELEASE" || return 1
+	fi
+	static_user=$(docker image inspect -f '{{.Config.User}}' "$(image_id "$static_image")" 9>&-)
+	case $static_user in
+	'' | root | 0 | 0:0) ;;
+	*)
+		docker run --rm --network none --user 0 --label "estiba.run=$RUN" --entrypoint chown -v "$static_own:/static" "$(image_id "$static_image")" \
+			-R "$static_user" /static 9>&- 3<&- || note "the release's static files could not be given to the image's user $static_user"
+		;;
+	esac
+}
+
+# static_keep RELEASE: a copy of what the proxy reads now, as that release's files.
+static_keep() {
+	static_there=$(static_shared) || return 0
+	[ "$static_kind" = volume ] || [ -d "$static_there" ] || return 0
+	mkdir -p "$static_root/$1/$static_name" || return 1
+	static_run 'cp -a /from/. /to/' "$static_there:/from:ro" "$static_root/$1/$static_name:/to"
+}
+
+# static_keep_once RELEASE: the same, where that release has none of its own: it was made by an estiba that kept none, or it is what
+# ran from before.
+static_keep_once() {
+	[ -e "$static_root/$1/$static_name" ] || static_keep "$1"
+}
+
+# static_publish RELEASE: that release's files are where the proxy reads them. A file that is the same stays what it is; another takes
+# its place in one step. static_absent lists what has no place yet.
+static_publish() {
+	[ -d "$static_root/$1/$static_name" ] || return 0
+	static_there=$(static_shared) || { static_absent="$static_absent $static_name" && return 0; }
+	# shellcheck disable=SC2016 # for the shell in the container
+	static_run '
+		cd /from || exit 1
+		find . -type d ! -name . -exec sh -c '"'"'
+			for folder; do
+				[ ! -d "/to/$folder" ] || continue
+				rm -f "/to/$folder"
+				mkdir "/to/$folder" && chown "$(stat -c %u:%g "$folder")" "/to/$folder" && chmod "$(stat -c %a "$folder")" "/to/$folder" || exit 1
+			done'"'"' sh {} + &&
+		find . ! -type d -exec sh -c '"'"'
+			for file; do
+				! cmp -s "$file" "/to/$file" || continue
+				[ ! -d "/to/$file" ] || rm -rf "/to/$file"
+				cp -a "$file" "/to/$file.estiba" && mv -f "/to/$file.estiba" "/to/$file" || exit 1
+			done'"'"' sh {} +' \
+		"$static_root/$1/$static_name:/from:ro" "$static_there:/to" || fail "the static files of release $1 could not be put into $static_source"
+}
+
+# static_publish_all RELEASE: all of them. The lines of this release tell where those go of one that has no such file.
+static_publish_all() {
+	static_absent=
+	static_lines=$1
+	[ -e "$releases/$1/static" ] || static_lines=$RELEASE
+	static_each "$static_lines" static_publish "$1"
+}
+
+# static_withdraw RELEASE: what only that release has is taken away from where the proxy reads.
+static_withdraw() {
+	static_release=$1
+	[ -d "$static_root/$1/$static_name" ] && static_there=$(static_shared) || return 0
+	# shellcheck disable=SC2016 # for the shell in the container
+	static_run '
+		cd "/static/$RELEASE/$NAME" || exit 0
+		find . ! -type d -exec sh -c '"'"'
+			for file; do
+				for other in /static/*/"$NAME"/"$file"; do
+					[ "$other" = "/static/$RELEASE/$NAME/$file" ] || [ ! -e "$other" ] || continue 2
+				done
+				! cmp -s "$file" "/to/$file" || rm -f "/to/$file"
+			done'"'"' sh {} +' \
+		"$static_root:/static:ro" "$static_there:/to"
+}
+
+# static_forget RELEASE: that release and its own files go.
+static_forget() {
+	[ -d "$static_root/${1:?}" ] || return 0
+	static_each "$1" static_withdraw "$1" || note "some static files of release $1 stay where the proxy reads them"
+	static_drop "$1"
+}
+
+# static_drop RELEASE: its own files go.
+static_drop() {
+	# shellcheck disable=SC2016 # for the shell in the container
+	rm -rf "${static_root:?}/${1:?}" 2>/dev/null || { static_release=$1 && static_run 'rm -rf "/static/$RELEASE"' "$static_root:/static"; }
+}
