@@ -81,12 +81,33 @@ refuse() {
 	fail "$@"
 }
 
+# is_word TEXT: letters, digits, dots, dashes and underscores only? What a database or a container said becomes part of a command
+# only where it is.
+is_word() {
+	case $1 in '' | *[!A-Za-z0-9_.-]* | -*) return 1 ;; esac
+}
+
+# is_number TEXT: digits only? Arithmetic reads anything else as a name, which some shells look into for commands.
+is_number() {
+	case $1 in '' | *[!0-9]*) return 1 ;; esac
+}
+
+# is_sum_of SUMFILE FILE: is the SHA-256 in SUMFILE that of FILE, whatever name stands beside it?
+is_sum_of() {
+	sum_now=$(sha256sum <"$2") && [ "${sum_now%% *}" = "$(sed -n '1s/ .*//p' "$1")" ]
+}
+
 note() {
 	printf '%s\n' "$*"
 }
 
 # tell TEXT: as note, but shown also when nobody asked for details.
 tell() {
+	if [ -n "${secret_count:-}" ]; then
+		line=$*
+		redact
+		set -- "$line"
+	fi
 	journal note "$step" "$*"
 }
 

@@ -223,17 +223,29 @@ incarnation() {
 
 last_lines() {
 	note "last lines of $(docker inspect -f '{{.Name}}' "$1" 9>&- | tr -d /):"
-	docker logs --tail 20 "$1" 9>&- 2>&1 | sed 's/^/| /'
+	docker logs --tail 20 "$1" 9>&- 2>&1 | awk '
+		$0 == last { again++; next }
+		again { print "| (" again " times more)"; again = 0 }
+		{ print "| " $0; last = $0 }
+		END { if (again) print "| (" again " times more)" }'
 }
 
-# one_off NAME WORDS [STATE]: runs the command, in one_off_service where that is set, (shell-quoted words) in a container of its own from the new image, with
-# the NAME=VALUE lines of that state in its environment.
+# one_off NAME WORDS [STATE]: runs the command (shell-quoted words) in a container of its own from the new image, with the
+# NAME=VALUE lines of that state in its environment. one_off_service: the service, where it is not the first app's;
+# one_off_past_entry: the image's entry script is passed by.
 one_off_service=
+one_off_past_entry=
 one_off() {
 	one_off_name=$1
 	one_off_lines=$([ -z "${3:-}" ] || get "$3")
 	eval "set -- $2"
-	set -- "${one_off_service:-$APP_SERVICE}-$(get slot)" "$@"
+	if [ -n "$one_off_past_entry" ]; then
+		one_off_program=$1
+		shift
+		set -- --entrypoint "$one_off_program" "${one_off_service:-$APP_SERVICE}-$(get slot)" "$@"
+	else
+		set -- "${one_off_service:-$APP_SERVICE}-$(get slot)" "$@"
+	fi
 	while IFS= read -r one_off_line; do
 		[ -z "$one_off_line" ] || set -- -e "$one_off_line" "$@"
 	done <<-LINES

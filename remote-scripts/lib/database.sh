@@ -22,6 +22,8 @@
 #   engine_snapshot                 the mark of this moment, for engine_written
 #   engine_script DB                runs a team's own SQL file from standard input, all of it or nothing
 #   engine_end_ours                 ends what an interrupted run left working in the database
+#   engine_look_environment         NAME=VALUE lines for a container that only looks: nothing can be written; nothing where the
+#                                   engine has no such setting
 #   engine_migrate_environment      NAME=VALUE lines for the container that migrates: time-out for locks, past the fence
 # shellcheck disable=SC2154,SC2034 # the settings come from release.env and lib/common.sh
 
@@ -108,7 +110,13 @@ disk_is_full() {
 
 # migrations_are_pending: as far as `pending` could know.
 migrations_are_pending() {
-	[ -n "$MIGRATE" ] && [ -s "$run_dir/state/pending" ]
+	[ -s "$run_dir/state/pending" ]
+}
+
+# migrations_applied: as Django writes them down, one a line: app and name. Nothing where it is another framework.
+migrations_applied() {
+	[ "$(engine_columns "$DATABASE_NAME" | grep -c 'django_migrations app$')" = 1 ] || return 0
+	echo "SELECT concat(app, ' ', name) FROM django_migrations ORDER BY id" | engine_sql "$DATABASE_NAME"
 }
 
 # replaced_name: a dated name for the database that another takes the place of.
@@ -149,6 +157,7 @@ database_compare() {
 
 # database_room BYTES: is there room for a dump under the root and for a copy beside the database?
 database_room() {
+	is_number "$1" || fail 'the database does not tell its size' || return 1
 	room_need=$(($1 / 1024 + 65536))
 	room_free=$(df -Pk "$backups" | awk 'NR == 2 {print $4}')
 	[ "$room_free" -ge "$room_need" ] ||
@@ -167,7 +176,7 @@ backup_whole() {
 	[ -e "$backups/$1.dump" ] || fail "there is no backup $1" || return 1
 	[ -e "$backups/$1.dump.sha256" ] || fail "the backup $1 has no checksum" || return 1
 	[ -e "$backups/$1.counts" ] || fail "the backup $1 has no row counts" || return 1
-	(cd "$backups" && sha256sum -c "$1.dump.sha256" >/dev/null 2>&1) ||
+	is_sum_of "$backups/$1.dump.sha256" "$backups/$1.dump" ||
 		fail "the backup $1 is not what was written: its SHA-256 differs" || return 1
 	engine_list "$backups/$1.dump" || fail "the backup $1 is not a whole dump"
 }

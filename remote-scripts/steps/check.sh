@@ -14,11 +14,13 @@ check_one() {
 	[ -n "$(containers "$check_service" all)" ] || fail "there is no container of $check_service" || return 1
 	deadline_in "$app_timeout"
 	check_interval=$app_interval
+	check_since=
 	until app_answers "$RELEASE" "$1" "$check_slot"; do
 		for check_id in $(containers "$check_service" all); do
 			check_alive "$check_id" || return 1
 		done
 		past_deadline && check_failed && return 1
+		check_settled && check_failed && return 1
 		# Until it answers at all, a look costs the app nothing.
 		case $answers_said in
 		nothing | unknown | refused) nap 0.2 ;;
@@ -26,6 +28,32 @@ check_one() {
 		esac
 	done
 	note "$check_service answers $app_path with $answers_said"
+}
+
+# check_settled: has the app given the same answer for ten seconds, one that waiting does not mend?
+check_settled() {
+	case $answers_said in
+	301 | 302 | 307 | 308 | 400 | 401 | 403 | 404 | 405) ;;
+	*)
+		check_since=
+		return 1
+		;;
+	esac
+	uptime_cs
+	if [ "${check_since%% *}" != "$answers_said" ]; then check_since="$answers_said $uptime_cs"; fi
+	check_for=$(((uptime_cs - ${check_since##* }) / 100))
+	[ "$check_for" -ge 10 ]
+}
+
+# check_means: what such an answer to the health path means, and what mends it.
+check_means() {
+	case $answers_said in
+	30?) printf '%s' "it leads elsewhere, as an app does that wants HTTPS or a slash at the end: is the path the right one, and does the app believe X-Forwarded-Proto?" ;;
+	400) printf '%s' "the app does not take the request, as Django does where ALLOWED_HOSTS does not have the host: the target's url or [health] host sets it" ;;
+	401 | 403) printf '%s' "the path wants somebody to log in: a health path answers everybody, or [health] expect-status = $answers_said" ;;
+	404) printf '%s' "the app has no such path: [health] path names one that it has" ;;
+	405) printf '%s' "the path does not take GET" ;;
+	esac
 }
 
 # A container that stopped or was started again will not get better by waiting.
@@ -43,8 +71,12 @@ check_failed() {
 	last_lines "${answers_id:-$check_id}"
 	check_id=${answers_id:-$check_id}
 	case $answers_said in
+	"$app_status") fail "$app_path of $app_name answers $answers_said, but not from every container" ;;
 	refused | failed | nothing | unknown) fail "nothing answers on port $app_port of $app_name within $app_timeout s (connection $answers_said)$(check_listens)" ;;
 	'the edge') fail "the edge of $app_name does not answer" ;;
+	30? | 400 | 401 | 403 | 404 | 405)
+		fail "$app_path of $app_name answers $answers_said, not $app_status (asked with Host: $app_host): $(check_means)"
+		;;
 	timeout) fail "$app_path on port $app_port of $app_name gave no answer within $app_timeout s" ;;
 	*) fail "$app_path answers $answers_said, not $app_status, for $app_timeout s (asked with Host: $app_host; the target's url or [health] host sets it)" ;;
 	esac

@@ -3,7 +3,10 @@
 # it does not get within lock-timeout, so that it does not stand in the way of the site's own requests.
 
 migrate_do() {
-	[ -n "$MIGRATE" ] || { note 'no migrate command is set' && return 0; }
+	if [ -z "$MIGRATE" ] && ! migrations_are_pending; then
+		note 'no migrate command is set'
+		return 0
+	fi
 	if has pending && ! migrations_are_pending && [ "$MIGRATE_ALWAYS" != 1 ]; then
 		note 'no migration is pending'
 		return 0
@@ -13,9 +16,10 @@ migrate_do() {
 		put migrate-environment "$(engine_migrate_environment)"
 		put migrate-snapshot "$(engine_snapshot)" || return 1
 		engine_schema "$DATABASE_NAME" >"$run_dir/state/schema" || return 1
-		engine_columns "$DATABASE_NAME" | sort >"$run_dir/state/columns" && migrate_applied >"$run_dir/state/applied" || return 1
+		engine_columns "$DATABASE_NAME" | sort >"$run_dir/state/columns" && migrations_applied >"$run_dir/state/applied" || return 1
 	fi
 	put migrating 1 || return 1
+	[ -n "$MIGRATE" ] || { note 'the image migrates when it starts' && return 0; }
 	one_off_service=$MIGRATE_SERVICE
 	one_off migrate "$MIGRATE" migrate-environment || fail "the migration failed$(migrate_why)" || return 1
 }
@@ -24,12 +28,6 @@ migrate_do() {
 migrate_why() {
 	migrate_said=$(grep -a "	out	migrate	" "$run_dir/journal" | tail -n 20 | grep -ai 'lock timeout\|error' | tail -n 1 | cut -f 4)
 	[ -z "$migrate_said" ] || printf ': %s' "$migrate_said"
-}
-
-# The applied migrations as Django writes them down, one a line: app and name. Nothing where it is another framework.
-migrate_applied() {
-	[ "$(engine_columns "$DATABASE_NAME" | grep -c 'django_migrations app$')" = 1 ] || return 0
-	echo "SELECT concat(app, ' ', name) FROM django_migrations ORDER BY id" | engine_sql "$DATABASE_NAME"
 }
 
 # What happens to the data, in this order: nothing, where the migration wrote nothing. Under the fence nobody else has
@@ -65,7 +63,7 @@ migrate_undo() {
 
 # Where the framework keeps a record of its migrations, and neither that nor anything of the schema is another.
 migrate_schema_is_as_before() {
-	[ -s "$run_dir/state/applied" ] && migrate_applied | cmp -s - "$run_dir/state/applied" &&
+	[ -s "$run_dir/state/applied" ] && migrations_applied | cmp -s - "$run_dir/state/applied" &&
 		engine_schema "$DATABASE_NAME" | cmp -s - "$run_dir/state/schema"
 }
 
@@ -108,12 +106,16 @@ migrate_reverse() {
 	[ -n "$REVERSE_MIGRATION" ] && [ -s "$run_dir/state/applied" ] && ! has reversing || return 1
 	put reversing 1
 	migrate_gone=$(engine_columns "$DATABASE_NAME" | sort | comm -13 - "$run_dir/state/columns")
-	migrate_applied >"$run_dir/state/applied.now" || return 1
+	migrations_applied >"$run_dir/state/applied.now" || return 1
 	migrate_apps=$(grep -vxF -f "$run_dir/state/applied" "$run_dir/state/applied.now" | cut -d ' ' -f 1 | sort -u)
 	[ -n "$migrate_apps" ] || return 1
+	# These names come out of the database, where the app wrote them: they are words of a command only where they are names.
 	for migrate_app in $migrate_apps; do
-		migrate_to=$(sed -n "s/^$migrate_app //p" "$run_dir/state/applied" | tail -n 1)
-		migrate_command=$(printf '%s' "$REVERSE_MIGRATION" | sed "s/{app}/$migrate_app/; s/{migration}/${migrate_to:-zero}/")
+		is_word "$migrate_app" && is_word "$(migrate_last "$migrate_app")" ||
+			{ tell "the migrations are not reversed: an app or a migration has a name that is none: $migrate_app" && return 1; } || return 1
+	done
+	for migrate_app in $migrate_apps; do
+		migrate_command=$(migrate_back "$migrate_app")
 		migrate_plan=$(one_off "plan-$migrate_app" "$migrate_command '--plan'" migrate-environment 2>&1) || return 1
 		printf '%s\n' "$migrate_plan"
 		case $migrate_plan in
@@ -125,11 +127,21 @@ migrate_reverse() {
 		esac
 	done
 	for migrate_app in $migrate_apps; do
-		migrate_to=$(sed -n "s/^$migrate_app //p" "$run_dir/state/applied" | tail -n 1)
-		migrate_command=$(printf '%s' "$REVERSE_MIGRATION" | sed "s/{app}/$migrate_app/; s/{migration}/${migrate_to:-zero}/")
+		migrate_command=$(migrate_back "$migrate_app")
 		one_off "reverse-$migrate_app" "$migrate_command" migrate-environment || return 1
 	done
-	migrate_applied | cmp -s - "$run_dir/state/applied"
+	migrations_applied | cmp -s - "$run_dir/state/applied"
+}
+
+# migrate_last APP: the last migration of that app that was applied before.
+migrate_last() {
+	migrate_to=$(awk -v app="$1" '$1 == app { last = substr($0, length(app) + 2) } END { print last }' "$run_dir/state/applied")
+	printf '%s\n' "${migrate_to:-zero}"
+}
+
+# migrate_back APP: the words that reverse that app's migrations; both names have been looked at.
+migrate_back() {
+	printf '%s' "$REVERSE_MIGRATION" | sed "s/{app}/$1/; s/{migration}/$(migrate_last "$1")/"
 }
 
 # Nothing that is left to do is without loss: a person says which.

@@ -16,6 +16,7 @@ stack_do() {
 		put replaced "$(get replaced) $stack_service"
 		tell "the container of $stack_service is replaced; what uses it may fail until the new one answers"
 		compose "$RELEASE" "$(get slot)" up -d --no-deps --force-recreate --wait "$stack_service" || stack_failed "$stack_service" || return 1
+		stack_stays_up "$stack_service" || return 1
 	done
 	# On an empty server those that wait for an app start when one serves.
 	[ -z "$(get old-slot)" ] || stack_up "$STACK_AFTER_APPS"
@@ -32,7 +33,30 @@ stack_up() {
 	done
 	[ -n "$stack_down" ] || return 0
 	# shellcheck disable=SC2086 # service names, none with a space
-	compose "$RELEASE" "$(get slot)" up -d --no-recreate --no-deps --wait $stack_down || stack_failed "$stack_down"
+	compose "$RELEASE" "$(get slot)" up -d --no-recreate --no-deps --wait $stack_down || stack_failed "$stack_down" || return 1
+	stack_stays_up "$stack_down"
+}
+
+# stack_stays_up SERVICES: Compose calls a container started that runs for a second. Of those without a healthcheck, each has to
+# run for five seconds without being started again.
+stack_stays_up() {
+	for stack_service in $1; do
+		for stack_id in $(containers "$stack_service" all); do
+			[ "$(docker inspect -f '{{if .State.Health}}healthcheck{{end}}' "$stack_id" 9>&-)" = healthcheck ] ||
+				printf '%s %s\n' "$stack_id" "$(incarnation "$stack_id")"
+		done
+	done >"$run_dir/state/started"
+	[ -s "$run_dir/state/started" ] || return 0
+	deadline_in 5
+	until past_deadline; do
+		while read -r stack_id stack_then; do
+			if [ "$(incarnation "$stack_id")" = "$stack_then" ] && [ "${stack_then%% *}" = running ]; then continue; fi
+			last_lines "$stack_id"
+			fail "a service of the stack does not stay up: $(docker inspect -f '{{index .Config.Labels "com.docker.compose.service"}}' "$stack_id" 9>&-) ends within five seconds and is started again; its last words are above"
+			return 1
+		done <"$run_dir/state/started"
+		nap 0.5
+	done
 }
 
 # stack_run JOB: once; again when it is another one, or has not ended well.

@@ -31,3 +31,4 @@ mod support;
 mod survival;
 mod takeover;
 mod under_load;
+mod verdicts;

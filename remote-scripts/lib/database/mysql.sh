@@ -47,14 +47,19 @@ mysql_name() {
 	printf '`%s`' "$(printf '%s' "$1" | sed 's/`/``/g')"
 }
 
+# mysql_text TEXT: a string of SQL.
+mysql_text() {
+	printf "'%s'" "$(printf '%s' "$1" | sed 's/\\/&&/g' | sed "s/'/''/g")"
+}
+
 mysql_tables() {
-	echo "SELECT table_name FROM information_schema.tables WHERE table_schema = '$1' AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1" |
+	echo "SELECT table_name FROM information_schema.tables WHERE table_schema = $(mysql_text "$1") AND table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1" |
 		engine_sql information_schema
 }
 
 engine_counts() {
 	counts_asked=$(mysql_tables "$1" | while IFS= read -r counts_table; do
-		printf "SELECT '%s', COUNT(*) FROM %s;\n" "$counts_table" "$(mysql_name "$counts_table")"
+		printf 'SELECT %s, COUNT(*) FROM %s;\n' "$(mysql_text "$counts_table")" "$(mysql_name "$counts_table")"
 	done)
 	printf '%s\n' "$counts_asked" | engine_sql "$1" | tr '\t' '|' | LC_ALL=C sort
 }
@@ -74,7 +79,7 @@ engine_schema() {
 }
 
 engine_bytes() {
-	echo "SELECT COALESCE(SUM(data_length + index_length), 0) FROM information_schema.tables WHERE table_schema = '$1'" |
+	echo "SELECT COALESCE(SUM(data_length + index_length), 0) FROM information_schema.tables WHERE table_schema = $(mysql_text "$1")" |
 		engine_sql information_schema
 }
 
@@ -129,7 +134,7 @@ engine_standbys() {
 
 engine_create() {
 	create_like=$(echo "SELECT CONCAT('CHARACTER SET ', default_character_set_name, ' COLLATE ', default_collation_name)
-		FROM information_schema.schemata WHERE schema_name = '$DATABASE_NAME'" | engine_sql information_schema) || return 1
+		FROM information_schema.schemata WHERE schema_name = $(mysql_text "$DATABASE_NAME")" | engine_sql information_schema) || return 1
 	printf 'CREATE DATABASE IF NOT EXISTS %s %s;\n' "$(mysql_name "$1")" "$create_like" | engine_sql information_schema
 }
 
@@ -147,9 +152,9 @@ engine_replace() {
 		engine_drop "$1"
 		return
 	fi
-	replace_more=$(echo "SELECT (SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = '$DATABASE_NAME')
-		+ (SELECT COUNT(*) FROM information_schema.views WHERE table_schema = '$DATABASE_NAME')
-		+ (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = '$DATABASE_NAME')" | engine_sql information_schema) || return 1
+	replace_more=$(echo "SELECT (SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = $(mysql_text "$DATABASE_NAME"))
+		+ (SELECT COUNT(*) FROM information_schema.views WHERE table_schema = $(mysql_text "$DATABASE_NAME"))
+		+ (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = $(mysql_text "$DATABASE_NAME"))" | engine_sql information_schema) || return 1
 	[ "$replace_more" = 0 ] ||
 		fail "$DATABASE_NAME has triggers, views or routines, which cannot follow its tables: nothing was changed over" || return 1
 	engine_create "$2" || return 1
@@ -194,6 +199,7 @@ engine_snapshot() {
 engine_written() {
 	written_now=$(engine_snapshot) || return 1
 	written_then=$1
+	is_number "${written_now% *}${written_now#* }${written_then% *}${written_then#* }" || return 1
 	written_apart=$((${written_now% *} - ${written_then% *}))
 	case $written_apart in
 	-1 | 0 | 1) echo $((${written_now#* } - ${written_then#* })) ;;
@@ -205,11 +211,16 @@ engine_written() {
 engine_end_ours() {
 	end_hosts=$(sed "s/.*/ OR host LIKE '&:%'/" "$run_dir/state/left-addresses" 2>/dev/null | tr -d '\n')
 	for end_id in $(echo "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()
-		AND (db LIKE 'estiba\\_%' OR info LIKE 'RENAME TABLE%estiba\\_%' OR (db = '$DATABASE_NAME' AND info LIKE '%SQL_NO_CACHE%')$end_hosts)" |
+		AND (db LIKE 'estiba\\_%' OR info LIKE 'RENAME TABLE%estiba\\_%' OR (db = $(mysql_text "$DATABASE_NAME") AND info LIKE '%SQL_NO_CACHE%')$end_hosts)" |
 		engine_sql information_schema); do
 		# It may have ended by itself.
 		echo "KILL $end_id" | engine_sql information_schema 2>/dev/null
 	done
+	return 0
+}
+
+# Nothing outside the app's own driver makes its session read-only.
+engine_look_environment() {
 	return 0
 }
 

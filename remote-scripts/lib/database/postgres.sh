@@ -210,6 +210,10 @@ engine_end_ours() {
 		engine_sql postgres >/dev/null
 }
 
+engine_look_environment() {
+	printf 'PGAPPNAME=estiba-look\nPGOPTIONS=-c default_transaction_read_only=on -c lock_timeout=%ss\n' "$LOCK_TIMEOUT"
+}
+
 # libpq reads PGOPTIONS in the app's container, and with it every driver that is made on it.
 engine_migrate_environment() {
 	printf 'PGAPPNAME=estiba-migrate\nPGOPTIONS=-c lock_timeout=%ss -c default_transaction_read_only=off\n' "$LOCK_TIMEOUT"

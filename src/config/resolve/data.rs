@@ -19,6 +19,23 @@ fn engine_of(world: &World<'_>, service: &Service<'_>) -> Option<Engine> {
     } else if runs(&["mariadb", "mysql"]) {
         Some(Engine::Mysql)
     } else {
+        by_its_data(service)
+    }
+}
+
+/// By the folder in which the engine keeps its data, whatever the image is called, where the service is told how to make a
+/// database there.
+fn by_its_data(service: &Service<'_>) -> Option<Engine> {
+    let keeps = |places: &[&str]| {
+        service.mounts().iter().any(|mount| !mount.read_only && places.iter().any(|place| mount.target.starts_with(place)))
+    };
+    let environment = service.environment();
+    let told = |beginnings: &[&str]| environment.keys().any(|name| beginnings.iter().any(|known| name.starts_with(known)));
+    if keeps(&["/var/lib/postgresql", "/bitnami/postgresql", "/home/postgres/pgdata"]) && told(&["POSTGRES_", "POSTGRESQL_"]) {
+        Some(Engine::Postgres)
+    } else if keeps(&["/var/lib/mysql", "/bitnami/mariadb", "/bitnami/mysql"]) && told(&["MYSQL_", "MARIADB_"]) {
+        Some(Engine::Mysql)
+    } else {
         None
     }
 }

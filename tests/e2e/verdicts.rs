@@ -1,0 +1,167 @@
+//! What public reports of other tools tell of: data lost, or a wrong verdict, behind a good exit code.
+
+use crate::support::{Site, docker};
+
+const COUNT: &str = "SELECT count(*) FROM certificados_certificate";
+const COLUMNS: &str = "SELECT string_agg(column_name, ' ' ORDER BY column_name) FROM information_schema.columns WHERE table_name = 'certificados_certificate'";
+
+impl Site {
+    fn sql(&self, database: &str, statement: &str) -> String {
+        let container = format!("{}-db-1", self.name);
+        docker(&["exec", &container, "psql", "-U", "certificados_user", "-d", database, "-Atc", statement]).trim().to_owned()
+    }
+
+    fn issues(&self, count: usize) {
+        for _ in 0..count {
+            let url = format!("http://{}/certificados/", self.address);
+            assert!(
+                std::process::Command::new("curl").args(["-sf", "-d", "holder=first", &url]).output().unwrap().status.success()
+            );
+        }
+    }
+
+    fn entry_script(&self, lines: &str) {
+        self.write("entry.sh", &format!("#!/bin/sh\n{lines}exec \"$@\"\n"));
+        if !std::fs::read_to_string(self.app("Dockerfile")).unwrap().contains("ENTRYPOINT") {
+            self.edit("Dockerfile", "EXPOSE", "ENTRYPOINT [\"sh\", \"/app/entry.sh\"]\nEXPOSE");
+        }
+    }
+
+    fn migration(&self, name: &str, after: &str, operation: &str) {
+        let text = format!(
+            "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n    dependencies = [('certificados', '{after}')]\n    operations = [{operation}]\n"
+        );
+        self.write(&format!("certificados/migrations/{name}.py"), &text);
+    }
+
+    /// The dumps of its backups, restored by the database's own program: what each says of the certificates' table.
+    fn newest_dump(&self) -> String {
+        let mut dumps: Vec<_> = std::fs::read_dir(self.root.join("backups"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "dump"))
+            .collect();
+        dumps.sort();
+        let container = format!("{}-db-1", self.name);
+        let file = format!("{container}:/tmp/newest.dump");
+        docker(&["cp", dumps.last().unwrap().to_str().unwrap(), &file]);
+        docker(&["exec", &container, "pg_restore", "-f", "-", "-t", "certificados_certificate", "/tmp/newest.dump"])
+    }
+}
+
+const DATABASE: &str = "certificados_prod";
+const ADD: &str = "migrations.AddField('certificate', 'note', models.CharField(max_length=20, null=True))";
+const DROP: &str = "migrations.RemoveField('certificate', 'holder')";
+
+#[test]
+fn an_entry_script_that_migrates_does_so_behind_the_backup() {
+    let site = Site::new(
+        "entry",
+        "[rollout]\nobserve = \"0s\"\n[health]\ntimeout = \"15s\"\n[database]\nduring-migrations = \"read-only\"\n",
+    );
+    site.deployed();
+    site.issues(5);
+    // An entry script that says something, and needs nothing migrated.
+    site.entry_script("echo looking at the database\n");
+    let run = site.estiba(&["deploy", "--json", "-v"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("no migration is pending") && !run.stderr.contains("pending migration:"), "{}", run.stderr);
+    assert!(std::fs::read_dir(site.root.join("backups")).map_or(0, Iterator::count) == 0, "no backup without a migration");
+
+    // One that migrates: the backup does not have the column.
+    site.entry_script("python manage.py migrate --noinput\n");
+    site.migration("0002_note", "0001_initial", ADD);
+    let run = site.estiba(&["deploy", "--json", "-v"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("pending migration: certificados.0002_note"), "{}", run.stderr);
+    let dump = site.newest_dump();
+    assert!(dump.contains("holder") && !dump.contains("note"), "{dump}");
+    assert!(site.sql(DATABASE, COLUMNS).contains("note"));
+
+    // A release that drops a column and is never healthy: the column and its values are back.
+    site.migration("0003_drop", "0002_note", DROP);
+    site.edit("certificados/views.py", "status=200 if healthy else 503", "status=500");
+    site.estiba(&["deploy", "--json"]).expect(3, "rolled-back");
+    assert!(site.newest_dump().contains("holder"));
+    assert_eq!(site.sql(DATABASE, &format!("{COUNT} WHERE holder = 'first'")), "5");
+    assert_eq!(site.get("/health/").0, 200);
+    site.issues(1);
+}
+
+#[test]
+fn a_migration_that_only_the_entry_script_makes_has_its_backup() {
+    let site = Site::new("entry-alone", "[rollout]\nobserve = \"0s\"\n[app]\nmigrate = \"\"\n");
+    site.entry_script("python manage.py migrate --noinput\n");
+    site.deployed();
+    site.issues(3);
+    site.migration("0002_note", "0001_initial", ADD);
+    let run = site.estiba(&["deploy", "--json"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("the image has to migrate when it starts"), "{}", run.stderr);
+    let dump = site.newest_dump();
+    assert!(dump.contains("holder") && !dump.contains("note"), "{dump}");
+    assert!(site.sql(DATABASE, COLUMNS).contains("note"));
+}
+
+#[test]
+fn a_database_under_another_images_name_is_backed_up() {
+    let site = Site::new("renamed", "[rollout]\nobserve = \"0s\"\n");
+    docker(&["tag", "postgres:15", "team/storage:3"]);
+    site.edit("compose.yml", "image: postgres:15", "image: team/storage:3");
+    site.deployed();
+    site.issues(3);
+    site.migration("0002_note", "0001_initial", ADD);
+    site.deployed();
+    assert!(site.newest_dump().contains("holder"));
+    let listed = site.estiba(&["backup", "list", "--json"]).json();
+    assert!(listed["rows"].as_u64().unwrap() >= 3, "{listed}");
+}
+
+#[test]
+fn a_service_of_the_stack_that_starts_for_ever_and_a_path_that_is_not_there_are_told_soon() {
+    let site = Site::new("loops", "[rollout]\nobserve = \"0s\"\n[health]\ntimeout = \"60s\"\n");
+    site.deployed();
+    let kept = site.keep();
+    site.edit(
+        "compose.yml",
+        "  nginx:\n",
+        "  mail:\n    image: redis:7\n    restart: always\n    entrypoint: [\"sh\", \"-c\", \"echo no mail today; sleep 1; exit 7\"]\n  nginx:\n",
+    );
+    let run = site.estiba(&["deploy", "--json"]);
+    run.says(3, &["mail", "does not stay up", "no mail today"]);
+    assert_eq!(run.json()["failed_step"], "stack");
+    kept.restore();
+
+    site.edit("certificados/views.py", "\"local\")", "\"local\") ");
+    site.edit("sitio/urls.py", "health/", "healthy/");
+    let began = std::time::Instant::now();
+    let run = site.estiba(&["deploy", "--json"]);
+    run.says(3, &["/health/ of web answers 404, not 200", "[health] path names one that it has"]);
+    assert!(began.elapsed().as_secs() < 50, "an answer that does not change is not waited for: {:?}", began.elapsed());
+}
+
+#[test]
+fn of_two_containers_each_is_looked_at_while_the_release_is_observed() {
+    let site = Site::new("replicas", "[rollout]\nobserve = \"15s\"\n");
+    site.edit("compose.yml", "    stop_grace_period: 30s\n", "    stop_grace_period: 30s\n    deploy: {replicas: 2}\n");
+    site.edit("certificados/views.py", "status=200 if healthy else 503", "status=503 if os.path.exists('/tmp/sick') else 200");
+    site.deployed();
+    let old = site.serving();
+    for number in ["1", "2"] {
+        site.append("templates/home.html", "<!-- again -->\n");
+        let deploy = site.spawn(&["deploy", "--json"]);
+        let runs = site.root.join("runs");
+        let slot = || ["blue", "green"].into_iter().find(|slot| Some(*slot) != site.status()["slot"].as_str());
+        crate::support::wait_for("observe", std::time::Duration::from_secs(90), || {
+            std::fs::read_dir(&runs).unwrap().any(|run| {
+                let run = run.unwrap().path();
+                !run.join("outcome").exists()
+                    && std::fs::read_to_string(run.join("steps")).unwrap_or_default().ends_with("began observe\n")
+            })
+        });
+        docker(&["exec", &format!("{}-web-{}-{number}", site.name, slot().unwrap()), "touch", "/tmp/sick"]);
+        Site::ended(deploy).expect(3, "rolled-back");
+        assert_eq!(site.serving(), old);
+        assert_eq!(site.get("/health/").0, 200);
+    }
+}
