@@ -30,11 +30,24 @@ impl Site {
         self.deployed();
         self.sheet_says("b");
         let kept = self.keep();
-        self.styled("c");
-        self.edit("certificados/views.py", "status=200 if healthy else 503", "status=500");
-        self.estiba(&["deploy", "--json"]).expect(3, "rolled-back");
-        self.sheet_says("b");
-        assert_eq!(self.get("/static/certificados/c.css").0, 404, "a release that was undone leaves nothing");
+        // One that is never healthy, and one that serves until it is looked at from outside.
+        for word in ["c", "e"] {
+            kept.restore();
+            self.styled(word);
+            match word {
+                "c" => self.edit("certificados/views.py", "status=200 if healthy else 503", "status=500"),
+                _ => {
+                    let url =
+                        format!("url = \"http://{}/\"\nurl-contains = \"what the page does not say\"\n[rollout]", self.address);
+                    self.edit("deploy.toml", "[rollout]", &url);
+                }
+            }
+            let run = self.estiba(&["deploy", "--json"]);
+            assert_eq!(run.json()["failed_step"], if word == "c" { "check" } else { "confirm" });
+            run.expect(3, "rolled-back");
+            self.sheet_says("b");
+            assert_eq!(self.get(&format!("/static/certificados/{word}.css")).0, 404, "a release that was undone leaves nothing");
+        }
         kept.restore();
         self.styled("d");
         self.deployed();
@@ -51,7 +64,7 @@ fn a_folder_that_the_release_collects_into() {
     site.changes_style();
     // What no release has that is kept goes.
     site.edit("deploy.toml", "observe = \"0s\"", "observe = \"0s\"\nkeep-releases = 2");
-    for word in ["e", "f"] {
+    for word in ["f", "g"] {
         site.styled(word);
         site.edit("certificados/views.py", "\"local\")", "\"local\") ");
         std::fs::remove_file(site.app("certificados/static/certificados/a.css")).unwrap_or_default();
