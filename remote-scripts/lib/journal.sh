@@ -94,11 +94,47 @@ redact() {
 	done
 }
 
-# relay STEP: standard input, line by line and without secrets, into the journal.
+# relay STEP: standard input, line by line and without secrets, into the journal. In time that grows with a line's length and no
+# quicker, which a shell's own `read` does not do; of a line of more than 64 KB the rest is left out.
 relay() {
-	while IFS= read -r line || [ -n "$line" ]; do
-		redact
+	# mawk waits for a full buffer unless it is told not to; others do not know the word.
+	relay_mawk=
+	case $(awk -W version </dev/null 2>&1) in mawk*) relay_mawk='-W interactive' ;; esac
+	# The secrets come in by a pipe: neither an argument nor a variable of the environment holds them.
+	# shellcheck disable=SC2086 # two words, or none
+	{
+		relay_secrets | LC_ALL=C awk $relay_mawk '
+			function literal(text, out, at, c) {
+				for (at = 1; at <= length(text); at++) {
+					c = substr(text, at, 1)
+					out = out (c ~ /[A-Za-z0-9]/ ? c : c == "\\" || c == "^" ? "\\" c : "[" c "]")
+				}
+				return out
+			}
+			BEGIN {
+				while ((getline text <"/proc/self/fd/4") > 0) {
+					secret[++count] = text
+					pattern[count] = literal(text)
+				}
+				close("/proc/self/fd/4")
+			}
+			{
+				for (one = 1; one <= count; one++) if (index($0, secret[one])) gsub(pattern[one], "***")
+				if (length($0) > 65536) $0 = substr($0, 1, 65536) "… (" length($0) - 65536 " bytes more)"
+				print
+				fflush()
+			}' 4<&0 <&3
+	} 3<&0 | while IFS= read -r line; do
 		uptime_cs
 		printf '%s\tout\t%s\t%s\n' "$uptime_cs" "$1" "$line"
 	done >>"$run_dir/journal"
+}
+
+# relay_secrets: a line each.
+relay_secrets() {
+	relay_index=0
+	while [ "$relay_index" -lt "$secret_count" ]; do
+		relay_index=$((relay_index + 1))
+		eval "printf '%s\n' \"\$secret_$relay_index\""
+	done
 }

@@ -41,7 +41,9 @@ impl Context {
                 self.reporter.hide(std::slice::from_ref(secret));
             }
         }
-        Project::open(&self.global.config, self.environment.clone())
+        let project = Project::open(&self.global.config, self.environment.clone())?;
+        self.reporter.hide(&project.loaded.config.secrets);
+        Ok(project)
     }
 
     /// Resolves deploy.toml for that target, or for its one host that `--host` names.

@@ -39,6 +39,11 @@ pub fn fill(source: Source<'_>, text: &str, environment: &Environment, used: &mu
                 .error_near(whole, format!("`{whole}` names no variable"))
                 .hint("write ${NAME} or ${NAME:-default}; $${ stands for a literal ${"));
         }
+        if is_reserved(name) {
+            return Err(source
+                .error_near(whole, format!("`{name}` belongs to estiba or to the job that it runs in, and fills nothing"))
+                .hint("give the value another name where estiba runs"));
+        }
         match (environment.get(name), default) {
             (Some(value), _) if !value.is_empty() => {
                 used.push(name.to_owned());
@@ -60,6 +65,13 @@ pub fn fill(source: Source<'_>, text: &str, environment: &Environment, used: &mu
     }
     filled.push_str(rest);
     Ok(filled)
+}
+
+/// Variables by which estiba, or the job that it runs in, is trusted: nothing of a project is filled with them, or whoever may
+/// write to the repository could have them sent somewhere.
+pub fn is_reserved(name: &str) -> bool {
+    ["ESTIBA_", "ACTIONS_"].iter().any(|beginning| name.starts_with(beginning))
+        || ["GITHUB_TOKEN", "GH_TOKEN", "RUNNER_TOKEN", "SSH_AUTH_SOCK"].contains(&name)
 }
 
 /// Is this a name that a shell would take for a variable?
@@ -94,5 +106,8 @@ mod tests {
         assert!(filled("${NAME").is_err());
         assert!(filled("${}").is_err());
         assert!(filled("${a b}").is_err());
+        for name in ["ESTIBA_SSH_KEY", "ESTIBA_TOKEN", "GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN"] {
+            assert!(filled(&format!("x@${{{name}:-}}.example")).unwrap_err().message.contains("fills nothing"));
+        }
     }
 }

@@ -4,7 +4,7 @@
 use crate::compose::{Compose, parse_env_file, variables};
 use crate::error::{Error, Result};
 
-use super::{Environment, Source, nearest, render_template};
+use super::{Environment, Source, env::is_reserved, nearest, render_template};
 
 /// A rendered env file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,9 +16,6 @@ pub struct EnvFile {
     /// Values that came from the environment of whoever deploys.
     pub secrets: Vec<String>,
 }
-
-/// Never handed to a template of the team's, whoever asks: what estiba itself is told by its environment.
-const OWN: &str = "ESTIBA_";
 
 impl EnvFile {
     /// Renders the template with minijinja, then has Compose read it, with those variables of `environment` that it names.
@@ -86,14 +83,14 @@ fn asked_for(source: Source<'_>, environment: &Environment) -> Result<Environmen
             names.push((key.to_owned(), true));
         }
         for (name, required) in names {
-            if name.starts_with(OWN) {
+            if is_reserved(&name) {
                 errors.push(
                     source
                         .error_at(
                             index + 1,
                             column(line, &name),
                             name.len(),
-                            format!("`{name}` is estiba's own and fills no env file"),
+                            format!("`{name}` belongs to estiba or to the job that it runs in, and fills no env file"),
                         )
                         .hint("give the value another name where estiba runs"),
                 );
@@ -106,7 +103,7 @@ fn asked_for(source: Source<'_>, environment: &Environment) -> Result<Environmen
                     let is = if known.is_some() { "is empty" } else { "is not set" };
                     let mut error =
                         source.error_at(index + 1, column(line, &name), name.len(), format!("`{name}` {is} in the environment"));
-                    let others = environment.keys().map(String::as_str).filter(|other| *other != name && !other.starts_with(OWN));
+                    let others = environment.keys().map(String::as_str).filter(|other| *other != name && !is_reserved(other));
                     if let Some(near) = nearest(&name, others) {
                         error = error.hint(format!("`{near}` is set; was that meant?"));
                     }
@@ -142,7 +139,7 @@ fn wrong(source: Source<'_>, why: &str) -> Error {
 }
 
 /// Ports, hosts and the like are never secret, and hiding them would hide the cause of many a failure.
-fn may_be_secret(name: &str) -> bool {
+pub(super) fn may_be_secret(name: &str) -> bool {
     !["PORT", "HOST", "HOSTS", "DOMAIN", "REGION", "DEBUG", "LEVEL"]
         .iter()
         .any(|end| name == *end || name.ends_with(&format!("_{end}")))
@@ -202,7 +199,7 @@ mod tests {
         }
         let both = render("A=${NOPE}\nB=${NEITHER}\n").unwrap_err().to_string();
         assert!(both.contains("`NOPE` is not set") && both.contains("`NEITHER` is not set"), "{both}");
-        assert!(render("A=${ESTIBA_SSH_KEY:-x}").unwrap_err().message.contains("estiba's own"));
+        assert!(render("A=${ESTIBA_SSH_KEY:-x}").unwrap_err().message.contains("belongs to estiba"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Result};
 
+use super::envfile::may_be_secret;
 use super::{Config, Environment, Source, env, nearest, shape};
 
 /// A deploy.toml that was read, with its own text for later errors.
@@ -186,6 +187,8 @@ fn fill_values(source: Source<'_>, config: &mut Config, environment: &Environmen
         config.backup.offsite_is_secret = written != *offsite;
     }
     config.backup.offsite_environment.values_mut().try_for_each(&mut one)?;
+    used.retain(|name| may_be_secret(name));
+    config.secrets = used.iter().filter_map(|name| environment.get(name)).filter(|value| value.len() >= 4).cloned().collect();
     Ok(())
 }
 

@@ -12,6 +12,9 @@ use super::Seconds;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
+    /// What was filled in from the environment and is no name of a host or a port: not for anybody's eyes.
+    #[serde(skip)]
+    pub secrets: Vec<String>,
     /// The project itself.
     pub project: ProjectSection,
     /// The places to deploy to, by name. A lone target needs no name on the command line.

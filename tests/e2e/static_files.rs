@@ -87,5 +87,11 @@ fn a_volume_that_the_image_fills() {
         "USER app",
         "USER app\nRUN DJANGO_SECRET_KEY=x POSTGRES_DB=x POSTGRES_USER=x POSTGRES_PASSWORD=x python manage.py collectstatic --noinput",
     );
-    site.changes_style();
+    for word in ["a", "b"] {
+        site.styled(word);
+        site.deployed();
+        site.sheet_says(word);
+    }
+    site.estiba(&["rollback", "--json"]).expect(0, "rolled-back");
+    site.sheet_says("a");
 }

@@ -87,7 +87,7 @@ fn a_running_stack_is_taken_over_without_losing_a_row() {
     });
     plain(&["deploy", "--json"]).expect(0, "deployed");
     let tally = runtime.block_on(load.stop());
-    assert!(tally.outage <= Duration::from_secs(2), "outage {:?}: {:#?}", tally.outage, tally.failures);
+    assert!(tally.outage <= Duration::from_secs(5), "outage {:?}: {:#?}", tally.outage, tally.failures);
 
     let after = site.containers();
     assert_eq!(database(&after), database(&before), "the database was not touched");

@@ -78,6 +78,51 @@ back\slash
 b' ]
 }
 
+@test "a line of five megabytes with thirty secrets is relayed in the time of its length" {
+	script 'common journal' 'secret_count=0
+		while [ "$secret_count" -lt 30 ]; do
+			secret_count=$((secret_count + 1))
+			eval "secret_$secret_count=\"number[\$secret_count^of\\\\them\""
+		done
+		{ printf "%s\n" "x ${secret_7} y"; printf "%s" "$secret_29"; head -c 5000000 /dev/zero | tr "\0" x; printf "%s\n" "$secret_30"; } | relay step
+		cut -f 4 "$run_dir/journal" | cut -c 1-20
+		wc -c <"$run_dir/journal"'
+	[ "${lines[0]}" = 'x *** y' ]
+	[ "${lines[1]}" = '***xxxxxxxxxxxxxxxxx' ]
+	[ "${lines[2]}" -lt 66000 ]
+}
+
+@test "only names become words of a command, and only digits are counted with" {
+	script common 'for word in 0001_initial my-app app.v2; do is_word "$word" && echo yes; done
+		for word in "" -o "a b" "a;b" "\$(id)" "a/e;s/x/y" "a
+b"; do is_word "$word" || echo no; done
+		is_number 12 && echo yes
+		for number in "" -1 "PATH[\$(id >pwned)]" 0x1f "1 2"; do is_number "$number" || echo no; done
+		[ ! -e pwned ] && echo clean'
+	[ "$output" = "$(printf 'yes\nyes\nyes\nno\nno\nno\nno\nno\nno\nno\nyes\nno\nno\nno\nno\nno\nclean')" ]
+}
+
+@test "a migration whose name is a command is not reversed" {
+	script 'common journal' '. "$here/steps/migrate.sh"
+		step=migrate secret_count=0 REVERSE_MIGRATION="python manage.py migrate {app} {migration}"
+		engine_columns() { :; }
+		one_off() { echo "ran: $2"; }
+		DATABASE_NAME=x
+		: >"$run_dir/state/columns"
+		for name in "0001_a\047\$(id >pwn1)\047" "zero/e;id >pwn2;s/x/y"; do
+			printf "blog %s\nshop 0001\n" "$name" >"$run_dir/state/applied"
+			migrations_applied() { cat "$run_dir/state/applied"; echo "blog 0002_b"; }
+			rm -f "$run_dir/state/reversing"
+			migrate_reverse || echo refused
+		done
+		[ ! -e pwn1 ] && [ ! -e pwn2 ] && echo clean
+		grep -c "has a name that is none" "$run_dir/journal"'
+	[ "$output" = 'refused
+refused
+clean
+2' ]
+}
+
 @test "the lock keeps others out and is gone with its holder" {
 	script 'common lock' 'lock_is_held && echo held early
 		lock_open; lock_take && echo taken; lock_sign "me"; lock_holder
