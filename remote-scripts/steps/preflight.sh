@@ -155,9 +155,25 @@ preflight_one() {
 		printf '%s %s %s\n' "$preflight_service" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack"
 	else
 		tell "$preflight_service would be replaced: this release changes $preflight_why"
+		[ "$preflight_service" != "$DATABASE_SERVICE" ] || preflight_credentials
 		preflight_refused="$preflight_refused $preflight_service"
 		preflight_allow="$preflight_allow --allow-replace $preflight_service"
 	fi
+}
+
+# preflight_credentials: the images of databases read some variables only while their data folder is empty.
+preflight_credentials() {
+	preflight_id=$(containers "$preflight_service" all | head -n 1)
+	[ -n "$preflight_id" ] || return 0
+	for preflight_name in POSTGRES_PASSWORD POSTGRES_USER POSTGRES_DB MYSQL_ROOT_PASSWORD MYSQL_PASSWORD MYSQL_USER MYSQL_DATABASE \
+		MARIADB_ROOT_PASSWORD MARIADB_PASSWORD MARIADB_USER MARIADB_DATABASE; do
+		preflight_has=$(docker inspect -f '{{range .Config.Env}}{{println (json .)}}{{end}}' "$preflight_id" 9>&- |
+			sed -n "s/^\"$preflight_name=\(.*\)\"\$/\1/p" | sed 's/\$/$$/g')
+		preflight_gets=$(compose "$RELEASE" "$(get slot)" config --format json "$preflight_service" 2>/dev/null |
+			sed -n "s/^ *\"$preflight_name\": \"\(.*\)\",\{0,1\}\$/\1/p" | head -n 1)
+		if [ -z "$preflight_has" ] || [ "$preflight_has" = "$preflight_gets" ]; then continue; fi
+		tell "$preflight_name of $preflight_service is another one, and its image reads that only for an empty data folder: the database keeps what it has, and who logs in by the new value is refused. Change it in the database first (PostgreSQL: ALTER ROLE … PASSWORD …; MySQL: ALTER USER … IDENTIFIED BY …), then deploy with --allow-replace $preflight_service"
+	done
 }
 
 # preflight_files_changed SERVICE: does it mount files that are others in this release, and can it not read them while it runs?

@@ -6,7 +6,7 @@ switch_do() {
 	switch_slot=$(get slot)
 	switch_old=$(get old-slot)
 	put switching 1 || return 1
-	static_publish_all "$RELEASE" || return 1
+	put static-published 1 && static_publish_all "$RELEASE" || return 1
 	for switch_app in $(get edges-later); do
 		switch_take_port "$switch_app" || return 1
 	done
@@ -109,7 +109,7 @@ switch_undo() {
 		edge_put "$switch_app" slot slot "${switch_old:-none}" && edge_standby "$switch_app" "$(get slot)" off &&
 			edge_put "$switch_app" release "$(get slot)" none && edge_put "$switch_app" fence fence "$(fence_wanted)" || return 1
 	done
-	[ -z "$switch_old" ] || static_publish_all "${EXPECT_CURRENT:-legacy}" || return 1
+	[ -z "$switch_old" ] || ! has static-published || static_publish_all "${EXPECT_CURRENT:-legacy}" || return 1
 	for switch_app in $APPS; do
 		case " $(get parked) " in *" $switch_app "*) continue ;; esac
 		[ -e "$edge/$switch_app/state/slot.map" ] || continue

@@ -36,12 +36,8 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
     let program = Compose::find(&project.environment)?;
     let (env, compose) = read(project, &program, &compose_paths.value, &target, &compose_project.value)?;
     let mut notes = target::notes(project, &target, &compose_paths.value);
-    for (service, names) in compose.without_value(&env.environment()) {
-        notes.push(format!(
-            "`{service}` asks for {} and neither the Compose file nor the env file has a value: its containers do not get {}",
-            names.join(", "),
-            if names.len() == 1 { "it" } else { "them" }
-        ));
+    if !project.to_look {
+        all_have_values(&compose, &env)?;
     }
     let base = compose_paths.value[0].parent().map(Utf8PathBuf::from).unwrap_or_default();
     let world = kinds::World::look(project, &compose, &base)?;
@@ -88,6 +84,18 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
     };
     statics::resolve(project, &mut resolved)?;
     Ok(resolved)
+}
+
+/// A variable that a service only names must have its value somewhere: the environment of whoever deploys is not handed on.
+fn all_have_values(compose: &Model, env: &EnvFile) -> Result<()> {
+    let missing = compose.without_value(&env.environment());
+    let error = |service: &str, name: &str| {
+        let message =
+            format!("`{service}` names the variable `{name}`, and nothing sets it: neither the Compose file nor {}", env.name);
+        compose.error(service, name, &message).hint(format!("a line `{name}=…` in {}; `{name}=` where it may be empty", env.name))
+    };
+    let errors = missing.iter().flat_map(|(service, names)| names.iter().map(move |name| error(service, name)));
+    Error::all(errors.collect())
 }
 
 /// The Compose files of the project.

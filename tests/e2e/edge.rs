@@ -1,6 +1,6 @@
 //! What an edge lets through, what it keeps apart, and what it counts.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -100,18 +100,64 @@ fn what_the_app_takes_the_edge_takes() {
         String::from_utf8_lossy(&answer).into_owned()
     };
     assert!(ask("/").contains("version 1"));
+    let talks = std::thread::spawn({
+        let address = stack.site.address;
+        move || talk(address, 90)
+    });
     let streamed = || std::fs::read_to_string(&stream).unwrap_or_default();
     wait_for("the first line of the stream", Duration::from_secs(10), || streamed().contains("line 0"));
     stack.site.edit("app.py", "VERSION = \"1\"", "VERSION = \"2\"");
     stack.site.deployed();
     stack.answers("version 2");
     assert_eq!(said(waits), "waited\n");
+    let heard = talks.join().unwrap();
+    assert_eq!(heard.len(), 90);
+    assert!(heard.iter().all(|line| line.ends_with("of version 1")), "{heard:?}");
     said(streams);
     let streamed = streamed();
     assert_eq!(streamed.lines().count(), 100, "{streamed}");
     assert!(streamed.lines().all(|line| line.ends_with("of version 1")));
     assert!(began.elapsed() >= Duration::from_secs(120));
     assert!(ask("/").contains("version 2"), "the connection was kept");
+}
+
+/// An upgraded connection on which something is said every second; what came back.
+fn talk(address: std::net::SocketAddr, seconds: usize) -> Vec<String> {
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    let asked = "GET /talk/ HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    connection.write_all(asked.as_bytes()).unwrap();
+    let mut answers = BufReader::new(connection.try_clone().unwrap()).lines();
+    let opened: Vec<String> = answers.by_ref().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+    assert!(opened[0].contains(" 101 "), "{opened:?}");
+    let mut say = |number: usize| {
+        connection.write_all(format!("word {number}\n").as_bytes()).unwrap();
+        let heard = answers.next().unwrap().unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+        heard
+    };
+    (0..seconds).map(&mut say).collect()
+}
+
+/// Nobody closes a connection that nothing is said on.
+#[test]
+#[ignore = "takes ten minutes; what_the_app_takes_the_edge_takes has two in it"]
+fn a_connection_is_kept_for_ten_minutes_without_a_byte() {
+    let stack = Stack::of("published", "idle", Some(""), "");
+    stack.site.deployed();
+    let mut idle = std::net::TcpStream::connect(stack.site.address).unwrap();
+    let mut ask = || {
+        idle.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut piece = [0; 4096];
+        let length = idle.read(&mut piece).unwrap();
+        assert!(piece[..length].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&piece[..length]));
+        // The rest of the answer, which is short.
+        idle.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        while idle.read(&mut piece).is_ok_and(|length| length > 0) {}
+        idle.set_read_timeout(None).unwrap();
+    };
+    ask();
+    std::thread::sleep(Duration::from_secs(600));
+    ask();
 }
 
 /// Its health is fine, and so are POSTs.

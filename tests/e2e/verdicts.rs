@@ -118,9 +118,14 @@ fn a_database_under_another_images_name_is_backed_up() {
 }
 
 #[test]
-fn a_service_of_the_stack_that_starts_for_ever_and_a_path_that_is_not_there_are_told_soon() {
+fn what_waiting_does_not_mend_is_told_soon() {
     let site = Site::new("loops", "[rollout]\nobserve = \"0s\"\n[health]\ntimeout = \"60s\"\n");
     site.deployed();
+    let mut command = site.command(&["deploy", "--json"]);
+    command.env("POSTGRES_PASSWORD", "another $ password");
+    let run = Site::ended(command.spawn().unwrap());
+    run.says(1, &["POSTGRES_PASSWORD of db is another one", "ALTER ROLE", "--allow-replace db"]);
+    assert!(!run.stderr.contains("another $ password"));
     let kept = site.keep();
     site.edit(
         "compose.yml",

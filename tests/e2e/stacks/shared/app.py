@@ -1,6 +1,7 @@
 """A small WSGI app: it says its version, and counts each POST in Redis.
 
-/wait/N answers after N seconds, /stream/N says a line a second, /header says how long X-Long was.
+/wait/N answers after N seconds, /stream/N says a line a second, /header says how long X-Long was, /talk is a WebSocket as far as
+a proxy can tell: once it is open, it gives back what it gets.
 """
 
 import os
@@ -31,9 +32,19 @@ def answer(environ):
         return "200 OK", ["waited"]
     if kind == "stream":
         return "200 OK", lines(int(rest[0]))
+    if kind == "talk":
+        return talk(environ["gunicorn.socket"])
     if kind == "header":
         return "200 OK", [str(len(environ.get("HTTP_X_LONG", "")))]
     return "200 OK", [f"version {VERSION} of {os.environ.get('NAME', 'nobody')}"]
+
+
+def talk(connection):
+    connection.setblocking(True)
+    connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    while heard := connection.recv(4096):
+        connection.sendall(heard.strip() + f" of version {VERSION}\n".encode())
+    return "200 OK", []
 
 
 def lines(count):
