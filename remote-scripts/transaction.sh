@@ -195,9 +195,9 @@ backward() {
 	[ -z "$backward_failed" ]
 }
 
-# finish CODE OUTCOME STEP: the last word, in the history, as a file and in the journal.
+# finish CODE OUTCOME STEP [REASON]: the last word, in the history, as a file and in the journal.
 finish() {
-	finish_reason=
+	finish_reason=${4:-}
 	[ -z "$3" ] || finish_reason=$(reason)
 	history_add "$1" "$2" "$3" "$finish_reason"
 	# A release that was never served leaves nothing behind.
@@ -234,20 +234,39 @@ forward_from_commit() {
 	# Too late to stop: the new release serves.
 	aborted=
 	trap '' TERM INT
+	unfinished=
 	for step in $STEPS; do
 		finished "$step" && continue
+		rm -f "$run_dir/reason"
 		forward "$step" || {
 			# The room that a full disk was kept for.
 			rm -f "$state/reserve"
 			wait_for_engine
 			beside revive
+			rm -f "$run_dir/reason"
 			forward "$step"
-		} || journal note "$step" 'not finished; the next deploy takes it up again'
+		} || {
+			journal note "$step" 'not finished; the next deploy takes it up again'
+			unfinished="${unfinished:+$unfinished; }$step: $(reason)"
+		}
 	done
 	rm -f "$state/reserve"
 	wait_for_engine
 	beside revive
-	finish 0 "$([ "$KIND" = rollback ] && echo rolled-back-to || echo deployed)" ''
+	finish_committed
+}
+
+# finish_committed: the release serves. Where the old one may still run beside it, a person has to know.
+finish_committed() {
+	committed_code=0
+	committed_why=
+	case "; $unfinished" in *'; drain: '*) committed_code=4 ;; esac
+	if [ -n "$unfinished" ]; then
+		committed_why="not finished: $unfinished"
+	elif [ -s "$run_dir/state/not-judged" ]; then
+		committed_why="not judged: $(cat "$run_dir/state/not-judged")"
+	fi
+	finish "$committed_code" "$([ "$KIND" = rollback ] && echo rolled-back-to || echo deployed)" '' "$committed_why"
 }
 
 # end_what_is_left: the processes of a driver that died.

@@ -21,6 +21,7 @@ observe_do() {
 	done
 	if [ "$observe_requests" -lt "$MIN_REQUESTS" ]; then
 		tell "$observe_requests requests are too few to judge its error rate (min-requests $MIN_REQUESTS): unknown, not good"
+		put not-judged "$observe_requests requests while it was observed, and min-requests is $MIN_REQUESTS"
 	else
 		note "$observe_requests requests, $observe_errors answered with an error"
 	fi

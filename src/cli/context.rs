@@ -92,6 +92,7 @@ impl Context {
             failed_step: None,
             reason: Some(error.message.clone()),
             duration_ms: 0,
+            unfinished: Vec::new(),
             steps: Vec::new(),
         };
         self.reporter.tell(Event::Error(error));

@@ -76,7 +76,10 @@ fn exit_codes() -> [(u8, &'static str); 9] {
         (Kind::Failed.code(), "failed or refused; nothing on the server changed"),
         (Kind::Input.code(), "the command line, deploy.toml or a template is wrong; nothing was dialled"),
         (Kind::Undone.code(), "the new release failed and was undone: the previous one serves"),
-        (Kind::NeedsPerson.code(), "needs a person: the undo itself did not finish; what stands where is printed"),
+        (
+            Kind::NeedsPerson.code(),
+            "needs a person: the undo itself did not finish, or behind the commit the old release still runs; what stands where is printed",
+        ),
         (Kind::Locked.code(), "another deploy holds the lock; who and since when is printed"),
         (Kind::Moved.code(), "the server is no longer what the plan was made for"),
         (10, "`plan --detailed-exitcode`: there are changes"),

@@ -150,6 +150,7 @@ pub(super) fn together(blank: Outcome, before: Vec<StepReport>, endings: &[(Stri
         image: one.image.clone(),
         failed_step: first.and_then(|_| one.failed_step.clone()),
         reason,
+        unfinished: endings.iter().flat_map(|(_, (outcome, _))| outcome.unfinished.clone()).collect(),
         steps: before.into_iter().chain(steps(endings)).collect(),
         ..blank
     };
@@ -201,6 +202,7 @@ mod tests {
             failed_step: None,
             reason: None,
             duration_ms: 0,
+            unfinished: Vec::new(),
             steps: Vec::new(),
         }
     }

@@ -247,12 +247,29 @@ impl<'a> Follower<'a> {
         })
     }
 
+    /// The steps behind the commit that failed and were not done by a second try.
+    fn unfinished(&self) -> Vec<String> {
+        let committed = |step: &&StepReport| step.name == "commit" && step.status == StepStatus::Done;
+        if !self.steps.iter().any(|step| committed(&step)) {
+            return Vec::new();
+        }
+        let behind = self.steps.iter().skip_while(|step| !committed(step));
+        let is_done = |name: &str| self.steps.iter().any(|step| step.name == name && step.status == StepStatus::Done);
+        let mut names: Vec<String> = behind
+            .filter(|step| step.status == StepStatus::Failed && !is_done(&step.name))
+            .map(|step| step.name.clone())
+            .collect();
+        names.dedup();
+        names
+    }
+
     /// The outcome with this follower's steps.
     pub(super) fn outcome(&self, blank: Outcome, ended: &Ended) -> Outcome {
         Outcome {
             outcome: ended.outcome,
             failed_step: ended.failed_step.clone(),
             reason: ended.reason.clone(),
+            unfinished: self.unfinished(),
             steps: self.steps.clone(),
             ..blank
         }

@@ -302,6 +302,7 @@ pub(super) fn blank(resolved: &Resolved, release: &str) -> Outcome {
         failed_step: None,
         reason: None,
         duration_ms: 0,
+        unfinished: Vec::new(),
         steps: Vec::new(),
     }
 }

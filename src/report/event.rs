@@ -171,6 +171,9 @@ pub struct Outcome {
     pub failed_step: Option<String>,
     /// Why.
     pub reason: Option<String>,
+    /// The steps that were not finished after the release had been committed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unfinished: Vec<String>,
     /// How long all of it took, in milliseconds.
     pub duration_ms: u64,
     /// The steps, in their order.

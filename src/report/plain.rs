@@ -87,6 +87,11 @@ impl Plain {
     }
 }
 
+/// What is to be known of a release that serves.
+fn but(outcome: &Outcome) -> String {
+    outcome.reason.as_ref().map_or_else(String::new, |reason| format!("; {}", paint(WARN, reason)))
+}
+
 /// One sentence on how it ended and what serves now.
 pub(super) fn verdict(outcome: &Outcome) -> String {
     let target = &outcome.target;
@@ -98,11 +103,11 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
         None => String::from("nothing served before, and nothing does now"),
     };
     match outcome.outcome {
-        OutcomeKind::Deployed => format!("{} {target} serves {release} ({took})", paint(GOOD, "deployed:")),
+        OutcomeKind::Deployed => format!("{} {target} serves {release} ({took}){}", paint(GOOD, "deployed:"), but(outcome)),
         OutcomeKind::Done => format!("{} {target} ({took})", paint(GOOD, "done:")),
         OutcomeKind::Unchanged => format!("{} {target} serves {release} already ({took})", paint(GOOD, "unchanged:")),
         OutcomeKind::RolledBack if outcome.failed_step.is_none() => {
-            format!("{} {target} serves {release} again ({took})", paint(GOOD, "rolled back:"))
+            format!("{} {target} serves {release} again ({took}){}", paint(GOOD, "rolled back:"), but(outcome))
         }
         OutcomeKind::RolledBack => format!("{} {release} failed and was undone; {serving} ({took})", paint(BAD, "rolled back:")),
         OutcomeKind::Refused => format!("{} nothing was changed; {serving} ({took})", paint(BAD, "refused:")),

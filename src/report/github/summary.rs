@@ -45,14 +45,18 @@ impl Summary {
     }
 
     pub(super) fn of(&self, outcome: &Outcome) -> String {
+        let serves = outcome.outcome == OutcomeKind::Deployed
+            || outcome.outcome == OutcomeKind::RolledBack && outcome.failed_step.is_none();
         let sign = match outcome.outcome {
+            _ if !outcome.unfinished.is_empty() => "⚠️",
             OutcomeKind::Deployed | OutcomeKind::Done | OutcomeKind::Unchanged => "✅",
             OutcomeKind::RolledBack if outcome.failed_step.is_none() => "✅",
             OutcomeKind::Interrupted => "⚠️",
             _ => "❌",
         };
         let mut text = format!("### {sign} {}\n", inline(&printable(&verdict(outcome))));
-        if let Some(reason) = &outcome.reason {
+        // Of a release that serves, the verdict has it.
+        if let Some(reason) = outcome.reason.as_ref().filter(|_| !serves) {
             let step = outcome.failed_step.as_ref().map(|step| format!("**{step}**: ")).unwrap_or_default();
             let _ = write!(text, "\n{step}{}\n", inline(reason));
         }

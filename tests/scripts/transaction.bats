@@ -1,0 +1,175 @@
+#!/usr/bin/env bats
+# The driver of a run, with steps that only write down that they were called, and an Engine that always answers.
+
+load helper
+
+STEPS='preflight image edge stack switch observe commit drain prune'
+
+setup() {
+	ROOT=$(mktemp -d)
+	export ROOT
+	mkdir -p "$ROOT/state" "$ROOT/runs/r1/state" "$ROOT/releases/new" "$ROOT/releases/old" "$ROOT/edge" "$ROOT/slots" "$ROOT/path"
+	cp -r "$BATS_TEST_DIRNAME/../../remote-scripts" "$ROOT/scripts"
+	printf '#!/bin/sh\necho 24.0\n' >"$ROOT/path/docker"
+	chmod +x "$ROOT/path/docker"
+	PATH=$ROOT/path:$PATH
+	for name in $STEPS left-overs revive; do stub "$name"; done
+	# The two that the driver looks at itself.
+	cat >>"$ROOT/scripts/steps/commit.sh" <<-'END'
+		commit_do() { trace commit do && point "$root/current" releases/new; }
+	END
+	ln -s releases/old "$ROOT/current"
+	release
+	cp "$ROOT/releases/new/settings.env" "$ROOT/releases/old/settings.env"
+	cat >"$ROOT/runs/r1/run.env" <<-END
+		RUN=r1 KIND=deploy RELEASE=new EXPECT_CURRENT=old STEPS='$STEPS' BY=me FROM=here STARTED=now COMMIT=c
+		DRAIN_TIMEOUT=1 HEALTH_TIMEOUT=1 OBSERVE=0 CONFIRM_TIMEOUT=1 ALLOW_REPLACE= IMAGE= IMAGE_IDS=
+	END
+}
+
+teardown() {
+	rm -rf "$ROOT"
+}
+
+# release: the one that is to be deployed.
+release() {
+	mkdir -p "$ROOT/releases/new"
+	: >"$ROOT/releases/new/release.env"
+	echo "APPS=web APP_SERVICE=web WORKERS= COMPOSE_PROJECT=p IMAGE_NAME=i IMAGES= STACK_SERVICES= ENV_FILE=.env SECRETS= OFFSITE_SECRETS=" \
+		>"$ROOT/releases/new/settings.env"
+}
+
+# stub STEP: it writes its name down; it fails while $ROOT/fail.STEP.do or .undo is there, which is taken away where it says once.
+stub() {
+	cat >"$ROOT/scripts/steps/$1.sh" <<-END
+		trace() {
+			echo "\$1 \$2" >>"\$root/trace"
+			if [ -e "\$root/slow.\$1.\$2" ]; then sleep 30; fi
+			[ -e "\$root/fail.\$1.\$2" ] || return 0
+			! grep -q once "\$root/fail.\$1.\$2" || rm "\$root/fail.\$1.\$2"
+			! grep -qs refuse "\$root/fail.\$1.\$2" || { refuse 6 "\$1 found it otherwise"; return 1; }
+			fail "\$1 said no"
+		}
+		$(printf '%s' "$1" | tr - _)_do() { trace $1 do; }
+		$(printf '%s' "$1" | tr - _)_undo() { trace $1 undo; }
+	END
+}
+
+# drive [recover]: runs the driver to its end; its exit status.
+drive() {
+	# shellcheck disable=SC2086 # `busybox sh` is two words
+	run ${ESTIBA_TEST_SHELL:-dash} "$ROOT/scripts/transaction.sh" "$ROOT" r1 "$@" 9>/dev/null
+}
+
+traced() {
+	tr '\n' ' ' <"$ROOT/trace"
+}
+
+@test "the steps are taken in order, and the outcome is told in three places" {
+	drive
+	[ "$status" = 0 ]
+	[ "$(traced)" = 'preflight do image do edge do stack do switch do observe do commit do drain do prune do revive do ' ]
+	[ "$(cut -f 1,2 "$ROOT/runs/r1/outcome")" = '0	deployed' ]
+	grep -q '	outcome		0 deployed' "$ROOT/runs/r1/journal"
+	grep -q '"outcome":"deployed","exit":0' "$ROOT/history.jsonl"
+}
+
+@test "what began is undone in reverse, the one that failed first" {
+	: >"$ROOT/fail.switch.do"
+	drive
+	[ "$status" = 3 ]
+	[ "$(traced)" = 'preflight do image do edge do stack do switch do left-overs do revive do switch undo stack undo edge undo image undo preflight undo ' ]
+	[ "$(cat "$ROOT/runs/r1/outcome")" = '3	rolled-back	switch	switch said no' ]
+	[ ! -e "$ROOT/releases/new" ]
+	[ "$(readlink "$ROOT/current")" = releases/old ]
+}
+
+@test "a refusal keeps its own exit code, and one before anything was touched is a failure" {
+	echo refuse >"$ROOT/fail.preflight.do"
+	drive
+	[ "$status" = 6 ]
+	[ "$(cut -f 2 "$ROOT/runs/r1/outcome")" = refused ]
+	rm -rf "$ROOT/runs/r1/steps" "$ROOT/runs/r1/outcome" "$ROOT/runs/r1/refused" "$ROOT/fail.preflight.do"
+	release
+	: >"$ROOT/fail.image.do"
+	drive
+	[ "$status" = 1 ]
+	[ "$(cut -f 2 "$ROOT/runs/r1/outcome")" = failed ]
+}
+
+@test "an undo is tried three times; one that cannot be done is for a person" {
+	echo once >"$ROOT/fail.stack.undo"
+	: >"$ROOT/fail.switch.do"
+	drive
+	[ "$status" = 3 ]
+	[ "$(grep -c 'stack undo' "$ROOT/trace")" = 2 ]
+	rm -f "$ROOT/trace" "$ROOT/runs/r1/steps" "$ROOT/runs/r1/outcome" "$ROOT/runs/r1/reason"
+	release
+	: >"$ROOT/fail.switch.undo"
+	drive
+	[ "$status" = 4 ]
+	[ "$(grep -c 'switch undo' "$ROOT/trace")" = 3 ]
+	# What the switch may still lead people to stays.
+	! grep -q 'stack undo' "$ROOT/trace"
+	[ -e "$ROOT/releases/new" ]
+}
+
+@test "behind the commit nothing is undone: a step is tried once more, and what is not finished is told" {
+	echo once >"$ROOT/fail.drain.do"
+	drive
+	[ "$status" = 0 ]
+	[ "$(grep -c 'drain do' "$ROOT/trace")" = 2 ]
+	[ "$(cut -f 4 "$ROOT/runs/r1/outcome")" = '' ]
+
+	rm -f "$ROOT/trace" "$ROOT/runs/r1/steps" "$ROOT/runs/r1/outcome"
+	: >"$ROOT/fail.prune.do"
+	drive
+	[ "$status" = 0 ]
+	[ "$(cat "$ROOT/runs/r1/outcome")" = '0	deployed		not finished: prune: prune said no' ]
+
+	rm -f "$ROOT/trace" "$ROOT/runs/r1/steps" "$ROOT/runs/r1/outcome"
+	: >"$ROOT/fail.drain.do"
+	drive
+	[ "$status" = 4 ]
+	[ "$(cut -f 1,2,4 "$ROOT/runs/r1/outcome")" = '4	deployed	not finished: drain: drain said no; prune: prune said no' ]
+	! grep -q undo "$ROOT/trace"
+	[ -e "$ROOT/releases/new" ]
+}
+
+@test "a release that nobody could judge is told as such" {
+	# shellcheck disable=SC2016 # for the step's own shell
+	echo 'observe_do() { trace observe do; put not-judged "0 requests"; }' >>"$ROOT/scripts/steps/observe.sh"
+	drive
+	[ "$status" = 0 ]
+	[ "$(cut -f 4 "$ROOT/runs/r1/outcome")" = 'not judged: 0 requests' ]
+}
+
+@test "told to stop, the running step ends and all is undone" {
+	: >"$ROOT/slow.stack.do"
+	# shellcheck disable=SC2086 # as above
+	${ESTIBA_TEST_SHELL:-dash} "$ROOT/scripts/transaction.sh" "$ROOT" r1 9>/dev/null 3>&- >"$ROOT/said" 2>&1 &
+	driver=$!
+	for _ in $(seq 200); do ! grep -qs 'stack do' "$ROOT/trace" || break; sleep 0.05; done
+	kill -TERM "$driver"
+	wait "$driver" || status=$?
+	[ "$status" = 3 ]
+	[ "$(cut -f 2,4 "$ROOT/runs/r1/outcome")" = 'rolled-back	it was told to stop' ]
+	grep -q 'stack undo' "$ROOT/trace"
+}
+
+@test "taken up again before the commit a run is undone, behind it it is finished" {
+	printf 'began preflight\ndone preflight\nbegan image\ndone image\nbegan edge\n' >"$ROOT/runs/r1/steps"
+	drive recover
+	[ "$status" = 3 ]
+	[ "$(traced)" = 'left-overs do revive do edge undo image undo preflight undo ' ]
+	grep -q 'its driver died during this step' "$ROOT/runs/r1/outcome"
+
+	rm -f "$ROOT/trace" "$ROOT/runs/r1/outcome" "$ROOT/runs/r1/reason"
+	release
+	for step in preflight image edge stack switch observe; do printf 'began %s\ndone %s\n' "$step" "$step"; done >"$ROOT/runs/r1/steps"
+	echo 'began commit' >>"$ROOT/runs/r1/steps"
+	ln -sfn releases/new "$ROOT/current"
+	drive recover
+	[ "$status" = 0 ]
+	[ "$(traced)" = 'revive do commit do drain do prune do revive do ' ]
+}
