@@ -149,7 +149,10 @@ traced() {
 	# shellcheck disable=SC2086 # as above
 	${ESTIBA_TEST_SHELL:-dash} "$ROOT/scripts/transaction.sh" "$ROOT" r1 9>/dev/null 3>&- >"$ROOT/said" 2>&1 &
 	driver=$!
-	for _ in $(seq 200); do ! grep -qs 'stack do' "$ROOT/trace" || break; sleep 0.05; done
+	for _ in $(seq 200); do
+		! grep -qs 'stack do' "$ROOT/trace" || break
+		sleep 0.05
+	done
 	kill -TERM "$driver"
 	wait "$driver" || status=$?
 	[ "$status" = 3 ]
