@@ -16,7 +16,8 @@ stop() {
 
 mkdir -p "$staging" "$root/bin" "$root/releases" "$root/runs" "$root/slots" "$root/shared" "$root/backups" "$root/edge" "$root/stack" ||
 	stop "cannot make the folders under $root"
-chmod 0700 "$root/runs" "$root/releases" "$root/state"
+# Whoever else is on the server needs none of it; shared/ alone may be read by a proxy on the host.
+chmod 0700 "$root/runs" "$root/releases" "$root/state" "$root/slots" "$root/backups" "$root/edge" "$root/stack" 2>/dev/null
 tar -xf - -C "$staging" || stop "the upload did not arrive whole"
 (cd "$staging" && sha256sum -c manifest >/dev/null) || stop "the upload does not match its manifest"
 for path in "$staging"/bin/* "$staging"/releases/* "$staging"/runs/*; do

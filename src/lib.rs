@@ -11,6 +11,7 @@ pub mod error;
 pub mod image;
 pub mod notify;
 pub mod plan;
+pub mod private;
 pub mod process;
 pub mod render;
 pub mod report;

@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::config::{Project, Resolved};
 use crate::deploy::{BackupRun, Session, backup};
 use crate::error::{Error, Result};
+use crate::private;
 use crate::report::Event;
 use crate::ssh::Connection;
 
@@ -105,9 +106,8 @@ async fn restore(context: &Context, args: RestoreArgs) -> Result<ExitCode> {
     let id = match (&args.from, here.extension()) {
         (Some(from), _) => {
             let source = context.resolve(&project, Some(from))?;
-            let folder = tempfile::tempdir().map_err(|error| Error::failed(format!("a temporary folder: {error}")))?;
-            let folder = Utf8Path::from_path(folder.path()).ok_or_else(|| Error::failed("the temporary folder is not UTF-8"))?;
-            let dump = bring(context, &project, &source, &backup, folder).await?;
+            let (_folder, folder) = private::folder()?;
+            let dump = bring(context, &project, &source, &backup, &folder).await?;
             take(context, &project, &resolved, &dump).await?
         }
         (None, Some("dump")) => take(context, &project, &resolved, here).await?,

@@ -5,6 +5,7 @@ use yaml_serde::{Mapping, Value};
 
 use crate::config::{Environment, Source};
 use crate::error::{Error, Result};
+use crate::private;
 
 use super::guard::{Guard, Seen};
 use super::interpolate::Variable;
@@ -92,14 +93,14 @@ impl Model {
                 all.entry(variable.name).or_insert_with(|| "1".to_owned());
             }
         }
-        let private = tempfile::tempdir().map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
-        let env_path = Utf8PathBuf::from(private.path().join("env").to_string_lossy().into_owned());
+        let (_private, own) = private::folder()?;
+        let env_path = own.join("env");
         let text: String =
             all.iter().map(|(name, value)| format!("{name}={}\n", crate::config::quote_env_value(value))).collect();
         std::fs::write(&env_path, text).map_err(|error| Error::failed(format!("writing {env_path}: {error}")))?;
         let Reading { compose, files, project, profiles, .. } = reading;
         let raw = compose.config(folder, files, project, profiles, None)?;
-        let unfilled = Utf8PathBuf::from(private.path().join("compose.json").to_string_lossy().into_owned());
+        let unfilled = own.join("compose.json");
         if let Ok(raw) = &raw {
             std::fs::write(&unfilled, to_be_filled(raw).to_string())
                 .map_err(|error| Error::failed(format!("writing {unfilled}: {error}")))?;

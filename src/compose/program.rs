@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::config::Environment;
 use crate::error::{Error, Result};
+use crate::private;
 use crate::process::{self, Ended};
 
 /// Reading takes a fifth of a second; longer than this it hangs.
@@ -105,9 +106,8 @@ pub fn parse_env_file(
     environment: &Environment,
 ) -> Result<std::result::Result<Vec<(String, String)>, String>> {
     let cannot = |error: std::io::Error| Error::failed(format!("the env file cannot be handed to Docker Compose: {error}"));
-    // A folder of our own, which nobody else can read.
-    let folder = tempfile::tempdir().map_err(cannot)?;
-    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (_folder, folder) = private::folder()?;
+    let path = |name: &str| folder.join(name).into_string();
     std::fs::write(path("env"), text).map_err(cannot)?;
     let model = serde_json::json!({"services": {"env": {"image": "env", "env_file": [{"path": path("env")}]}}});
     std::fs::write(path("compose.json"), model.to_string()).map_err(cannot)?;

@@ -9,6 +9,7 @@ use crate::compose::{Variable, variables};
 use crate::config::{EnvFile, Environment, Project, read_limited, resolve, shell_words};
 use crate::error::{Error, Result};
 use crate::plan::{DEPLOY, Plan, Planned, changed_paths, compare, environment_digests};
+use crate::private;
 use crate::process;
 use crate::report::Reporter;
 use crate::server::Facts;
@@ -115,9 +116,7 @@ async fn checked_out(folder: &Utf8Path, reference: &str) -> Result<CheckedOut> {
     let prefix = git(&["rev-parse", "--show-prefix"]).await?;
     let top = git(&["rev-parse", "--show-toplevel"]).await?;
     let commit = git(&["rev-parse", "--verify", "--end-of-options", &format!("{reference}^{{commit}}")]).await?;
-    let temporary = tempfile::tempdir().map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
-    let path = Utf8PathBuf::from_path_buf(temporary.path().to_owned())
-        .map_err(|path| Error::failed(format!("the temporary folder {} is not UTF-8", path.display())))?;
+    let (temporary, path) = private::folder()?;
     let archive = path.join("commit.tar");
     let ended = process::run("git", &["archive", "--output", archive.as_str(), &commit], Some(Utf8Path::new(&top))).await?;
     if !ended.success {

@@ -296,8 +296,8 @@ mod tests {
     #[test]
     fn a_part_of_an_image_is_the_image_without_its_lowest_layers_and_a_wrong_layer_is_none() {
         let (one, two) = (b"lower".as_slice(), b"upper".as_slice());
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| Utf8Path::from_path(folder.path()).unwrap().join(name);
+        let (_folder, folder) = crate::private::folder().unwrap();
+        let path = |name: &str| folder.join(name);
         let config = config(&[one, two]);
         let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         zipped.write_all(two).unwrap();

@@ -1,6 +1,7 @@
 //! Building the image on this machine.
 
 use crate::error::{Error, Result};
+use crate::private;
 use crate::process;
 use crate::report::{Event, Reporter};
 
@@ -31,13 +32,13 @@ impl Built {
 /// For another platform than this machine's it is buildx that builds. A build that fails is a failure (exit 1): nothing
 /// was changed on the server.
 pub async fn build(context: &Context, tag: &str, platform: Option<&str>, reporter: &Reporter) -> Result<Built> {
-    let private = tempfile::tempdir().map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
+    let (_folder, folder) = private::folder()?;
     let dockerfile = match &context.inline {
         None => context.folder.join(&context.dockerfile).into_string(),
         Some(text) => {
-            let path = private.path().join("Dockerfile");
+            let path = folder.join("Dockerfile");
             std::fs::write(&path, text).map_err(|error| Error::failed(format!("writing the Dockerfile: {error}")))?;
-            path.to_string_lossy().into_owned()
+            path.into_string()
         }
     };
     let settings = &context.settings;

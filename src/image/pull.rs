@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::private;
 use crate::render::hex;
 use crate::server::{Loaded, Server};
 use crate::ssh::Connection;
 
 use super::endpoint::Endpoint;
-use super::send::{Sent, blocking, temporary};
+use super::send::{Sent, blocking};
 use super::supply::Supply;
 use super::transfer::{Destination, transfer};
 
@@ -49,7 +50,7 @@ pub(super) async fn pull(
     if !loaded.whole {
         // It runs from what another image has unpacked, but cannot be written out: layers that lie under both are kept in the
         // other's bytes alone. They are brought in once, in an archive without those that were just pulled.
-        let (_folder, path) = temporary()?;
+        let (_folder, path) = private::folder()?;
         let rest = path.join("rest");
         let packing = (endpoint.clone(), asked.clone(), tag.to_owned(), rest.clone());
         blocking(move || {

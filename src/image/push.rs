@@ -18,13 +18,14 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use crate::private;
 use crate::process;
 use crate::render::{digest, digest_of};
 
 use super::archive::{Archive, platform_of};
 use super::build::Built;
 use super::endpoint::{Piece, response, status};
-use super::send::{blocking, temporary};
+use super::send::blocking;
 
 /// An Engine that needs longer has to compress layers that it never pushed; `docker save` is sooner then. What it had
 /// compressed by now is known the next time.
@@ -35,7 +36,7 @@ const FIRST_PORT: u16 = 20_000;
 /// Takes the layers from `from` on out of the local Engine, as an archive without those below. `None`: it cannot be had this
 /// way, and `docker save` has to do.
 pub(super) async fn take(built: &Built, tag: &str, from: usize) -> Option<Archive> {
-    let (folder, path) = temporary().ok()?;
+    let (folder, path) = private::folder().ok()?;
     let (name, _) = tag.rsplit_once(':')?;
     let listener = listen(name).await?;
     let reference = format!("127.0.0.1:{}/estiba/{name}:push", listener.local_addr().ok()?.port());

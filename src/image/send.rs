@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use camino::Utf8PathBuf;
-
 use crate::error::{Error, Result};
+use crate::private;
 use crate::process;
 use crate::server::Server;
 use crate::ssh::Connection;
@@ -52,7 +51,7 @@ pub struct Sent {
 /// another image by now.
 pub(super) async fn save(built: &Built) -> Result<Archive> {
     let id = built.id.as_str();
-    let (_folder, path) = temporary()?;
+    let (_folder, path) = private::folder()?;
     let file = path.join("image.tar");
     let ended = process::run("docker", &["save", "-o", file.as_str(), id], None).await?;
     if !ended.success {
@@ -157,13 +156,6 @@ async fn round_trip(server: &Server<'_>, bytes: u64) -> Result<Duration> {
     let started = Instant::now();
     server.nothing().await?;
     Ok(started.elapsed())
-}
-
-pub(super) fn temporary() -> Result<(tempfile::TempDir, Utf8PathBuf)> {
-    let folder = tempfile::tempdir().map_err(|error| Error::failed(format!("no temporary folder: {error}")))?;
-    let path = Utf8PathBuf::from_path_buf(folder.path().to_owned())
-        .map_err(|path| Error::failed(format!("the temporary folder {} is not UTF-8", path.display())))?;
-    Ok((folder, path))
 }
 
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

@@ -9,12 +9,13 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, Result};
+use crate::private;
 
 use super::archive::Archive;
 use super::build::Built;
 use super::oci::Oci;
 use super::push;
-use super::send::{Compression, blocking, save, temporary};
+use super::send::{Compression, blocking, save};
 
 /// An image, and its packed forms as servers have asked for them.
 pub struct Supply {
@@ -118,7 +119,7 @@ impl Supply {
     }
 
     async fn packed(&self, from: usize, compression: Compression) -> Result<Parcel> {
-        let (folder, path) = temporary()?;
+        let (folder, path) = private::folder()?;
         let path = path.join("parcel");
         let packing = (self.archive(from).await?, self.tag.clone(), path.clone());
         blocking(move || pack(&packing.0, from, &packing.1, compression, &packing.2)).await?;
@@ -128,7 +129,7 @@ impl Supply {
     /// The image's parts, each a file by its digest.
     pub(super) async fn unpacked(&self) -> Result<Arc<Oci>> {
         let unpack = || async {
-            let (folder, path) = temporary()?;
+            let (folder, path) = private::folder()?;
             let archive = self.archive(0).await?;
             let image = blocking(move || Oci::of(&archive, &path)).await?;
             Ok((Arc::new(image), folder))
@@ -141,7 +142,7 @@ fn pack(archive: &Archive, from: usize, tag: &str, compression: Compression, pat
     let cannot = |error: std::io::Error| {
         Error::failed(format!("packing the image into {path}: {error}")).hint("is the temporary folder (TMPDIR) full?")
     };
-    let file = File::create(path).map_err(cannot)?;
+    let file = private::create(path).map_err(cannot)?;
     match compression {
         Compression::Zstd => {
             let mut encoder = zstd::Encoder::new(file, 3).map_err(cannot)?;

@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
+use crate::private;
 use crate::ssh::Piece;
 
 use super::Server;
@@ -144,7 +145,7 @@ impl Incoming {
                 _ => return Err(Error::failed(format!("the server's answer is not a backup: `{line}`; nothing was kept of it"))),
             };
             let path = self.folder.join(format!("{name}.part"));
-            let file = tokio::fs::File::create(&path).await.map_err(|error| cannot(&self.folder, &error))?;
+            let file = tokio::fs::File::from_std(private::create(&path).map_err(|error| cannot(&self.folder, &error))?);
             self.open = Some(Part { file, name: name.to_owned(), left: size, size });
             if size == 0 {
                 self.close().await?;

@@ -1,0 +1,54 @@
+//! Folders and files on this machine that nobody else may look into: what is written there holds secrets and people's data.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use tempfile::TempDir;
+
+use crate::error::{Error, Result};
+
+/// A folder (mode 0700) that goes when it is not needed any more, and its path.
+///
+/// Fails where none can be made in TMPDIR.
+pub fn folder() -> Result<(TempDir, Utf8PathBuf)> {
+    let folder = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()
+        .map_err(|error| Error::failed(format!("no temporary folder can be made: {error}")).hint("TMPDIR names another place"))?;
+    let path = Utf8PathBuf::from_path_buf(folder.path().to_owned())
+        .map_err(|path| Error::failed(format!("the temporary folder {} is not UTF-8", path.display())))?;
+    Ok((folder, path))
+}
+
+/// A new file (mode 0600). One that is there already is taken away first, so that nobody who has it open, and no link in its
+/// place, gets what is written.
+pub fn create(path: &Utf8Path) -> std::io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Utf8Path) -> u32 {
+        std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn nobody_else_looks_into_what_is_made_here() {
+        let (_folder, path) = folder().unwrap();
+        assert_eq!(mode(&path), 0o700);
+        let (file, elsewhere) = (path.join("dump"), path.join("elsewhere"));
+        std::fs::write(&elsewhere, "as it was").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+        std::io::Write::write_all(&mut create(&file).unwrap(), b"secret").unwrap();
+        assert_eq!(mode(&file), 0o600);
+        assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "as it was");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "secret");
+    }
+}
