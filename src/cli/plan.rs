@@ -15,7 +15,7 @@ pub(super) async fn run(context: &Context, args: PlanArgs) -> Result<ExitCode> {
     let (target, plan) = if args.offline { offline(context, &args).await? } else { online(context, &args).await? };
     show(context, &args, &plan)?;
     if args.comment {
-        let made = comment(&context.environment, &format!("plan {target}"), &plan.to_markdown()).await?;
+        let made = comment(&context.environment, &format!("plan {target}"), &context.reporter.shown(&plan.to_markdown())).await?;
         context.reporter.note(if made {
             "the plan is a comment on the pull request"
         } else {
@@ -51,22 +51,22 @@ async fn offline(context: &Context, args: &PlanArgs) -> Result<(String, Plan)> {
 }
 
 fn show(context: &Context, args: &PlanArgs, plan: &Plan) -> Result<()> {
-    let json = serde_json::to_value(plan).map_err(|error| Error::failed(error.to_string()))?;
+    let document = serde_json::to_value(plan).map_err(|error| Error::failed(error.to_string()))?;
     let text = match args.format {
         Format::Text => plan.to_text(),
         Format::Markdown => plan.to_markdown(),
-        Format::Json => format!("{json:#}\n"),
+        Format::Json => format!("{document:#}\n"),
     };
-    let json_text = format!("{json:#}");
-    context.reporter.tell(Event::Plan { document: json.clone(), markdown: plan.to_markdown() });
+    context.reporter.tell(Event::Plan { document: document.clone(), markdown: plan.to_markdown() });
     if let Some(path) = &args.out {
         // What `deploy --plan` reads is JSON, whatever is shown.
         let json = path.extension() == Some("json");
-        let text = if json { format!("{json_text}\n") } else { text.clone() };
+        let document = context.reporter.shown_document(document.clone());
+        let text = if json { format!("{document:#}\n") } else { context.reporter.shown(&text) };
         std::fs::write(path, &text).map_err(|error| Error::input(format!("cannot write {path}: {error}")))?;
     }
     if context.global.json {
-        context.reporter.tell(Event::Document(json));
+        context.reporter.tell(Event::Document(document));
     } else {
         context.reporter.tell(Event::Text(text));
     }

@@ -6,7 +6,7 @@ use super::github::{Files, Log};
 use super::json::Json;
 use super::plain::Plain;
 use super::terminal::Terminal;
-use super::{Event, Workflow, printable};
+use super::{Event, Outcome, StepReport, Workflow, printable};
 
 /// Turns events into something to read.
 pub trait Sink: Send {
@@ -112,36 +112,83 @@ impl Reporter {
         inner.sink.tell(&event);
     }
 
+    /// A text as it may be shown: for what leaves by another way than an event.
+    pub fn shown(&self, text: &str) -> String {
+        let secrets = self.inner.lock().map(|inner| inner.secrets.clone()).unwrap_or_default();
+        cleaned(text.to_owned(), &secrets)
+    }
+
+    /// The same of every text in a JSON document.
+    pub fn shown_document(&self, document: serde_json::Value) -> serde_json::Value {
+        let secrets = self.inner.lock().map(|inner| inner.secrets.clone()).unwrap_or_default();
+        clean_document(document, &secrets)
+    }
+
     /// Tells a note.
     pub fn note(&self, text: impl Into<String>) {
         self.tell(Event::Note(text.into()));
     }
 }
 
+/// Without secrets, and without what a terminal would take for a command.
+fn cleaned(text: String, secrets: &[String]) -> String {
+    let text = secrets.iter().fold(text, |text, secret| if text.contains(secret) { text.replace(secret, "***") } else { text });
+    printable(&text)
+}
+
+fn clean_document(document: serde_json::Value, secrets: &[String]) -> serde_json::Value {
+    use serde_json::Value;
+    match document {
+        Value::String(text) => cleaned(text, secrets).into(),
+        Value::Array(items) => items.into_iter().map(|item| clean_document(item, secrets)).collect(),
+        Value::Object(entries) => {
+            let clean = |(key, value)| (cleaned(key, secrets), clean_document(value, secrets));
+            Value::Object(entries.into_iter().map(clean).collect())
+        }
+        other => other,
+    }
+}
+
+/// Every text of every event, whoever it came from: each way out begins here.
 fn redacted(event: Event, secrets: &[String]) -> Event {
-    let clean = |text: String| {
-        let text =
-            secrets.iter().fold(text, |text, secret| if text.contains(secret) { text.replace(secret, "***") } else { text });
-        printable(&text)
-    };
+    let clean = |text: String| cleaned(text, secrets);
     match event {
         Event::Note(text) => Event::Note(clean(text)),
         Event::Warning(text) => Event::Warning(clean(text)),
-        Event::Failed { step, reason } => Event::Failed { step, reason: clean(reason) },
-        Event::UndoFailed { step, reason } => Event::UndoFailed { step, reason: clean(reason) },
-        Event::Output { step, line } => Event::Output { step, line: clean(line) },
+        Event::Began { step } => Event::Began { step: clean(step) },
+        Event::Still { step, seconds } => Event::Still { step: clean(step), seconds },
+        Event::Done { step, duration_ms } => Event::Done { step: clean(step), duration_ms },
+        Event::Failed { step, reason } => Event::Failed { step: clean(step), reason: clean(reason) },
+        Event::Undoing { step } => Event::Undoing { step: clean(step) },
+        Event::Undone { step } => Event::Undone { step: clean(step) },
+        Event::UndoFailed { step, reason } => Event::UndoFailed { step: clean(step), reason: clean(reason) },
+        Event::Output { step, line } => Event::Output { step: clean(step), line: clean(line) },
+        Event::Progress { what, done, total } => Event::Progress { what: clean(what), done, total },
+        Event::Plan { document, markdown } => {
+            Event::Plan { document: clean_document(document, secrets), markdown: clean(markdown) }
+        }
         Event::Text(text) => Event::Text(clean(text)),
-        Event::Plan { document, markdown } => Event::Plan { document, markdown: clean(markdown) },
+        Event::Document(document) => Event::Document(clean_document(document, secrets)),
         Event::Error(mut error) => {
             error.message = clean(error.message);
             error.hints = error.hints.into_iter().map(clean).collect();
             Event::Error(error)
         }
-        Event::Outcome(mut outcome) => {
-            outcome.reason = outcome.reason.map(clean);
-            Event::Outcome(outcome)
-        }
-        other => other,
+        Event::Outcome(outcome) => Event::Outcome(Outcome {
+            event: outcome.event,
+            outcome: outcome.outcome,
+            target: clean(outcome.target),
+            release: outcome.release.map(clean),
+            previous: outcome.previous.map(clean),
+            image: outcome.image.map(clean),
+            url: outcome.url.map(clean),
+            failed_step: outcome.failed_step.map(clean),
+            reason: outcome.reason.map(clean),
+            unfinished: outcome.unfinished.into_iter().map(clean).collect(),
+            duration_ms: outcome.duration_ms,
+            steps: outcome.steps.into_iter().map(|step| StepReport { name: clean(step.name), ..step }).collect(),
+        }),
+        Event::OnHost { host, event } => Event::OnHost { host: clean(host), event: Box::new(redacted(*event, secrets)) },
     }
 }
 
@@ -164,8 +211,44 @@ mod tests {
         reporter.hide(&["hunter22".into(), "two\nlines".into()]);
         reporter.note("a hunter22 b");
         reporter.tell(Event::Output { step: "s".into(), line: "\u{1b}]0;x\u{7}\u{1b}[91mlines\u{1b}[0m hunter22".into() });
+        reporter.tell(Event::Began { step: "\u{1b}]52;c;aGk=\u{7}check hunter22".into() });
+        let document = serde_json::json!({"hunter22": ["\u{1b}[1mhunter22", {"image": "x hunter22"}], "count": 3});
+        reporter.tell(Event::Document(document.clone()));
+        reporter.tell(Event::Plan { document, markdown: "hunter22".into() });
+        let clean = serde_json::json!({"***": ["***", {"image": "x ***"}], "count": 3});
+        assert_eq!(reporter.shown("a\nhunter22\u{7}"), "a\n***");
         let kept = kept.lock().unwrap();
         assert_eq!(kept[0], Event::Note("a *** b".into()));
         assert_eq!(kept[1], Event::Output { step: "s".into(), line: "*** ***".into() });
+        assert_eq!(kept[2], Event::Began { step: "check ***".into() });
+        assert_eq!(kept[3], Event::Document(clean.clone()));
+        assert_eq!(kept[4], Event::Plan { document: clean, markdown: "***".into() });
+    }
+
+    #[test]
+    fn an_outcome_is_clean_in_every_field() {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let reporter = Reporter::new(Box::new(Keep(kept.clone())));
+        reporter.hide(&["hunter22".into()]);
+        let bad = || String::from("\u{1b}[31mhunter22\u{7}");
+        reporter.tell(Event::Outcome(Outcome {
+            event: "outcome",
+            outcome: super::super::OutcomeKind::Deployed,
+            target: bad(),
+            release: Some(bad()),
+            previous: Some(bad()),
+            image: Some(bad()),
+            url: Some(bad()),
+            failed_step: Some(bad()),
+            reason: Some(bad()),
+            unfinished: vec![bad()],
+            duration_ms: 1,
+            steps: vec![StepReport { name: bad(), status: super::super::StepStatus::Done, duration_ms: 1 }],
+        }));
+        let kept = kept.lock().unwrap();
+        let Event::Outcome(outcome) = &kept[0] else { panic!("{kept:?}") };
+        let text = serde_json::to_string(outcome).unwrap();
+        assert!(!text.contains("hunter22") && !text.contains("\\u"), "{text}");
+        assert_eq!(text.matches("***").count(), 9, "{text}");
     }
 }
