@@ -14,8 +14,7 @@ for part in common journal compose edge apps database; do
 done
 . "$releases/$current/settings.env"
 settings_complete
-. "$here/steps/migrate.sh"
-if database_known && database_open && applied=$(migrate_applied); then
+if database_known && database_open && applied=$(migrations_applied); then
 	printf 'estiba:applied\n%s\nestiba:end\n' "$applied"
 else
 	printf 'estiba:unknown %s\n' "$(cat "$run_dir/reason" 2>/dev/null || echo 'no database runs')"
