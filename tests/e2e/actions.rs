@@ -2,12 +2,11 @@
 //! sshd and a real Engine. GitHub's API is a local server that records what it gets.
 
 use std::io::Read;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Site, github, remove_project, sshd, wait_for};
+use crate::support::{Site, free_address, github, remove_project, sshd, wait_for};
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -43,7 +42,7 @@ impl Repository {
             format!("{}\nHTTP_PORT={port}\n", kept.join("\n"))
         };
         site.write(".env.production", &port(&site.address.to_string()));
-        let spare = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let spare = free_address();
         site.write(".env.staging", &port(&spare.to_string()));
         let action = std::fs::read_to_string(format!("{HERE}/action.yml")).unwrap();
         site.write(".estiba/action.yml", &action);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use estiba::demo::{Load, Running, Tally};
 use tokio::runtime::Runtime;
 
-use crate::support::{Registry, Site, docker, wait_for};
+use crate::support::{Registry, Site, docker, free_address, wait_for};
 
 /// Requests of one kind that an update, a broken release and a rollback go on under.
 const REQUESTS: u64 = 5_000;
@@ -283,7 +283,7 @@ fn nginx_with_its_configuration_as_one_mounted_file() {
 #[test]
 fn a_proxy_on_the_host() {
     let stack = Stack::new("host-proxy", Some(""), "");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_address().port();
     stack.env(&[("APP_PORT", &port.to_string())]);
     let front = stack.site.address;
     let configuration = stack.site.folder.join("nginx.conf");

@@ -3,6 +3,7 @@
 mod docker;
 mod github;
 mod load;
+mod port;
 mod registry;
 mod run;
 mod scripted;
@@ -12,6 +13,7 @@ mod sshd;
 pub use docker::docker;
 pub use github::github;
 pub use load::{Mixed, wait_for};
+pub use port::free_address;
 pub use registry::Registry;
 pub use run::Run;
 pub use scripted::Scripted;

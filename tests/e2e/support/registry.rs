@@ -1,8 +1,7 @@
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::{Site, wait_for};
+use super::{Site, free_address, wait_for};
 
 /// A real registry on this machine. It ends with the test.
 pub struct Registry {
@@ -14,7 +13,7 @@ pub struct Registry {
 impl Registry {
     /// For everybody; or, with a password, for `reader` alone.
     pub fn start(site: &Site, password: Option<&str>) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_address().port();
         let folder = site.folder.display();
         let mut settings = format!(
             "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {folder}/registry\nhttp:\n  addr: 127.0.0.1:{port}\n"

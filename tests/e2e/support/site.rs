@@ -1,11 +1,11 @@
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::{Run, Sshd, docker, sshd};
+use super::{Run, Sshd, docker, free_address, sshd};
 
 /// A secret with everything that quoting gets wrong.
 pub const PASSWORD: &str = "p'a$$w\"o\\rd ${X} `y` #z";
@@ -33,7 +33,7 @@ impl Site {
     pub fn empty(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("estiba-test-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let name = format!("e2e-{name}-{}", std::process::id());
         Self { name, root: folder.join("root"), folder, address, key: "id_ed25519" }
     }

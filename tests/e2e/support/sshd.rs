@@ -1,10 +1,12 @@
 //! Debian's openssh-server on 127.0.0.1 with throwaway keys, started once for all tests.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+use super::free_address;
 
 pub struct Sshd {
     pub port: u16,
@@ -37,7 +39,7 @@ fn start(name: &str, more: &str) -> Sshd {
         .map(|name| std::fs::read_to_string(folder.join(format!("{name}.pub"))).unwrap())
         .collect();
     std::fs::write(folder.join("authorized"), keys).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_address().port();
     let at = folder.display();
     let config = format!(
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\nAuthorizedKeysFile {at}/authorized\nPidFile none\n\
