@@ -20,10 +20,10 @@ static_each() {
 	done 3<"$static_of"
 }
 
-# static_shared: what the proxy reads, as `docker run -v` takes it. Fails for a volume that is not there yet.
+# static_shared: what the proxy reads, as `docker run -v` takes it. Fails where it is not there yet.
 static_shared() {
 	case $static_kind in
-	folder) printf '%s\n' "$root/shared/$static_source" ;;
+	folder) [ -d "$root/shared/$static_source" ] && printf '%s\n' "$root/shared/$static_source" ;;
 	*) docker volume inspect -f '{{.Name}}' "$static_source" 9>&- 2>/dev/null ;;
 	esac
 }
@@ -51,6 +51,16 @@ static_fill() {
 	if [ -z "$(ls -A "$static_own")" ] && [ -z "$COLLECT_STATIC" ]; then
 		static_keep "$RELEASE" || return 1
 	fi
+	static_give
+}
+
+# static_give: they belong to whom the shared ones belong to, or else to the image's user, who must write there.
+static_give() {
+	# shellcheck disable=SC2016 # for the shell in the container
+	if static_there=$(static_shared) &&
+		static_run 'owner=$(stat -c %u:%g /to) && [ "$owner" != 0:0 ] && chown -R "$owner" /own' "$static_there:/to:ro" "$static_own:/own"; then
+		return 0
+	fi
 	static_user=$(docker image inspect -f '{{.Config.User}}' "$(image_id "$static_image")" 9>&-)
 	case $static_user in
 	'' | root | 0 | 0:0) ;;
@@ -64,7 +74,6 @@ static_fill() {
 # static_keep RELEASE: a copy of what the proxy reads now, as that release's files.
 static_keep() {
 	static_there=$(static_shared) || return 0
-	[ "$static_kind" = volume ] || [ -d "$static_there" ] || return 0
 	mkdir -p "$static_root/$1/$static_name" || return 1
 	static_run 'cp -a /from/. /to/' "$static_there:/from:ro" "$static_root/$1/$static_name:/to"
 }
@@ -79,6 +88,7 @@ static_keep_once() {
 # its place in one step. static_absent lists what has no place yet.
 static_publish() {
 	[ -d "$static_root/$1/$static_name" ] || return 0
+	[ "$static_kind" = volume ] || mkdir -p "$root/shared/$static_source" || return 1
 	static_there=$(static_shared) || { static_absent="$static_absent $static_name" && return 0; }
 	# shellcheck disable=SC2016 # for the shell in the container
 	static_run '

@@ -124,7 +124,7 @@ fn what_the_app_takes_the_edge_takes() {
 /// An upgraded connection on which something is said every second; what came back.
 fn talk(address: std::net::SocketAddr, seconds: usize) -> Vec<String> {
     let mut connection = std::net::TcpStream::connect(address).unwrap();
-    let asked = "GET /talk/ HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    let asked = "GET /talk/ HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     connection.write_all(asked.as_bytes()).unwrap();
     let mut answers = BufReader::new(connection.try_clone().unwrap()).lines();
     let opened: Vec<String> = answers.by_ref().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();

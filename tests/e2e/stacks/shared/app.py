@@ -4,6 +4,8 @@
 a proxy can tell: once it is open, it gives back what it gets.
 """
 
+import base64
+import hashlib
 import os
 import socket
 import time
@@ -33,15 +35,17 @@ def answer(environ):
     if kind == "stream":
         return "200 OK", lines(int(rest[0]))
     if kind == "talk":
-        return talk(environ["gunicorn.socket"])
+        return talk(environ["gunicorn.socket"], environ["HTTP_SEC_WEBSOCKET_KEY"])
     if kind == "header":
         return "200 OK", [str(len(environ.get("HTTP_X_LONG", "")))]
     return "200 OK", [f"version {VERSION} of {os.environ.get('NAME', 'nobody')}"]
 
 
-def talk(connection):
+def talk(connection, key):
+    accept = base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()
+    head = f"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
     connection.setblocking(True)
-    connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    connection.sendall(head.encode())
     while heard := connection.recv(4096):
         connection.sendall(heard.strip() + f" of version {VERSION}\n".encode())
     return "200 OK", []
