@@ -20,7 +20,7 @@ RELEASE=$(pointed "$root/current")
 . "$releases/$RELEASE/settings.env"
 if [ -n "$driver" ]; then
 	while kill -0 "$driver" 2>/dev/null; do
-		nap 1
+		nap 0.3
 		proxies_follow
 	done
 	exit 0

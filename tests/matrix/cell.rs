@@ -216,7 +216,8 @@ impl Cell {
             Fault::RestartEngine | Fault::Reboot | Fault::RebootInAnotherOrder => back + CONTAINERS_START,
             _ => Duration::ZERO,
         };
-        let allowed = limits.of(step, fault).max(own) + Duration::from_secs(2);
+        // Two seconds are promised; the other two are for a machine that does other work than it did when the part alone was timed.
+        let allowed = limits.of(step, fault).max(own) + Duration::from_secs(4);
         let allowed = if fault == Fault::FillDisk { settled + room + allowed } else { allowed };
         if (fault.stops_writes() || alone(step, fault)) && tally.outage > allowed {
             problems.push(format!("outage {:.1} s, more than {:.1} s", tally.outage.as_secs_f64(), allowed.as_secs_f64()));
