@@ -11,9 +11,11 @@ pending_do() {
 	fi
 	: >"$run_dir/state/look-environment"
 	if database_known; then
-		database_open || return 1
+		# A database that was just made answers, stops and starts again before it is ready.
+		database_wait 60 || return 1
 		engine_look_environment >"$run_dir/state/look-environment"
-		pending_mark >"$run_dir/state/pending.before" || return 1
+		pending_mark >"$run_dir/state/pending.before" ||
+			{ nap 2 && database_wait 60 && pending_mark >"$run_dir/state/pending.before"; } || return 1
 	fi
 	pending_ask || return 1
 	if [ -e "$run_dir/state/pending.before" ]; then
