@@ -17,5 +17,7 @@ lock_open
 lock_take || exit 0
 lock_sign "recovery on the server, since $(utc_now)"
 recover_others '' "${2:-}"
+# The runs have ended: the next one need not wait for what is looked at now.
+exec 9>&-
 # Of the backup service it is not asked.
-[ "${2:-}" = own ] || sh "$here/edges.sh" "$root" 9>&-
+[ "${2:-}" = own ] || sh "$here/edges.sh" "$root"

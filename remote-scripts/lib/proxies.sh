@@ -98,5 +98,6 @@ proxies_follow() {
 		# shellcheck disable=SC2119 # as above
 		proxies_look_again || return 0
 	fi
-	write_file "$state/edge-addresses" <"$run_dir/state/addresses"
+	# A run's step and the one who watches beside it may write at once: each has a name of its own for it until it is whole.
+	write_file "$state/edge-addresses.$$" <"$run_dir/state/addresses" && mv "$state/edge-addresses.$$" "$state/edge-addresses"
 }

@@ -28,8 +28,8 @@ static_shared() {
 	esac
 }
 
-# static_run SCRIPT MOUNT…: sh, with $RELEASE and $NAME, in a container that has these mounts and may do there what its files' owners may: they need not be the
-# user who deploys.
+# static_run SCRIPT MOUNT…: sh, with $RELEASE and $NAME, as root in a container that has these mounts: the files need not belong to
+# the user who deploys.
 static_run() {
 	static_script=$1
 	shift

@@ -71,7 +71,6 @@ check_failed() {
 	last_lines "${answers_id:-$check_id}"
 	check_id=${answers_id:-$check_id}
 	case $answers_said in
-	"$app_status") fail "$app_path of $app_name answers $answers_said, but not from every container" ;;
 	refused | failed | nothing | unknown) fail "nothing answers on port $app_port of $app_name within $app_timeout s (connection $answers_said)$(check_listens)" ;;
 	'the edge') fail "the edge of $app_name does not answer" ;;
 	30? | 400 | 401 | 403 | 404 | 405)

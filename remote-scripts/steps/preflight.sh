@@ -165,14 +165,16 @@ preflight_one() {
 preflight_credentials() {
 	preflight_id=$(containers "$preflight_service" all | head -n 1)
 	[ -n "$preflight_id" ] || return 0
+	preflight_config=$(compose "$RELEASE" "$(get slot)" config --format json "$preflight_service" 2>/dev/null)
+	preflight_given=$(docker inspect -f '{{range .Config.Env}}{{println (json .)}}{{end}}' "$preflight_id" 9>&-)
 	for preflight_name in POSTGRES_PASSWORD POSTGRES_USER POSTGRES_DB MYSQL_ROOT_PASSWORD MYSQL_PASSWORD MYSQL_USER MYSQL_DATABASE \
 		MARIADB_ROOT_PASSWORD MARIADB_PASSWORD MARIADB_USER MARIADB_DATABASE; do
-		preflight_has=$(docker inspect -f '{{range .Config.Env}}{{println (json .)}}{{end}}' "$preflight_id" 9>&- |
+		preflight_has=$(printf '%s\n' "$preflight_given" |
 			sed -n "s/^\"$preflight_name=\(.*\)\"\$/\1/p" | sed 's/\$/$$/g')
-		preflight_gets=$(compose "$RELEASE" "$(get slot)" config --format json "$preflight_service" 2>/dev/null |
+		preflight_gets=$(printf '%s\n' "$preflight_config" |
 			sed -n "s/^ *\"$preflight_name\": \"\(.*\)\",\{0,1\}\$/\1/p" | head -n 1)
 		if [ -z "$preflight_has" ] || [ "$preflight_has" = "$preflight_gets" ]; then continue; fi
-		tell "$preflight_name of $preflight_service is another one, and its image reads that only for an empty data folder: the database keeps what it has, and who logs in by the new value is refused. Change it in the database first (PostgreSQL: ALTER ROLE … PASSWORD …; MySQL: ALTER USER … IDENTIFIED BY …), then deploy with --allow-replace $preflight_service"
+		tell "$preflight_name of $preflight_service has another value. Its image reads that only while the data folder is empty: the database keeps the old value and refuses a login with the new one. Nothing was changed. Change it in the database first (PostgreSQL: ALTER ROLE … PASSWORD …; MySQL: ALTER USER … IDENTIFIED BY …), then deploy with --allow-replace $preflight_service"
 	done
 }
 

@@ -159,7 +159,7 @@ fn a_stopped_holder_holds_the_lock_and_a_dead_one_does_not() {
     assert!(died.elapsed() < Duration::from_secs(10), "{:?}", died.elapsed());
     let outcome = Site::ended(deploy).expect(3, "rolled-back");
     assert!(outcome["reason"].as_str().unwrap().contains("driver died"), "{outcome}");
-    assert!(site.lock_is_free());
+    wait_for("the lock", Duration::from_secs(5), || site.lock_is_free());
 }
 
 #[test]

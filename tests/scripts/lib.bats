@@ -31,6 +31,24 @@ first' ]
 	[ "$output" = '6' ]
 }
 
+@test "two who follow the edges at once do not take the file from one another" {
+	script 'common compose proxies' 'APPS=web PROXIES=
+		edge_addresses() { echo "web 172.18.0.2 "; }
+		if [ -n "${FOLLOWER:-}" ]; then
+			run_dir=$run_dir/$FOLLOWER
+			mkdir -p "$run_dir/state"
+			for _ in $(seq 200); do proxies_follow; done
+			exit
+		fi
+		FOLLOWER=one sh "$0" &
+		FOLLOWER=two sh "$0" &
+		wait
+		cat "$state/edge-addresses"
+		ls "$state"'
+	[ "$output" = 'web 172.18.0.2 
+edge-addresses' ]
+}
+
 @test "a deadline passes by the clock that nobody can set" {
 	script common 'deadline_in 0; past_deadline && echo passed; deadline_in 5; past_deadline || echo waiting'
 	[ "$output" = 'passed
