@@ -10,6 +10,7 @@ mod kinds;
 mod proxies;
 mod statics;
 mod target;
+mod world;
 
 use camino::Utf8PathBuf;
 
@@ -40,7 +41,7 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
         all_have_values(&compose, &env)?;
     }
     let base = compose_paths.value[0].parent().map(Utf8PathBuf::from).unwrap_or_default();
-    let world = kinds::World::look(project, &compose, &base)?;
+    let world = world::World::look(project, &compose, &base)?;
     let kinds = kinds::decide(&world)?;
     let apps = apps::resolve(&world, &kinds, &target, &mut notes)?;
     let images = images::resolve(&world, section, &kinds, &apps)?;

@@ -12,7 +12,7 @@ use crate::support::{Run, Site, docker, wait_for};
 const TWO: &str = "0002_a";
 
 /// A migration file's name and text.
-fn migration(site: &Site, name: &str, after: &str, operations: &str) {
+pub fn migration(site: &Site, name: &str, after: &str, operations: &str) {
     let text = format!(
         "from django.db import migrations, models\n\n\ndef fail(apps, schema):\n    raise RuntimeError('this one is broken')\n\n\n\
          class Migration(migrations.Migration):\n    dependencies = [('certificados', '{after}')]\n    operations = [{operations}]\n"
@@ -20,9 +20,9 @@ fn migration(site: &Site, name: &str, after: &str, operations: &str) {
     site.write(&format!("certificados/migrations/{name}.py"), &text);
 }
 
-const ADD: &str = "migrations.AddField('certificate', 'note', models.CharField(max_length=20, null=True))";
+pub const ADD: &str = "migrations.AddField('certificate', 'note', models.CharField(max_length=20, null=True))";
 const FAIL: &str = "migrations.RunPython(fail, migrations.RunPython.noop)";
-const DROP: &str = "migrations.RemoveField('certificate', 'holder')";
+pub const DROP: &str = "migrations.RemoveField('certificate', 'holder')";
 
 /// Posts one row after another and keeps the numbers of those that were acknowledged.
 struct Writer {
@@ -66,7 +66,7 @@ impl Writer {
     }
 }
 
-fn sql(site: &Site, statement: &str) -> String {
+pub fn sql(site: &Site, statement: &str) -> String {
     let container = format!("{}-db-1", site.name);
     docker(&["exec", &container, "psql", "-U", "certificados_user", "-d", "certificados_prod", "-Atc", statement])
         .trim()
@@ -99,7 +99,7 @@ fn nothing_is_left(site: &Site) {
     assert_eq!(std::fs::read_to_string(site.root.join("edge/web/state/fence.map")).unwrap(), "fence off\n");
 }
 
-fn dumps(site: &Site) -> Vec<PathBuf> {
+pub fn dumps(site: &Site) -> Vec<PathBuf> {
     let mut found: Vec<_> = std::fs::read_dir(site.root.join("backups"))
         .unwrap()
         .map(|entry| entry.unwrap().path())

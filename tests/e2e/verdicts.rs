@@ -1,16 +1,12 @@
 //! What public reports of other tools tell of: data lost, or a wrong verdict, behind a good exit code.
 
+use crate::database::{ADD, DROP, dumps, migration, sql};
 use crate::support::{Site, docker};
 
 const COUNT: &str = "SELECT count(*) FROM certificados_certificate";
 const COLUMNS: &str = "SELECT string_agg(column_name, ' ' ORDER BY column_name) FROM information_schema.columns WHERE table_name = 'certificados_certificate'";
 
 impl Site {
-    fn sql(&self, database: &str, statement: &str) -> String {
-        let container = format!("{}-db-1", self.name);
-        docker(&["exec", &container, "psql", "-U", "certificados_user", "-d", database, "-Atc", statement]).trim().to_owned()
-    }
-
     fn issues(&self, count: usize) {
         for _ in 0..count {
             let url = format!("http://{}/certificados/", self.address);
@@ -27,31 +23,15 @@ impl Site {
         }
     }
 
-    fn migration(&self, name: &str, after: &str, operation: &str) {
-        let text = format!(
-            "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n    dependencies = [('certificados', '{after}')]\n    operations = [{operation}]\n"
-        );
-        self.write(&format!("certificados/migrations/{name}.py"), &text);
-    }
-
-    /// The dumps of its backups, restored by the database's own program: what each says of the certificates' table.
+    /// What its newest backup says of the certificates' table, by the database's own program.
     fn newest_dump(&self) -> String {
-        let mut dumps: Vec<_> = std::fs::read_dir(self.root.join("backups"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|end| end == "dump"))
-            .collect();
-        dumps.sort();
+        let dumps = dumps(self);
         let container = format!("{}-db-1", self.name);
         let file = format!("{container}:/tmp/newest.dump");
         docker(&["cp", dumps.last().unwrap().to_str().unwrap(), &file]);
         docker(&["exec", &container, "pg_restore", "-f", "-", "-t", "certificados_certificate", "/tmp/newest.dump"])
     }
 }
-
-const DATABASE: &str = "certificados_prod";
-const ADD: &str = "migrations.AddField('certificate', 'note', models.CharField(max_length=20, null=True))";
-const DROP: &str = "migrations.RemoveField('certificate', 'holder')";
 
 #[test]
 fn an_entry_script_that_migrates_does_so_behind_the_backup() {
@@ -70,20 +50,20 @@ fn an_entry_script_that_migrates_does_so_behind_the_backup() {
 
     // One that migrates: the backup does not have the column.
     site.entry_script("python manage.py migrate --noinput\n");
-    site.migration("0002_note", "0001_initial", ADD);
+    migration(&site, "0002_note", "0001_initial", ADD);
     let run = site.estiba(&["deploy", "--json", "-v"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(run.stderr.contains("pending migration: certificados.0002_note"), "{}", run.stderr);
     let dump = site.newest_dump();
     assert!(dump.contains("holder") && !dump.contains("note"), "{dump}");
-    assert!(site.sql(DATABASE, COLUMNS).contains("note"));
+    assert!(sql(&site, COLUMNS).contains("note"));
 
     // A release that drops a column and is never healthy: the column and its values are back.
-    site.migration("0003_drop", "0002_note", DROP);
+    migration(&site, "0003_drop", "0002_note", DROP);
     site.edit("certificados/views.py", "status=200 if healthy else 503", "status=500");
     site.estiba(&["deploy", "--json"]).expect(3, "rolled-back");
     assert!(site.newest_dump().contains("holder"));
-    assert_eq!(site.sql(DATABASE, &format!("{COUNT} WHERE holder = 'first'")), "5");
+    assert_eq!(sql(&site, &format!("{COUNT} WHERE holder = 'first'")), "5");
     assert_eq!(site.get("/health/").0, 200);
     site.issues(1);
 }
@@ -94,13 +74,13 @@ fn a_migration_that_only_the_entry_script_makes_has_its_backup() {
     site.entry_script("python manage.py migrate --noinput\n");
     site.deployed();
     site.issues(3);
-    site.migration("0002_note", "0001_initial", ADD);
+    migration(&site, "0002_note", "0001_initial", ADD);
     let run = site.estiba(&["deploy", "--json"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(run.stderr.contains("the image has to migrate when it starts"), "{}", run.stderr);
     let dump = site.newest_dump();
     assert!(dump.contains("holder") && !dump.contains("note"), "{dump}");
-    assert!(site.sql(DATABASE, COLUMNS).contains("note"));
+    assert!(sql(&site, COLUMNS).contains("note"));
 }
 
 #[test]
@@ -110,7 +90,7 @@ fn a_database_under_another_images_name_is_backed_up() {
     site.edit("compose.yml", "image: postgres:15", "image: team/storage:3");
     site.deployed();
     site.issues(3);
-    site.migration("0002_note", "0001_initial", ADD);
+    migration(&site, "0002_note", "0001_initial", ADD);
     site.deployed();
     assert!(site.newest_dump().contains("holder"));
     let listed = site.estiba(&["backup", "list", "--json"]).json();
@@ -124,7 +104,7 @@ fn what_waiting_does_not_mend_is_told_soon() {
     let mut command = site.command(&["deploy", "--json"]);
     command.env("POSTGRES_PASSWORD", "another $ password");
     let run = Site::ended(command.spawn().unwrap());
-    run.says(1, &["POSTGRES_PASSWORD of db is another one", "ALTER ROLE", "--allow-replace db"]);
+    run.says(1, &["POSTGRES_PASSWORD of db has another value", "ALTER ROLE", "--allow-replace db"]);
     assert!(!run.stderr.contains("another $ password"));
     let kept = site.keep();
     site.edit(

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use super::super::Seconds;
 use super::super::resolved::{App, AppService, Decided, GUESSED_PORT, Health, Image, Job, Origin, Port, Setting, Target};
 use super::super::shape::{AppSection, HealthSection, Protocol, ServiceKind, Strategy};
-use super::kinds::World;
+use super::world::World;
 use super::{check_words, named, said};
 
 /// The apps, the one first that has the project's commands.

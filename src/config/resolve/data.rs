@@ -6,7 +6,7 @@ use crate::error::Result;
 use super::super::resolved::{BackupService, Cache, Database, Setting};
 use super::super::shape::{Backup, DuringMigrations, Engine, Restore};
 use super::super::{Project, Schedule, Seconds, command_words, is_name};
-use super::kinds::World;
+use super::world::World;
 use super::{named, only};
 
 /// The engine of a service, by its image.

@@ -8,7 +8,7 @@ use crate::compose::{Mount, Service};
 
 use super::super::resolved::{Decided, Image, Origin, Setting};
 use super::super::shape::ServiceKind;
-use super::kinds::World;
+use super::world::World;
 use super::{plain, proxies::is_within};
 
 /// Names of folders that hold data.

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 
 use super::super::resolved::{AppService, Decided, Image, Origin, Registered, Setting};
 use super::super::shape::{ImageSource, ServiceKind, TargetSection};
-use super::kinds::{World, same_image};
+use super::kinds::same_image;
+use super::world::World;
 
 /// The first app's image first, then those of the other apps and workers, then those of the stack.
 pub(super) fn resolve(

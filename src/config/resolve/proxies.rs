@@ -10,7 +10,7 @@ use crate::error::Result;
 
 use super::super::Seconds;
 use super::super::resolved::{Decided, Edge, Origin, Reload, Setting};
-use super::kinds::World;
+use super::world::World;
 use super::{check_words, named, plain};
 
 /// A file that is longer holds no configuration.
