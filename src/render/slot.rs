@@ -7,7 +7,7 @@ use yaml_serde::{Mapping, Value};
 
 use crate::compose::{Mount, Service};
 use crate::config::{Resolved, ServiceKind, StaticFiles, StaticPlace};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::Rendered;
 use super::edge;
@@ -18,6 +18,7 @@ use super::stack::placed;
 pub(super) fn render(resolved: &Resolved, layout: &Layout<'_>, slot: &str, rendered: &mut Rendered) -> Result<String> {
     let mut services = Mapping::new();
     let mut sections: BTreeMap<&str, Mapping> = BTreeMap::new();
+    refuse_hooks(resolved)?;
     for service in resolved.compose.services().filter(|service| resolved.in_slot(service.name)) {
         let mut map = self::service(resolved, layout, service, slot, rendered)?;
         for key in ["secrets", "configs"] {
@@ -33,6 +34,18 @@ pub(super) fn render(resolved: &Resolved, layout: &Layout<'_>, slot: &str, rende
     let text =
         yaml_serde::to_string(&root).map_err(|error| resolved.compose.source().error_near("services", error.to_string()))?;
     Ok(format!("# Rendered by estiba from the team's Compose files: the apps and what follows them, in slot {slot}.\n{text}"))
+}
+
+/// A deploy stops containers by their signal, past Compose, which alone knows of a hook.
+fn refuse_hooks(resolved: &Resolved) -> Result<()> {
+    let with_hook =
+        resolved.compose.services().filter(|service| resolved.in_slot(service.name) && service.map.contains_key("pre_stop"));
+    let error = |service: Service<'_>| {
+        let message = format!("service `{}`: `pre_stop` is refused: a deploy stops its containers by their signal", service.name);
+        let hint = "what has to happen before the end belongs into the program that gets the signal (stop_signal, SIGTERM else)";
+        resolved.compose.error(service.name, "pre_stop", &message).hint(hint)
+    };
+    Error::all(with_hook.map(error).collect())
 }
 
 fn service(

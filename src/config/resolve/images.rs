@@ -182,8 +182,8 @@ fn name(
     })
 }
 
-/// Settings of a build that are passed on, and why others are not.
-const PASSED_ON: [&str; 15] = [
+/// Settings of a build that are passed on, or mean nothing to the image that is sent.
+const PASSED_ON: [&str; 17] = [
     "additional_contexts",
     "cache_from",
     "cache_to",
@@ -193,7 +193,9 @@ const PASSED_ON: [&str; 15] = [
     "network",
     "no_cache",
     "platforms",
+    "provenance",
     "pull",
+    "sbom",
     "secrets",
     "shm_size",
     "ssh",

@@ -4,105 +4,18 @@
 
 #![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests set up their own world, and stop where it is not so")]
 
+mod settings;
+mod table;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
 use estiba::config::{Environment, Project, resolve};
-use estiba::render::{Renderer, render};
+use estiba::render::{Rendered, Renderer, render};
 use serde_json::{Map, Value};
 
-/// Settings of a service, each with the forms in which it is written; a form of several lines is indented by the writer.
-const SETTINGS: &[(&str, &[&str])] = &[
-    ("command", &["command: python -m \"http server\" 8000", "command: [\"python\", \"-c\", \"print('$$HOME')\"]"]),
-    ("entrypoint", &["entrypoint: /bin/run --now", "entrypoint: [\"/bin/run\"]"]),
-    (
-        "environment",
-        &[
-            "environment: {PLAIN: one, NUMBER: 1, YES: \"yes\", FILLED: \"${FILLED}\", EMPTY: \"\"}",
-            "environment: [PLAIN=one, \"FILLED=${FILLED:-two}\", \"COST=5$$\", EMPTY=]",
-        ],
-    ),
-    ("env_file", &["env_file: more.env", "env_file: [{path: more.env}, {path: missing.env, required: false}]"]),
-    ("labels", &["labels: {one.two: three, empty: \"\"}", "labels: [one.two=three, \"cost=5$$\"]"]),
-    (
-        "healthcheck",
-        &[
-            "healthcheck: {test: [CMD, \"true\"], interval: 1m30s, timeout: 10s, retries: 3, start_period: 40s, start_interval: 5s}",
-            "healthcheck: {test: curl -f localhost || exit 1}",
-            "healthcheck: {disable: true}",
-        ],
-    ),
-    (
-        "volumes",
-        &[
-            "volumes: [\"data:/data\", \"/var/lib/other\"]",
-            "volumes:\n  - {type: volume, source: data, target: /data, volume: {nocopy: true}}\n  - {type: tmpfs, target: /scratch, tmpfs: {size: 65536, mode: 448}}\n  - {type: bind, source: /etc/hostname, target: /etc/host, read_only: true, bind: {propagation: rprivate}}",
-        ],
-    ),
-    ("tmpfs", &["tmpfs: /run", "tmpfs: [\"/run:size=64m\", /tmp]"]),
-    ("networks", &["networks: [back, default]", "networks: {back: {priority: 10}, default: null}"]),
-    ("dns", &["dns: 9.9.9.9", "dns: [9.9.9.9, 8.8.8.8]"]),
-    ("dns_search", &["dns_search: example.com", "dns_search: [a.example.com, b.example.com]"]),
-    ("dns_opt", &["dns_opt: [use-vc, no-tld-query]"]),
-    (
-        "extra_hosts",
-        &["extra_hosts: [\"host.docker.internal:host-gateway\", \"one=10.0.0.1\"]", "extra_hosts: {one: 10.0.0.1, six: \"::1\"}"],
-    ),
-    ("cap_add", &["cap_add: [NET_ADMIN]"]),
-    ("cap_drop", &["cap_drop: [ALL]"]),
-    ("security_opt", &["security_opt: [\"no-new-privileges:true\"]"]),
-    ("sysctls", &["sysctls: {net.core.somaxconn: 1024}", "sysctls: [net.core.somaxconn=1024]"]),
-    ("ulimits", &["ulimits: {nproc: 65535, nofile: {soft: 20000, hard: 40000}}"]),
-    ("shm_size", &["shm_size: 64m", "shm_size: 67108864"]),
-    ("mem_limit", &["mem_limit: 512m", "mem_limit: 1g"]),
-    ("mem_reservation", &["mem_reservation: 128m"]),
-    ("cpus", &["cpus: 0.5", "cpus: \"1.5\""]),
-    ("cpu_shares", &["cpu_shares: 512"]),
-    ("cpuset", &["cpuset: 0,1"]),
-    ("pids_limit", &["pids_limit: 100"]),
-    ("logging", &["logging: {driver: json-file, options: {max-size: 10m, max-file: \"3\"}}", "logging: {driver: none}"]),
-    ("stop_signal", &["stop_signal: SIGQUIT"]),
-    ("stop_grace_period", &["stop_grace_period: 1m30s", "stop_grace_period: 20s"]),
-    ("user", &["user: \"1000:1000\"", "user: app"]),
-    ("working_dir", &["working_dir: /srv"]),
-    ("init", &["init: true"]),
-    ("tty", &["tty: true"]),
-    ("stdin_open", &["stdin_open: true"]),
-    ("read_only", &["read_only: true"]),
-    ("privileged", &["privileged: true"]),
-    ("group_add", &["group_add: [mail, \"1001\"]"]),
-    ("devices", &["devices: [\"/dev/null:/dev/zero:rwm\"]"]),
-    ("ipc", &["ipc: shareable", "ipc: host"]),
-    ("userns_mode", &["userns_mode: host"]),
-    ("restart", &["restart: always", "restart: unless-stopped", "restart: on-failure:3"]),
-    ("platform", &["platform: linux/amd64"]),
-    ("secrets", &["secrets: [token]", "secrets: [{source: token, target: other, mode: 0440, uid: \"103\"}]"]),
-    ("configs", &["configs: [settings]", "configs: [{source: settings, target: /etc/settings.ini, mode: 0444}]"]),
-    ("annotations", &["annotations: {com.example: one}", "annotations: [com.example=one]"]),
-    ("oom_score_adj", &["oom_score_adj: -500"]),
-    ("oom_kill_disable", &["oom_kill_disable: false"]),
-    ("cgroup", &["cgroup: private"]),
-    ("isolation", &["isolation: default"]),
-    ("attach", &["attach: false"]),
-    (
-        "deploy",
-        &[
-            "deploy: {resources: {limits: {cpus: \"0.5\", memory: 256M}, reservations: {memory: 128M}}}",
-            "deploy: {replicas: 2, restart_policy: {condition: on-failure, max_attempts: 3}}",
-        ],
-    ),
-    ("depends_on", &["depends_on: [other]", "depends_on: {other: {condition: service_started, restart: true}}"]),
-    ("blkio_config", &["blkio_config: {weight: 300}"]),
-    ("device_cgroup_rules", &["device_cgroup_rules: [\"c 1:3 mr\"]"]),
-    ("mem_swappiness", &["mem_swappiness: 10"]),
-    ("storage_opt", &["storage_opt: {size: 1G}"]),
-    ("x-own", &["x-own: {anything: [1, 2]}"]),
-];
-
-/// Settings that Compose refuses beside each other.
-const APART: [(&str, &str); 4] =
-    [("pids_limit", "deploy"), ("cpus", "deploy"), ("mem_limit", "deploy"), ("mem_reservation", "deploy")];
+use settings::{APART, SETTINGS};
 
 const FILES: usize = 60;
 
@@ -202,7 +115,8 @@ fn compose_file(chosen: &Chosen) -> String {
     }
     text + "  other:\n    image: redis:7\n    restart: always\n\
             volumes: {data: {labels: {a: b}}}\nnetworks: {back: {internal: true}}\n\
-            secrets: {token: {file: ./token.txt}}\nconfigs: {settings: {file: ./settings.ini}}\n"
+            secrets: {token: {file: ./token.txt}}\nconfigs: {settings: {file: ./settings.ini}}\n\
+            models: {words: {model: ai/words}}\n"
 }
 
 /// What Compose reads in these files.
@@ -272,15 +186,19 @@ fn project() -> tempfile::TempDir {
     folder
 }
 
+/// Renders the project, as a deploy would.
+fn try_to_render(folder: &Path) -> estiba::error::Result<Rendered> {
+    let environment = Environment::from([(String::from("HOME"), std::env::var("HOME").unwrap())]);
+    let deploy_toml = folder.join("deploy.toml");
+    let project = Project::open(camino::Utf8Path::from_path(&deploy_toml).unwrap(), environment)?;
+    let resolved = resolve(&project, Some("production"))?;
+    render(&Renderer::open(&project, &resolved)?)
+}
+
 /// Lays the release out as on a server.
 fn rendered(folder: &Path) {
-    let environment = Environment::from([(String::from("HOME"), std::env::var("HOME").unwrap())]);
     let text = || std::fs::read_to_string(folder.join("compose.yml")).unwrap();
-    let deploy_toml = folder.join("deploy.toml");
-    let project = Project::open(camino::Utf8Path::from_path(&deploy_toml).unwrap(), environment).unwrap();
-    let resolved = resolve(&project, Some("production")).unwrap_or_else(|error| panic!("{error}\n{}", text()));
-    let renderer = Renderer::open(&project, &resolved).unwrap_or_else(|error| panic!("{error}\n{}", text()));
-    let rendered = render(&renderer).unwrap_or_else(|error| panic!("{error}\n{}", text()));
+    let rendered = try_to_render(folder).unwrap_or_else(|error| panic!("{error}\n{}", text()));
     let server = folder.join("server");
     let _ = std::fs::remove_dir_all(&server);
     for (path, artefact) in &rendered.release {
