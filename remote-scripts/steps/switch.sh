@@ -28,11 +28,15 @@ switch_do() {
 	note "the edges serve $RELEASE in $switch_slot"
 }
 
-# switch_one APP: what it counts from now on is what users got.
-switch_one() {
-	app_read "$RELEASE" "$1" || return 1
+# switch_counts APP: what the edge counts from now on is what users got of the new release.
+switch_counts() {
 	switch_counted=$(edge_users "$1") || fail "the edge of $1 does not count" || return 1
-	put "counted.$1" "$switch_counted" || return 1
+	put "counted.$1" "$switch_counted"
+}
+
+# switch_one APP
+switch_one() {
+	app_read "$RELEASE" "$1" && switch_counts "$1" || return 1
 	switch_standby=off
 	case $switch_old in
 	blue | green) [ -z "$(containers "$1-$switch_old")" ] || [ "$OBSERVE" = 0 ] || switch_standby=on ;;
@@ -40,7 +44,9 @@ switch_one() {
 	edge_put "$1" release "$switch_slot" "$([ "$OBSERVE" = 0 ] && echo none || echo "$RELEASE")" &&
 		edge_standby "$1" "$switch_slot" "$switch_standby" &&
 		edge_put "$1" slot slot "$switch_slot" &&
-		edge_put "$1" fence fence off
+		edge_put "$1" fence fence off || return 1
+	# Until here the edge itself has refused requests, which is no error of the release.
+	! has fenced || switch_counts "$1"
 }
 
 # switch_take_port APP: an app from before estiba that publishes a port itself hands it to the edge: the old container stops,

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use estiba::demo::Load;
+
 use crate::support::{Run, Site, docker, wait_for};
 
 const TWO: &str = "0002_a";
@@ -21,24 +23,24 @@ pub fn migration(site: &Site, name: &str, after: &str, operations: &str) {
 }
 
 pub const ADD: &str = "migrations.AddField('certificate', 'note', models.CharField(max_length=20, null=True))";
-const FAIL: &str = "migrations.RunPython(fail, migrations.RunPython.noop)";
+pub const FAIL: &str = "migrations.RunPython(fail, migrations.RunPython.noop)";
 pub const DROP: &str = "migrations.RemoveField('certificate', 'holder')";
 
 /// Posts one row after another and keeps the numbers of those that were acknowledged.
-struct Writer {
+pub struct Writer {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Written>,
 }
 
 #[derive(Default)]
-struct Written {
-    acknowledged: Vec<u64>,
+pub struct Written {
+    pub acknowledged: Vec<u64>,
     refused: usize,
     failed: Vec<String>,
 }
 
 impl Writer {
-    fn start(site: &Site) -> Self {
+    pub fn start(site: &Site) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, url) = (stop.clone(), format!("http://{}/certificados/", site.address));
         let thread = std::thread::spawn(move || {
@@ -60,7 +62,7 @@ impl Writer {
         Self { stop, thread }
     }
 
-    fn stop(self) -> Written {
+    pub fn stop(self) -> Written {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
     }
@@ -259,11 +261,37 @@ fn a_failed_migration_online_loses_no_row() {
     let old = site.serving();
     let writer = Writer::start(&site);
     let run = site.estiba(&["deploy", "--json"]);
-    run.says(3, &["the old release is healthy on it"]);
+    run.says(3, &["the old release is healthy on it", "not all is as before: the schema"]);
+    assert_eq!(run.json()["differs"].as_array().unwrap().len(), 1);
     let written = writer.stop();
     assert!(written.acknowledged.len() > 5 && written.failed.is_empty() && written.refused == 0, "{:?}", written.failed);
     assert_eq!(lost(&site, &written), 0);
     assert_eq!(site.serving(), old);
+    nothing_is_left(&site);
+}
+
+#[test]
+fn what_the_fence_refuses_is_no_error_of_the_new_release() {
+    let site = ready("blamed", "during-migrations = \"read-only\"\n");
+    site.edit("deploy.toml", "observe = \"0s\"", "observe = \"2s\"\nmin-requests = 20");
+    migration(&site, TWO, "0001_initial", ADD);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let posts = runtime.block_on(async {
+        Load {
+            address: site.address,
+            path: "/certificados/".into(),
+            clients: 8,
+            body: Some("holder=somebody".into()),
+            keep_alive: true,
+            pause: Duration::ZERO,
+            patience: Duration::from_secs(20),
+        }
+        .start()
+    });
+    let deployed = site.estiba(&["deploy", "--json"]);
+    let tally = runtime.block_on(posts.stop());
+    deployed.says(0, &["the fence is lifted"]);
+    assert!(tally.failed > 20, "the fence has refused {} of {}", tally.failed, tally.requests);
     nothing_is_left(&site);
 }
 
@@ -287,7 +315,7 @@ fn a_column_that_was_dropped_is_back_under_a_fence_when_the_new_release_fails() 
     let writer = Writer::start(&site);
     wait_for("rows", Duration::from_secs(20), || sql(&site, "SELECT count(*) > 8 FROM certificados_certificate") == "t");
     let run = site.estiba(&["deploy", "--json"]);
-    run.says(3, &["as it was before the migration"]);
+    run.says(3, &["as it was before the migration", "serves, as before"]);
     assert_eq!(run.json()["failed_step"], "check");
     let written = writer.stop();
     assert_eq!(lost(&site, &written), 0);
