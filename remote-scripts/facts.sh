@@ -97,6 +97,7 @@ if [ -n "$current" ] && [ -d "$root/releases/$current" ]; then
 	done
 	echo "current_since=$(cat "$root/state/since" 2>/dev/null)"
 	echo "current_by=$(cat "$root/state/by" 2>/dev/null)"
+	echo "unfinished=$(cat "$root/state/unfinished" 2>/dev/null)"
 	image=$(cat "$root/releases/$current/image" 2>/dev/null)
 	echo "current_image=$image"
 	printf '%s\n' "$images" | sed -n "s/^$image \([0-9]*\).*/current_image_size=\1/p" | head -n 1
@@ -126,7 +127,24 @@ ids=$(docker ps -aq --filter "label=com.docker.compose.project=$compose_project"
 # A label or a health that a container does not have must not be asked for by its name alone: that is an error.
 # shellcheck disable=SC2086 # ids, none with a space
 [ -z "$ids" ] || docker inspect -f '{{$labels := .Config.Labels}}container={{index $labels "com.docker.compose.service"}} {{.State.Status}} {{printf "%.12s" .Id}} {{if index $labels "estiba.edge"}}edge{{else}}-{{end}} {{with index $labels "estiba.release"}}{{.}}{{end}} {{with index .State "Health"}}{{.Status}}{{end}}
-{{with index $labels "estiba.release"}}slot_image={{index $labels "com.docker.compose.service"}} {{$.Image}} {{.}}{{end}}' $ids 2>/dev/null
+{{with index $labels "estiba.release"}}slot_image={{index $labels "com.docker.compose.service"}} {{$.Image}} {{.}}
+slot_environment={{index $labels "com.docker.compose.service"}} {{json $.Config.Env}}{{end}}' $ids 2>/dev/null |
+	while read -r line; do
+		case $line in
+		# Of an environment only a digest leaves the server, and that only where it is another than the release was committed with.
+		slot_environment=*)
+			line=${line#slot_environment=}
+			service=${line%% *}
+			# As lib/picture.sh makes it: Compose gives the variables in any order.
+			line=${line#* [}
+			digest=$(printf '%s\n' "${line%]}" | sed 's/","/"\n"/g' | LC_ALL=C sort | sha256sum)
+			digest=$(printf '%.16s' "$digest")
+			! grep -q "^container $service " "$root/releases/$current/picture" 2>/dev/null ||
+				grep -q "^container $service [^ ]* $digest\$" "$root/releases/$current/picture" || echo "environment_moved=$service"
+			;;
+		?*) printf '%s\n' "$line" ;;
+		esac
+	done
 # A proxy that looked an edge's name up once sends to nobody when that has another address.
 if [ -s "$root/state/edge-addresses" ]; then
 	# shellcheck disable=SC2086 # ids, none with a space

@@ -7,7 +7,7 @@ RUN=$2
 step=$3
 verb=$4
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-for part in common journal history compose http edge apps proxies static database offsite; do
+for part in common journal history compose http edge apps picture proxies static database offsite; do
 	. "$here/lib/$part.sh"
 done
 

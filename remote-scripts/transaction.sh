@@ -211,6 +211,23 @@ finish() {
 	exit "$1"
 }
 
+# compare_with_before: is what serves after the undo what served before? What is not is told with the reason.
+compare_with_before() {
+	case $KIND in
+	deploy | rollback) ;;
+	*) return 0 ;;
+	esac
+	mv "$run_dir/reason" "$run_dir/reason.first" 2>/dev/null
+	compare_why=
+	persist compare 'do' || compare_why="what serves could not be compared with what served before: $(reason)"
+	[ ! -s "$run_dir/state/differs-badly" ] || compare_why=$(paste -s -d ';' "$run_dir/state/differs-badly" | sed 's/;/; /g')
+	mv "$run_dir/reason.first" "$run_dir/reason" 2>/dev/null
+	[ -n "$compare_why" ] || return 0
+	compare_why="$(reason). It was undone, but not all is as it was: $compare_why"
+	printf '%s\n' "$compare_why" >"$run_dir/reason"
+	return 1
+}
+
 # undo_from STEP: what a failure in STEP leads to.
 undo_from() {
 	if ! backward; then
@@ -218,6 +235,7 @@ undo_from() {
 	elif [ -e "$run_dir/refused" ]; then
 		finish "$(grep -m 1 -x '[0-9]*' "$run_dir/refused" || echo 1)" refused "$1"
 	elif began edge || began stack || began migrate || began start; then
+		compare_with_before || finish 4 failed "$1"
 		finish 3 rolled-back "$1"
 	else
 		finish 1 failed "$1"
@@ -260,6 +278,8 @@ forward_from_commit() {
 finish_committed() {
 	committed_code=0
 	committed_why=
+	# Until a deploy has no such step left, `status` tells of it.
+	if [ -n "$unfinished" ]; then printf '%s\n' "$unfinished" | write_file "$state/unfinished"; else rm -f "$state/unfinished"; fi
 	case "; $unfinished" in *'; drain: '*) committed_code=4 ;; esac
 	if [ -n "$unfinished" ]; then
 		committed_why="not finished: $unfinished"

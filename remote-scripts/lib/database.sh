@@ -97,15 +97,15 @@ standby_undo() {
 	# Its container may be about to come back.
 	has standby && [ -n "$(containers "$DATABASE_SERVICE" all)" ] || return 0
 	# To take a database away PostgreSQL writes, and on a full disk it may stop by it.
-	disk_is_full || { database_wait 20 && standby_goes && return 0; }
+	disk_is_full 16384 || { database_wait 20 && standby_goes && return 0; }
 	rm -f "$run_dir/reason"
 	tell "the database $(standby) could not be removed; the next backup removes it"
 }
 
-# disk_is_full: is there less than 16 MB for the database to write into?
+# disk_is_full KB: is there less than that for the database to write into?
 disk_is_full() {
 	full_docker=$(docker info --format '{{.DockerRootDir}}' 9>&-)
-	[ "$(df -Pk "$root" "${full_docker:-$root}" 2>/dev/null | awk 'NR > 1 {print $4}' | sort -n | head -n 1)" -lt 16384 ]
+	[ "$(df -Pk "$root" "${full_docker:-$root}" 2>/dev/null | awk 'NR > 1 {print $4}' | sort -n | head -n 1)" -lt "$1" ]
 }
 
 # migrations_are_pending: as far as `pending` could know.

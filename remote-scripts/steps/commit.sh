@@ -14,6 +14,9 @@ commit_rest() {
 	utc_now | write_file "$state/since"
 	printf '%s\n' "$BY" | write_file "$state/by"
 	write_file "$state/stack" <"$run_dir/state/stack"
+	# `status` holds what runs against this.
+	# shellcheck disable=SC2046 # service names and ids, none with a space
+	picture_containers $(running $(slot_apps "$(get slot)") $(slot_workers "$(get slot)")) | write_file "$releases/$RELEASE/picture"
 	proxies_follow
 	for commit_image in $IMAGES; do
 		commit_id=$(sed -n "s/^${commit_image%%:*} //p" "$releases/$RELEASE/images")

@@ -49,10 +49,12 @@ migrate_undo() {
 		return
 	fi
 	if migrate_old_is_healthy; then
+		put schema-stays 1
 		tell 'the schema stays as the migration left it: the old release is healthy on it'
 	elif migrate_schema_is_as_before; then
 		tell 'the old release is not healthy, but not because of the schema: no migration was applied, and it is as it was'
 	elif migrate_reverse && migrate_old_is_healthy; then
+		put schema-stays 1
 		tell 'the migrations were reversed, and the old release is healthy again'
 	elif has standby && [ "$RESTORE" = on-critical-failure ]; then
 		migrate_put_back "restore is on-critical-failure. $(migrate_since)"
@@ -154,7 +156,7 @@ migrate_person() {
 		tell 'either: estiba backup restore BACKUP    puts the data back as it was then; estiba backup list has them'
 	fi
 	tell 'or:     estiba deploy    with a release that works on the schema as it is now'
-	! disk_is_full ||
+	! disk_is_full 16384 ||
 		tell "the disk under $root is full, which may be why the old release is not healthy: make room first, and look again"
 	fail 'the old release is not healthy on the migrated schema, and no way back is without loss: a person must choose'
 }

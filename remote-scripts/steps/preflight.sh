@@ -19,9 +19,13 @@ preflight_do() {
 	preflight_owner || return 1
 	put slot "$(preflight_slot)"
 	put old-slot "$(preflight_old_slot)"
+	# Before anything is touched.
+	picture_before &
+	preflight_picture=$!
 	release_environment || return 1
 	preflight_compose || refuse 1 'Compose refuses the rendered stack; its words are above' || return 1
-	preflight_space && preflight_stack && preflight_ports && preflight_same_ports
+	preflight_space && preflight_stack && preflight_ports && preflight_same_ports || return 1
+	wait "$preflight_picture" || rm -f "$run_dir/state/before"
 }
 
 # Asks Compose at once for a hash of each service, for its version, and for the stack's networks and volumes. What it

@@ -7,8 +7,12 @@ revive_do() {
 	revive_slot=$(get slot)
 	revive_apps=
 	revive_old=
+	revive_serves=
+	revive_serves_slot=
 	if grep -qx 'began commit' "$run_dir/steps" 2>/dev/null && [ "$(pointed "$root/current")" = "$RELEASE" ]; then
 		revive_apps="$(slot_apps "$revive_slot" | tr '\n' ' ') $(slot_workers "$revive_slot" | tr '\n' ' ')"
+		revive_serves=$RELEASE
+		revive_serves_slot=$revive_slot
 	else
 		# A run that ended in `preflight` has not written down which slot serves.
 		has old-slot || put old-slot "$(serving_slot)"
@@ -16,7 +20,11 @@ revive_do() {
 		# What this run has stopped itself, the undo of its step starts again.
 		case $(get old-slot) in
 		legacy) has old-stopped || revive_old=$OLD_APPS ;;
-		*) has old-stopped || revive_apps="$(old_apps | tr '\n' ' ')" ;;
+		*)
+			has old-stopped || revive_apps="$(old_apps | tr '\n' ' ')"
+			revive_serves=$EXPECT_CURRENT
+			revive_serves_slot=$(get old-slot)
+			;;
 		esac
 		has old-stopped || has workers-stopped || revive_apps="$revive_apps $(old_workers | tr '\n' ' ')"
 		! has switching || revive_apps="$revive_apps $(slot_apps "$revive_slot" | tr '\n' ' ')"
@@ -37,6 +45,7 @@ revive_do() {
 	done
 	revive_status=0
 	for revive_pid in $revive_pids; do wait "$revive_pid" || revive_status=1; done
+	revive_gone || revive_status=1
 	for revive_service in $STACK_AFTER_APPS; do
 		revive_start "$revive_service" "$(containers "$revive_service" all)" || return 1
 	done
@@ -53,6 +62,22 @@ revive_start() {
 		tell "$1 does not run; its container is started again"
 		docker start "$revive_id" 9>&- >/dev/null || return 1
 		: >"$run_dir/state/revived"
+	done
+}
+
+# revive_gone: containers of the release that serves, which somebody has taken away meanwhile, are made again, of the same image and
+# environment.
+revive_gone() {
+	[ -n "$revive_serves" ] || return 0
+	for revive_service in $revive_apps; do
+		case $revive_service in
+		*-"$revive_serves_slot") ;;
+		*) continue ;;
+		esac
+		revive_there=$(containers "$revive_service" all) || return 1
+		[ -z "$revive_there" ] || continue
+		tell "$revive_service has no container any more; it is made again"
+		compose "$revive_serves" "$revive_serves_slot" up -d --no-deps --no-recreate "$revive_service" || return 1
 	done
 }
 

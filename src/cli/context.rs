@@ -93,6 +93,7 @@ impl Context {
             reason: Some(error.message.clone()),
             duration_ms: 0,
             unfinished: Vec::new(),
+            differs: Vec::new(),
             steps: Vec::new(),
         };
         self.reporter.tell(Event::Error(error));

@@ -151,6 +151,7 @@ pub(super) fn together(blank: Outcome, before: Vec<StepReport>, endings: &[(Stri
         failed_step: first.and_then(|_| one.failed_step.clone()),
         reason,
         unfinished: endings.iter().flat_map(|(_, (outcome, _))| outcome.unfinished.clone()).collect(),
+        differs: endings.iter().flat_map(|(_, (outcome, _))| outcome.differs.clone()).collect(),
         steps: before.into_iter().chain(steps(endings)).collect(),
         ..blank
     };
@@ -203,6 +204,7 @@ mod tests {
             reason: None,
             duration_ms: 0,
             unfinished: Vec::new(),
+            differs: Vec::new(),
             steps: Vec::new(),
         }
     }

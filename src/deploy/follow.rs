@@ -28,6 +28,8 @@ pub(super) struct Follower<'a> {
     reporter: Reporter,
     gate: Option<&'a Gate>,
     steps: Vec<StepReport>,
+    /// What an undo has not brought back.
+    differs: Vec<String>,
     began_cs: u64,
     end: Option<(u8, String, String, String)>,
     aborted: bool,
@@ -61,7 +63,17 @@ pub(super) struct Confirm<'a> {
 impl<'a> Follower<'a> {
     pub(super) fn new(reporter: &Reporter, before: Vec<StepReport>, patience: Option<Duration>, gate: Option<&'a Gate>) -> Self {
         let (step, _) = watch::channel(String::new());
-        Self { reporter: reporter.clone(), gate, steps: before, began_cs: 0, end: None, aborted: false, patience, step }
+        Self {
+            reporter: reporter.clone(),
+            gate,
+            steps: before,
+            differs: Vec::new(),
+            began_cs: 0,
+            end: None,
+            aborted: false,
+            patience,
+            step,
+        }
     }
 
     fn see(&mut self, record: Record) {
@@ -95,7 +107,12 @@ impl<'a> Follower<'a> {
                 self.mark(&step, StepStatus::UndoFailed);
                 self.reporter.tell(Event::UndoFailed { step, reason: text });
             }
-            RecordKind::Note => self.reporter.note(text),
+            RecordKind::Note => {
+                if step == "compare" {
+                    self.differs.push(text.clone());
+                }
+                self.reporter.note(text);
+            }
             RecordKind::Outcome => {
                 let record = Record { at_cs, kind, step: step.clone(), text };
                 let (code, word, reason) = record.outcome().unwrap_or((4, "failed", ""));
@@ -270,6 +287,7 @@ impl<'a> Follower<'a> {
             failed_step: ended.failed_step.clone(),
             reason: ended.reason.clone(),
             unfinished: self.unfinished(),
+            differs: self.differs.clone(),
             steps: self.steps.clone(),
             ..blank
         }

@@ -303,6 +303,7 @@ pub(super) fn blank(resolved: &Resolved, release: &str) -> Outcome {
         reason: None,
         duration_ms: 0,
         unfinished: Vec::new(),
+        differs: Vec::new(),
         steps: Vec::new(),
     }
 }

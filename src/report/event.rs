@@ -174,6 +174,9 @@ pub struct Outcome {
     /// The steps that were not finished after the release had been committed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unfinished: Vec<String>,
+    /// After an undo: what is not as it was before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differs: Vec<String>,
     /// How long all of it took, in milliseconds.
     pub duration_ms: u64,
     /// The steps, in their order.

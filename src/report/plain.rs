@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::style::{BAD, BOLD, DIM, GOOD, WARN, bytes, paint, seconds};
-use super::{Event, Outcome, OutcomeKind, Sink};
+use super::{Event, Outcome, OutcomeKind, Sink, StepStatus};
 
 /// How many of a step's last lines are shown when it fails.
 const TAIL: usize = 60;
@@ -98,9 +98,14 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
     let release = outcome.release.as_deref().unwrap_or("nothing");
     let before = outcome.previous.as_deref();
     let took = seconds(outcome.duration_ms);
-    let serving = match before {
-        Some(before) => format!("{before} serves, as before"),
-        None => String::from("nothing served before, and nothing does now"),
+    let not_undone = outcome.steps.iter().find(|step| step.status == StepStatus::UndoFailed);
+    let serving = match (before, not_undone) {
+        (Some(before), _) if !outcome.differs.is_empty() => {
+            format!("{before} serves, but not all is as before: {}", outcome.differs.join("; "))
+        }
+        (_, Some(step)) => format!("what serves is not certain: the step {} could not be undone", step.name),
+        (Some(before), None) => format!("{before} serves, as before"),
+        (None, None) => String::from("nothing served before, and nothing does now"),
     };
     match outcome.outcome {
         OutcomeKind::Deployed => format!("{} {target} serves {release} ({took}){}", paint(GOOD, "deployed:"), but(outcome)),

@@ -185,6 +185,7 @@ fn redacted(event: Event, secrets: &[String]) -> Event {
             failed_step: outcome.failed_step.map(clean),
             reason: outcome.reason.map(clean),
             unfinished: outcome.unfinished.into_iter().map(clean).collect(),
+            differs: outcome.differs.into_iter().map(clean).collect(),
             duration_ms: outcome.duration_ms,
             steps: outcome.steps.into_iter().map(|step| StepReport { name: clean(step.name), ..step }).collect(),
         }),
@@ -242,6 +243,7 @@ mod tests {
             failed_step: Some(bad()),
             reason: Some(bad()),
             unfinished: vec![bad()],
+            differs: vec![bad()],
             duration_ms: 1,
             steps: vec![StepReport { name: bad(), status: super::super::StepStatus::Done, duration_ms: 1 }],
         }));
@@ -249,6 +251,6 @@ mod tests {
         let Event::Outcome(outcome) = &kept[0] else { panic!("{kept:?}") };
         let text = serde_json::to_string(outcome).unwrap();
         assert!(!text.contains("hunter22") && !text.contains("\\u"), "{text}");
-        assert_eq!(text.matches("***").count(), 9, "{text}");
+        assert_eq!(text.matches("***").count(), 10, "{text}");
     }
 }

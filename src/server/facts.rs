@@ -46,6 +46,8 @@ pub struct Facts {
     pub containers: Vec<Container>,
     /// Files of the current release, or of the edge, that are not what they were.
     pub edited: Vec<String>,
+    /// Services of the current release whose containers have another environment than it was committed with.
+    pub environments_moved: Vec<String>,
     /// The image that each service of the current release runs, by service.
     pub images: BTreeMap<String, String>,
     /// Runs that were interrupted and have no outcome yet.
@@ -93,6 +95,7 @@ impl Facts {
                         health: ["unhealthy", "healthy", "starting"].into_iter().find(|health| status.contains(health)),
                     });
                 }
+                ("environment_moved", _) => facts.environments_moved.push(value.to_owned()),
                 ("edited", _) => facts.edited.push(value.to_owned()),
                 ("slot_image", [service, image, release]) if facts.get("current") == Some(release) => {
                     facts.images.insert((*service).to_owned(), (*image).to_owned());

@@ -116,6 +116,12 @@ fn drift(facts: &Facts) -> Vec<String> {
             drift.push(format!("the container of {service} runs another image: {image}"));
         }
     }
+    for service in &facts.environments_moved {
+        drift.push(format!("the container of {service} has another environment than the release was committed with"));
+    }
+    if let Some(unfinished) = facts.get("unfinished") {
+        drift.push(format!("the last deploy was not finished: {unfinished}"));
+    }
     for file in &facts.edited {
         drift.push(match file.split_once(':') {
             Some(("stack", file)) => format!("the stack's file {file} was edited, or is missing"),

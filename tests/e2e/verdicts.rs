@@ -1,7 +1,9 @@
 //! What public reports of other tools tell of: data lost, or a wrong verdict, behind a good exit code.
 
+use std::time::Duration;
+
 use crate::database::{ADD, DROP, dumps, migration, sql};
-use crate::support::{Site, docker};
+use crate::support::{Site, docker, wait_for};
 
 const COUNT: &str = "SELECT count(*) FROM certificados_certificate";
 const COLUMNS: &str = "SELECT string_agg(column_name, ' ' ORDER BY column_name) FROM information_schema.columns WHERE table_name = 'certificados_certificate'";
@@ -137,7 +139,7 @@ fn of_two_containers_each_is_looked_at_while_the_release_is_observed() {
         let deploy = site.spawn(&["deploy", "--json"]);
         let runs = site.root.join("runs");
         let slot = || ["blue", "green"].into_iter().find(|slot| Some(*slot) != site.status()["slot"].as_str());
-        crate::support::wait_for("observe", std::time::Duration::from_secs(90), || {
+        wait_for("observe", Duration::from_secs(90), || {
             std::fs::read_dir(&runs).unwrap().any(|run| {
                 let run = run.unwrap().path();
                 !run.join("outcome").exists()
@@ -149,4 +151,40 @@ fn of_two_containers_each_is_looked_at_while_the_release_is_observed() {
         assert_eq!(site.serving(), old);
         assert_eq!(site.get("/health/").0, 200);
     }
+}
+
+/// What somebody does to the old release's container while a deploy that will fail is under way.
+#[test]
+fn an_undo_ends_with_a_look_at_what_serves() {
+    let site = Site::new("looks", "[rollout]\nobserve = \"0s\"\n[health]\ntimeout = \"20s\"\n");
+    site.deployed();
+    let serving = site.serving();
+    let container = format!("{}-web-blue-1", site.name);
+    site.edit("certificados/views.py", "status=200 if healthy else 503", "status=500");
+    let during_check = |arguments: &[&str]| {
+        let runs = || std::fs::read_dir(site.root.join("runs")).unwrap().filter_map(Result::ok);
+        let before = runs().count();
+        let deploy = site.spawn(&["deploy", "--json"]);
+        wait_for("the step check", Duration::from_secs(120), || {
+            runs().count() > before
+                && runs().any(|run| {
+                    !run.path().join("outcome").exists()
+                        && std::fs::read_to_string(run.path().join("steps")).is_ok_and(|steps| steps.contains("began check"))
+                })
+        });
+        docker(&[arguments, &[&container]].concat());
+        Site::ended(deploy)
+    };
+    // One that is gone is made again, as it was.
+    let run = during_check(&["rm", "-f"]);
+    run.says(3, &["web-blue has no container any more", "serves, as before"]);
+    assert_eq!(site.serving(), serving);
+    // One that answers nobody needs a person.
+    let run = during_check(&["pause"]);
+    run.says(4, &["not all is as before: web does not answer any more"]);
+    assert_eq!(run.json()["differs"], serde_json::json!(["web does not answer any more"]));
+    assert!(run.json()["reason"].as_str().unwrap().contains("It was undone, but not all is as it was"), "{}", run.stdout);
+    docker(&["unpause", &container]);
+    wait_for("the site", Duration::from_secs(20), || site.get("/health/").0 == 200);
+    assert_eq!(site.serving(), serving);
 }

@@ -13,7 +13,7 @@ setup() {
 	printf '#!/bin/sh\necho 24.0\n' >"$ROOT/path/docker"
 	chmod +x "$ROOT/path/docker"
 	PATH=$ROOT/path:$PATH
-	for name in $STEPS left-overs revive; do stub "$name"; done
+	for name in $STEPS left-overs revive compare; do stub "$name"; done
 	# The two that the driver looks at itself.
 	cat >>"$ROOT/scripts/steps/commit.sh" <<-'END'
 		commit_do() { trace commit do && point "$root/current" releases/new; }
@@ -78,10 +78,27 @@ traced() {
 	: >"$ROOT/fail.switch.do"
 	drive
 	[ "$status" = 3 ]
-	[ "$(traced)" = 'preflight do image do edge do stack do switch do left-overs do revive do switch undo stack undo edge undo image undo preflight undo ' ]
+	[ "$(traced)" = 'preflight do image do edge do stack do switch do left-overs do revive do switch undo stack undo edge undo image undo preflight undo compare do ' ]
 	[ "$(cat "$ROOT/runs/r1/outcome")" = '3	rolled-back	switch	switch said no' ]
 	[ ! -e "$ROOT/releases/new" ]
 	[ "$(readlink "$ROOT/current")" = releases/old ]
+}
+
+@test "an undo after which not all is as before is for a person, with what differs" {
+	: >"$ROOT/fail.switch.do"
+	# shellcheck disable=SC2016 # for the step's own shell
+	echo 'compare_do() { trace compare do; printf "one\ntwo\n" >"$run_dir/state/differs-badly"; }' >>"$ROOT/scripts/steps/compare.sh"
+	drive
+	[ "$status" = 4 ]
+	[ "$(cat "$ROOT/runs/r1/outcome")" = '4	failed	switch	switch said no. It was undone, but not all is as it was: one; two' ]
+
+	rm -f "$ROOT/trace" "$ROOT/runs/r1/steps" "$ROOT/runs/r1/outcome" "$ROOT/runs/r1/reason" "$ROOT/runs/r1/state/differs-badly"
+	release
+	stub compare
+	: >"$ROOT/fail.compare.do"
+	drive
+	[ "$status" = 4 ]
+	[ "$(cut -f 4 "$ROOT/runs/r1/outcome")" = 'switch said no. It was undone, but not all is as it was: what serves could not be compared with what served before: compare said no' ]
 }
 
 @test "a refusal keeps its own exit code, and one before anything was touched is a failure" {
@@ -126,6 +143,7 @@ traced() {
 	drive
 	[ "$status" = 0 ]
 	[ "$(cat "$ROOT/runs/r1/outcome")" = '0	deployed		not finished: prune: prune said no' ]
+	[ "$(cat "$ROOT/state/unfinished")" = 'prune: prune said no' ]
 
 	rm -f "$ROOT/trace" "$ROOT/runs/r1/steps" "$ROOT/runs/r1/outcome"
 	: >"$ROOT/fail.drain.do"
@@ -134,6 +152,10 @@ traced() {
 	[ "$(cut -f 1,2,4 "$ROOT/runs/r1/outcome")" = '4	deployed	not finished: drain: drain said no; prune: prune said no' ]
 	! grep -q undo "$ROOT/trace"
 	[ -e "$ROOT/releases/new" ]
+
+	rm -f "$ROOT/runs/r1/steps" "$ROOT/runs/r1/outcome" "$ROOT/fail.prune.do" "$ROOT/fail.drain.do"
+	drive
+	[ ! -e "$ROOT/state/unfinished" ]
 }
 
 @test "a release that nobody could judge is told as such" {
@@ -164,7 +186,7 @@ traced() {
 	printf 'began preflight\ndone preflight\nbegan image\ndone image\nbegan edge\n' >"$ROOT/runs/r1/steps"
 	drive recover
 	[ "$status" = 3 ]
-	[ "$(traced)" = 'left-overs do revive do edge undo image undo preflight undo ' ]
+	[ "$(traced)" = 'left-overs do revive do edge undo image undo preflight undo compare do ' ]
 	grep -q 'its driver died during this step' "$ROOT/runs/r1/outcome"
 
 	rm -f "$ROOT/trace" "$ROOT/runs/r1/outcome" "$ROOT/runs/r1/reason"

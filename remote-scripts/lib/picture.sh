@@ -1,0 +1,64 @@
+# shellcheck shell=sh
+# A picture of the release that serves: which image and environment each of its containers has, and which of its apps answer. One is
+# taken before a run touches anything; an undo is done when what serves then is the same.
+# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
+
+# picture_containers ID…: a line for each container: service, image, and a digest of its environment, whose values are nobody's
+# business.
+picture_containers() {
+	[ $# -gt 0 ] || return 0
+	docker inspect -f '{{index .Config.Labels "com.docker.compose.service"}} {{.Image}} {{json .Config.Env}}' "$@" 9>&- |
+		while read -r picture_service picture_image picture_env; do
+			# Compose gives the variables in any order.
+			picture_env=${picture_env#[}
+			picture_env=$(printf '%s\n' "${picture_env%]}" | sed 's/","/"\n"/g' | LC_ALL=C sort | sha256sum)
+			printf 'container %s %s %.16s\n' "$picture_service" "$picture_image" "$picture_env"
+		done | sort
+}
+
+# picture_before: of what serves now. An app that does not answer need not answer again.
+picture_before() {
+	picture_ids=$(old_running) || return 1
+	# shellcheck disable=SC2086 # ids, none with a space
+	picture_containers $picture_ids >"$run_dir/state/before" || return 1
+	for picture_app in $OLD_APPS; do
+		! picture_answers "$picture_app" || echo "answers $picture_app"
+	done >>"$run_dir/state/before"
+}
+
+# picture_answers APP: does it answer as the release that serves says? A stack from before estiba is asked as the new one would be.
+picture_answers() {
+	picture_release=$EXPECT_CURRENT
+	[ -e "$releases/${picture_release:-none}/apps" ] || picture_release=$RELEASE
+	app_answers "$picture_release" "$1" "$(get old-slot)"
+}
+
+# picture_differs: prints what is not as it was, a line each.
+picture_differs() {
+	picture_ids=$(old_running) || return 1
+	# shellcheck disable=SC2086 # ids, none with a space
+	picture_containers $picture_ids >"$run_dir/state/after" || return 1
+	grep '^container ' "$run_dir/state/before" | while read -r _ picture_service picture_image picture_env; do
+		picture_now=$(grep "^container $picture_service " "$run_dir/state/after")
+		case "$picture_now
+" in
+		*"container $picture_service $picture_image $picture_env
+"*) ;;
+		'
+') echo "no container of $picture_service runs" ;;
+		*"container $picture_service $picture_image "*) echo "the container of $picture_service has another environment" ;;
+		*) echo "the container of $picture_service has another image" ;;
+		esac
+	done | sort -u
+	for picture_service in $(slot_apps "$(get slot)") $(slot_workers "$(get slot)"); do
+		[ -z "$(containers "$picture_service")" ] || echo "a container of $picture_service, of the release that failed, still runs"
+	done
+	deadline_in 15
+	picture_answered=$(sed -n 's/^answers //p' "$run_dir/state/before")
+	for picture_app in $picture_answered; do
+		until picture_answers "$picture_app"; do
+			! past_deadline || { echo "$picture_app does not answer any more" && break; }
+			nap 0.3
+		done
+	done
+}

@@ -1,0 +1,53 @@
+# shellcheck shell=sh
+# compare: not a step of a deploy. After an undo, what serves is held against what served before: containers, answers, static files,
+# the database's schema. What differs is told and stands in the run's state/differs; whether that needs a person, in
+# state/differs-badly.
+
+compare_do() {
+	rm -f "$run_dir/state/differs" "$run_dir/state/differs-badly"
+	[ -n "$(get old-slot)" ] && [ -e "$run_dir/state/before" ] || return 0
+	# What an undo needed to work with was taken from the reserve.
+	! disk_is_full 98304 || { note 'the disk is full: what serves is not compared with what served before' && return 0; }
+	picture_differs >"$run_dir/state/differs-badly" && compare_static >>"$run_dir/state/differs-badly" &&
+		compare_schema >>"$run_dir/state/differs-badly" || return 1
+	[ -s "$run_dir/state/differs-badly" ] || rm -f "$run_dir/state/differs-badly"
+	[ ! -e "$run_dir/state/differs-badly" ] || while IFS= read -r compare_line; do
+		compare_tell "$compare_line"
+	done <"$run_dir/state/differs-badly"
+}
+
+compare_tell() {
+	printf '%s\n' "$1" >>"$run_dir/state/differs"
+	tell "$1"
+}
+
+# compare_static: where the proxy reads, each file is that of the release that serves.
+compare_static() {
+	has static-published || return 0
+	compare_release=${EXPECT_CURRENT:-legacy}
+	compare_lines=$compare_release
+	[ -e "$releases/$compare_release/static" ] || compare_lines=$RELEASE
+	static_each "$compare_lines" compare_static_one "$compare_release"
+}
+
+compare_static_one() {
+	[ -d "$static_root/$1/$static_name" ] && compare_there=$(static_shared) || return 0
+	# shellcheck disable=SC2016 # for the shell in the container
+	compare_other=$(static_run '
+		cd /from && find . ! -type d -exec sh -c '"'"'for file; do cmp -s "$file" "/to/$file" || echo "${file#./}"; done'"'"' sh {} +' \
+		"$static_root/$1/$static_name:/from:ro" "$compare_there:/to:ro") || return 1
+	[ -z "$compare_other" ] ||
+		printf 'the static file %s of %s is not that of the release that serves\n' "$(printf '%s\n' "$compare_other" | head -n 1)" "$static_source"
+}
+
+# compare_schema: as it was before the migration; else an undo has left it on purpose, or it is not what that undo says.
+compare_schema() {
+	has migrating && [ -e "$run_dir/state/schema" ] && database_known || return 0
+	database_wait 20 || { echo 'the database does not answer, so its schema could not be compared' && return 0; }
+	! engine_schema "$DATABASE_NAME" | cmp -s - "$run_dir/state/schema" || return 0
+	if has schema-stays; then
+		compare_tell 'the schema is not what it was before the migration; the release that serves is healthy on it'
+	else
+		echo 'the schema of the database is not what it was before the migration'
+	fi
+}
