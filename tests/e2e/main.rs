@@ -20,6 +20,7 @@ mod plan;
 mod proxy;
 mod rollback;
 mod secrets;
+mod sequences;
 #[expect(dead_code, reason = "the fault matrix does more to its server")]
 #[path = "../matrix/server.rs"]
 mod server;

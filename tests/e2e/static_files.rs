@@ -7,7 +7,7 @@ const SHEET: &str = "certificados/static/certificados/site.css";
 
 impl Site {
     /// A release whose style sheet says so, with a file that no other release has.
-    fn styled(&self, word: &str) {
+    pub fn styled(&self, word: &str) {
         self.write(SHEET, &format!("/* {word} */\n"));
         self.write(&format!("certificados/static/certificados/{word}.css"), word);
     }
