@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use estiba::demo::Load;
@@ -136,6 +137,48 @@ fn talk(address: std::net::SocketAddr, seconds: usize) -> Vec<String> {
         heard
     };
     (0..seconds).map(&mut say).collect()
+}
+
+/// HTTP/2 without TLS on both sides of the edge, on connections that are kept across an update.
+#[test]
+fn an_app_that_speaks_http_2_without_tls_is_updated_while_it_is_asked() {
+    let stack =
+        Stack::of("h2c", "h2c", None, "[rollout]\nobserve = \"1s\"\n[app]\nports = [{ port = 8000, protocol = \"h2c\" }]\n");
+    stack.site.deployed();
+    let url = format!("http://{}/", stack.site.address);
+    let curl = || {
+        let output = Command::new("curl").args(["-sS", "--http2-prior-knowledge", &url]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(curl(), "HTTP/2, version 1\n");
+    let ends = AtomicBool::new(false);
+    let heard = std::thread::scope(|scope| {
+        // Four connections with four requests each under way.
+        let asking = scope.spawn(|| {
+            let mut heard = Vec::new();
+            while !ends.load(Ordering::Relaxed) {
+                let output = Command::new("h2load").args(["-n", "4000", "-c", "4", "-m", "4", &url]).output().unwrap();
+                let said = String::from_utf8_lossy(&output.stdout).into_owned();
+                heard.extend(
+                    said.lines()
+                        .filter(|line| line.starts_with("status codes:") || line.starts_with("requests:"))
+                        .map(str::to_owned),
+                );
+            }
+            heard
+        });
+        stack.site.edit("app.py", "VERSION = \"1\"", "VERSION = \"2\"");
+        let updated = stack.site.estiba(&["deploy", "--json"]);
+        ends.store(true, Ordering::Relaxed);
+        updated.says(0, &[]);
+        asking.join().unwrap()
+    });
+    assert_eq!(curl(), "HTTP/2, version 2\n");
+    assert!(heard.len() >= 4, "{heard:?}");
+    for line in heard {
+        let whole = "requests: 4000 total, 4000 started, 4000 done, 4000 succeeded, 0 failed, 0 errored, 0 timeout";
+        assert!(line == whole || line == "status codes: 4000 2xx, 0 3xx, 0 4xx, 0 5xx", "{line}");
+    }
 }
 
 /// Nobody closes a connection that nothing is said on.

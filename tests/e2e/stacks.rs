@@ -111,7 +111,8 @@ impl Stack {
             clients: 8,
             body: Some("holder=somebody".into()),
             keep_alive: true,
-            pause: Duration::ZERO,
+            // Some hundreds of requests a second: more would take the processors from the deploy itself.
+            pause: Duration::from_millis(20),
             patience: Duration::from_secs(30),
         };
         let _inside = runtime.enter();

@@ -43,16 +43,13 @@ fn exists(step: &str, fault: Fault) -> bool {
 }
 
 /// What every change is tried with.
-const SMOKE: [(&str, Fault); 11] = [
+const SMOKE: [(&str, Fault); 8] = [
     ("preflight", Fault::FillDisk),
-    ("migrate", Fault::KillClient),
-    ("fence", Fault::KillBoth),
     ("swap", Fault::KillDriver),
     ("check", Fault::KillNewContainer),
     ("switch", Fault::RebootInAnotherOrder),
     ("start", Fault::KillEdge),
     ("workers", Fault::KillApp),
-    ("observe", Fault::InterruptClient),
     ("commit", Fault::KillBoth),
     ("drain", Fault::SecondDeploy),
 ];

@@ -23,7 +23,7 @@ impl Mixed {
             clients,
             body: keep_alive.then(|| "holder=somebody".into()),
             keep_alive,
-            pause: Duration::ZERO,
+            pause: Duration::from_millis(10),
             patience: Duration::from_secs(30),
         };
         let _inside = runtime.enter();
