@@ -28,21 +28,27 @@ preflight_do() {
 	wait "$preflight_picture" || rm -f "$run_dir/state/before"
 }
 
-# Asks Compose at once for a hash of each service, for its version, and for the stack's networks and volumes. What it
-# prints of the stack is in no file: it holds the environment's values.
+# Asks Compose for the stack's networks, volumes and ports, and for a hash of each service. The hash is of what Compose has read: in
+# the files themselves an `env_file` is a path in the release, another one with each, and its values do not count. What Compose prints
+# of the stack is in no file: it holds the environment's values.
 preflight_compose() {
-	docker compose version --short 9>&- >"$run_dir/state/compose-version" &
+	docker compose version --short 9>&- >"$run_dir/state/compose-version.read" &
 	preflight_asking=$!
-	preflight_read 2>/dev/null &
-	preflight_reading=$!
-	compose "$RELEASE" "$(get slot)" config --hash '*' >"$run_dir/state/hashes" || return 1
-	wait "$preflight_asking" || return 1
-	# What only that reading complains of has not been said.
-	wait "$preflight_reading" || preflight_read
+	rm -f "$run_dir/state/read" && mkfifo "$run_dir/state/read" || return 1
+	preflight_hashes <"$run_dir/state/read" >"$run_dir/state/hashes" &
+	preflight_hashing=$!
+	{ compose "$RELEASE" "$(get slot)" config && echo '# whole'; } | tee "$run_dir/state/read" | preflight_shared >"$run_dir/state/networks"
+	preflight_whole=$?
+	wait "$preflight_hashing" && [ "$preflight_whole" = 0 ] && wait "$preflight_asking" || return 1
+	rm -f "$run_dir/state/read"
+	# How hashes are made belongs to what they are compared by.
+	sed 's/$/+read/' "$run_dir/state/compose-version.read" | write_file "$run_dir/state/compose-version"
 }
 
-preflight_read() {
-	{ compose "$RELEASE" "$(get slot)" config && echo '# whole'; } | preflight_shared >"$run_dir/state/networks"
+# preflight_hashes: of the stack on standard input, as Compose printed it.
+preflight_hashes() {
+	docker_alone compose --ansi never -p "$COMPOSE_PROJECT" --project-directory "$releases/$RELEASE/files" \
+		--env-file "$releases/$RELEASE/files/$ENV_FILE" --env-file "$releases/$RELEASE/estiba.env" -f - config --hash '*' 9>&- 2>/dev/null
 }
 
 # Of Compose's stack on standard input: `networks:NAME:` or `volumes:NAME:` and a hash of what it says of it, a line each.

@@ -14,11 +14,20 @@ start_do() {
 	for start_app in $APPS; do edge_standby "$start_app" "$(get old-slot)" off || return 1; done
 	# shellcheck disable=SC2046 # service names, none with a space
 	compose "$RELEASE" "$start_slot" up -d --no-deps $(slot_apps "$start_slot") || fail "the app does not start" || return 1
+	start_workers_too || return 1
 	for start_service in $(slot_apps "$start_slot"); do
 		for start_id in $(containers "$start_service" all); do
 			printf '%s %s\n' "$start_id" "$(incarnation "$start_id")"
 		done
 	done | write_file "$run_dir/state/incarnations"
+}
+
+# On an empty server no worker runs yet, and an app may wait for one before it answers, as Flower does.
+start_workers_too() {
+	[ -z "$(get old-slot)" ] && [ -n "$WORKERS" ] || return 0
+	put workers-too 1 || return 1
+	# shellcheck disable=SC2046 # service names, none with a space
+	compose "$RELEASE" "$start_slot" up -d --no-deps $(slot_workers "$start_slot") || fail 'the workers do not start'
 }
 
 # For an app that cannot run twice, the old release stops first; requests wait at its edge meanwhile.
@@ -45,7 +54,7 @@ start_undo() {
 	start_slot=$(get slot)
 	[ -n "$start_slot" ] && has slot-before || return 0
 	# shellcheck disable=SC2046 # service names, none with a space
-	remove_services $(slot_apps "$start_slot") || return 1
+	remove_services $(slot_apps "$start_slot") $(! has workers-too || slot_workers "$start_slot") || return 1
 	point "$root/slots/$start_slot" "$(get slot-before | sed 's|^.|../releases/&|')" || return 1
 	start_stopped || return 1
 	start_unpark

@@ -46,6 +46,31 @@ fn the_shortest_deploy_toml_brings_up_the_whole_stack() {
     assert!(text.contains("\"outcome\":\"deployed\"") && !text.contains("secret-key-of-this"), "{text}");
 }
 
+/// As Flower does, which asks for a worker of Celery before it opens its port.
+#[test]
+fn an_app_that_waits_for_a_worker_comes_up_on_an_empty_server() {
+    let site = Site::new("waits", "[rollout]\nobserve = \"0s\"\n[health]\ntimeout = \"20s\"\n");
+    let services = "\n  crew:\n    <<: *app\n    command: celery -c 'touch /app/media/ready; sleep 1000000'\n    entrypoint: [\"sh\", \"-c\", \"touch /app/media/ready; sleep 1000000\"]\n\
+          \n  flower:\n    <<: *app\n    expose: [\"9000\"]\n    command: sh -c 'until [ -e /app/media/ready ]; do sleep 0.2; done; exec python -m http.server 9000'\n";
+    site.edit("compose.yml", "\n  db:\n", &format!("\n{services}\n  db:\n"));
+    site.append(
+        "deploy.toml",
+        "[app]\nservice = \"web\"\n[services.flower]\nkind = \"app\"\n[services.crew]\nkind = \"worker\"\n",
+    );
+    site.deployed();
+    assert!(site.containers().iter().any(|name| name.contains("crew-blue")) && site.status()["drift"] == serde_json::json!([]));
+    // One that fails leaves none of them.
+    let failing = Site::new("waits-fails", "[health]\ntimeout = \"5s\"\n");
+    failing.edit("compose.yml", "\n  db:\n", &format!("\n{services}\n  db:\n"));
+    failing.append(
+        "deploy.toml",
+        "[app]\nservice = \"web\"\n[services.flower]\nkind = \"app\"\n[services.crew]\nkind = \"worker\"\n",
+    );
+    failing.edit("certificados/views.py", "status=200 if healthy else 503", "status=500");
+    failing.estiba(&["deploy", "--json"]).expect(3, "rolled-back");
+    assert_eq!(failing.containers(), Vec::<String>::new());
+}
+
 #[test]
 fn ecdsa_and_rsa_keys_are_let_in_and_a_wrong_host_key_is_refused() {
     let mut site = Site::new("keys", "");

@@ -89,14 +89,22 @@ fn a_migration_that_only_the_entry_script_makes_has_its_backup() {
 fn a_database_under_another_images_name_is_backed_up() {
     let site = Site::new("renamed", "[rollout]\nobserve = \"0s\"\n");
     docker(&["tag", "postgres:15", "team/storage:3"]);
-    site.edit("compose.yml", "image: postgres:15", "image: team/storage:3");
+    site.edit("compose.yml", "image: postgres:15", "image: team/storage:3\n    env_file: database.env");
+    site.write("database.env", "LC_MESSAGES=C\n");
     site.deployed();
     site.issues(3);
     migration(&site, "0002_note", "0001_initial", ADD);
+    // Its env file lies in another folder with each release, and says the same.
     site.deployed();
     assert!(site.newest_dump().contains("holder"));
     let listed = site.estiba(&["backup", "list", "--json"]).json();
     assert!(listed["rows"].as_u64().unwrap() >= 3, "{listed}");
+    // What is in it counts, not how it comes in.
+    site.edit("compose.yml", "\n    env_file: database.env", "");
+    site.edit("compose.yml", "      POSTGRES_DB:", "      LC_MESSAGES: C\n      POSTGRES_DB:");
+    site.deployed();
+    site.edit("compose.yml", "LC_MESSAGES: C", "LC_MESSAGES: C.UTF-8");
+    site.estiba(&["deploy", "--json"]).says(1, &["db would be replaced", "--allow-replace db"]);
 }
 
 #[test]
