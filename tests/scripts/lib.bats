@@ -178,14 +178,18 @@ free, though a child lives' ]
 }
 
 @test "the stack as Compose prints it is read whole or not at all, and no value of it is kept" {
-	script 'common compose' '. "$here/steps/preflight.sh"; RELEASE=r
+	script 'common compose' '. "$here/steps/preflight.sh"; RELEASE=r COMPOSE_PROJECT=p ENV_FILE=.env
 		compose() { printf "networks:\n  default:\n    secret: s3cret\n"; return "$ends"; }
-		ends=0; preflight_read && echo whole; ends=1; preflight_read || echo cut
-		cut -d " " -f 1 "$run_dir/state/networks"; grep -c s3cret "$run_dir/state/networks"'
+		docker() { echo 2.40.3; }
+		docker_alone() { sed -n "s/.*secret: .*/web hash-of-what-was-read/p"; }
+		ends=0; preflight_compose && echo whole; cat "$run_dir/state/hashes"; get compose-version
+		ends=1; preflight_compose || echo cut
+		cut -d " " -f 1 "$run_dir/state/networks"; grep -rc s3cret "$run_dir" | grep -v ":0$"'
 	[ "$output" = 'whole
+web hash-of-what-was-read
+2.40.3+read
 cut
-networks:default:
-0' ]
+networks:default:' ]
 }
 
 @test "history is JSON, whatever a reason holds" {
