@@ -15,5 +15,7 @@ for run in "$runs"/*/; do
 	[ $# = 1 ] || [ "$(basename "$run")" = "$2" ] || continue
 	run_is_open "$run" || continue
 	: >"$run/abort"
-	kill -TERM "$(cat "$run/driver.pid")" && basename "$run"
+	driver=$(cat "$run/driver.pid")
+	# After a reboot the number may be somebody else's; the driver's command line names its run.
+	! grep -qF "$(basename "$run")" "/proc/$driver/cmdline" 2>/dev/null || { kill -TERM "$driver" && basename "$run"; }
 done

@@ -30,6 +30,12 @@ command -v flock >/dev/null && command -v setsid >/dev/null || echo 'lacks=util-
 near=$root
 while [ ! -e "$near" ]; do near=$(dirname "$near"); done
 [ -d "$near" ] && [ -w "$near" ] || echo "unwritable=$near"
+# Who owns the folder could put anything in the place of what lies in it.
+owner=$(stat -c %u "$root" 2>/dev/null)
+case $owner in
+'' | 0 | "$(id -u)") ;;
+*) echo "foreign=$(stat -c %U "$root")" ;;
+esac
 command -v zstd >/dev/null && echo 'zstd=yes'
 echo "free_kb=$(df -Pk "$near" | awk 'NR == 2 {print $4}')"
 docker_root=$(printf '%s\n' "$engine" | sed -n 's/^docker_root=//p')

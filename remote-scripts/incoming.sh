@@ -3,7 +3,8 @@
 # incoming.sh ROOT ID size SEGMENT                    how many bytes of it are here
 # incoming.sh ROOT ID load TAG FORM SEGMENT:BYTES…    the segments, in this order and to this length, are one archive
 #                                                     (FORM zstd, gzip or plain): it is loaded, and the segments go
-# incoming.sh ROOT ID pull TAG REFERENCE PORT         the Engine pulls that through the port, which leads to the client
+# incoming.sh ROOT ID pull TAG REFERENCE PORT USER    the Engine pulls that through the port, which leads to the client, as that
+#                                                     user, with the password on standard input
 # incoming.sh ROOT ID fetch TAG REFERENCE USER        the Engine pulls that from its registry, as that user where one is
 #                                                     named, with the password on standard input
 # An image on its way: in segments, so that what a lost connection has brought need not come again. A connection that is
@@ -33,6 +34,19 @@ take() {
 	docker pull -q "$1" >&2 || exit 1
 	docker tag "$1" "$tag" && docker image rm "$1" >&2
 	arrived
+}
+
+# log_in USER REGISTRY: with the password on standard input. Docker keeps what it logs in with in a file: one of its own, for as long as
+# the pull. The Engine stays the one that the user's own settings name.
+log_in() {
+	DOCKER_HOST=${DOCKER_HOST:-$(docker context inspect -f '{{.Endpoints.docker.Host}}' 2>/dev/null)}
+	[ -z "$DOCKER_HOST" ] || export DOCKER_HOST
+	DOCKER_CONFIG=$(mktemp -d) || exit 1
+	export DOCKER_CONFIG
+	trap 'rm -rf "$DOCKER_CONFIG"' EXIT
+	trap 'exit 1' HUP INT TERM
+	# shellcheck disable=SC2086 # a registry's name, or none
+	docker login -u "$1" --password-stdin $2 >/dev/null || exit 1
 }
 
 case $verb in
@@ -68,21 +82,16 @@ pull)
 		echo 'its sshd forwards ports to everybody (GatewayPorts)' >&2
 		exit 1
 	fi
+	log_in "$4" "${2%%/*}"
 	take "$2"
 	;;
 fetch)
 	tag=$1
-	# Docker keeps what it logs in with in a file: one of its own, for as long as the pull. Without a user it is whoever the
-	# server's own user has logged in as.
+	# Without a user it is whoever the server's own user has logged in as.
 	if [ -n "$3" ]; then
-		DOCKER_CONFIG=$(mktemp -d) || exit 1
-		export DOCKER_CONFIG
-		trap 'rm -rf "$DOCKER_CONFIG"' EXIT
-		trap 'exit 1' HUP INT TERM
 		registry=${2%%/*}
 		[ "$registry" != docker.io ] || registry=
-		# shellcheck disable=SC2086 # a registry's name, or none
-		docker login -u "$3" --password-stdin $registry >/dev/null || exit 1
+		log_in "$3" "$registry"
 	fi
 	take "$2"
 	;;

@@ -118,6 +118,8 @@ fn wrong_deploy_toml() {
     deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@h\"]\nroot = \"/srv/x y\"\n", "not an absolute path");
     deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@${NOPE}\"]\n", "`NOPE` is not set");
     deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@h\"]\nenv-file = \".nope\"\n", "does not exist");
+    // A file of the machine, and not of the project: nothing of it is shown.
+    deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@h\"]\nenv-file = \"/etc/hostname\"\n", "leads out of the project");
     deploy_and("[rollout]\nstrategi = \"recreate\"\n", "did you mean `strategy`?");
     deploy_and("[rolout]\n", "did you mean `rollout`?");
     deploy_and("[rollout]\nobserve = 30\n", "deploy.toml:8:11");

@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Deserialize;
+use serde::de::{DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use yaml_serde::{Mapping, Value};
 
 use crate::config::{Environment, Source, nearest, read_limited};
@@ -240,6 +241,19 @@ fn documents(source: Source<'_>) -> Result<Vec<Mapping>> {
             error.hint("`docker compose config` shows how Compose reads the file")
         }
     };
+    // First counted, which keeps nothing: aliases of aliases come to more than any memory holds.
+    for document in yaml_serde::Deserializer::from_str(source.text) {
+        let mut left = MOST_VALUES;
+        match Counting(&mut left).deserialize(document) {
+            Ok(()) => {}
+            Err(_) if left == 0 => {
+                return Err(source
+                    .error_near("*", format!("{name} comes to more than {MOST_VALUES} values, once its aliases are written out"))
+                    .hint("no Compose file has as many: write out what its aliases stand for"));
+            }
+            Err(error) => return Err(place(&error)),
+        }
+    }
     let mut found = Vec::new();
     for document in yaml_serde::Deserializer::from_str(source.text) {
         let mut value = Value::deserialize(document).map_err(|error| place(&error))?;
@@ -261,4 +275,125 @@ fn documents(source: Source<'_>) -> Result<Vec<Mapping>> {
             .hint("[stack] compose in deploy.toml names another file"));
     }
     Ok(found)
+}
+
+/// Once written out, no file has as many values, keys counted in.
+const MOST_VALUES: usize = 1_000_000;
+
+/// Goes through a document and keeps nothing of it, down to the number of values that are still allowed.
+struct Counting<'a>(&'a mut usize);
+
+impl Counting<'_> {
+    fn one<E: serde::de::Error>(&mut self) -> std::result::Result<(), E> {
+        *self.0 = self.0.saturating_sub(1);
+        if *self.0 == 0 { Err(E::custom("too many values")) } else { Ok(()) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Counting<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Counting<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("any value")
+    }
+
+    fn visit_bool<E: serde::de::Error>(mut self, _: bool) -> std::result::Result<(), E> {
+        self.one()
+    }
+
+    fn visit_i64<E: serde::de::Error>(mut self, _: i64) -> std::result::Result<(), E> {
+        self.one()
+    }
+
+    fn visit_i128<E: serde::de::Error>(mut self, _: i128) -> std::result::Result<(), E> {
+        self.one()
+    }
+
+    fn visit_u64<E: serde::de::Error>(mut self, _: u64) -> std::result::Result<(), E> {
+        self.one()
+    }
+
+    fn visit_u128<E: serde::de::Error>(mut self, _: u128) -> std::result::Result<(), E> {
+        self.one()
+    }
+
+    fn visit_f64<E: serde::de::Error>(mut self, _: f64) -> std::result::Result<(), E> {
+        self.one()
+    }
+
+    fn visit_str<E: serde::de::Error>(mut self, _: &str) -> std::result::Result<(), E> {
+        self.one()
+    }
+
+    fn visit_unit<E: serde::de::Error>(mut self) -> std::result::Result<(), E> {
+        self.one()
+    }
+
+    fn visit_none<E: serde::de::Error>(mut self) -> std::result::Result<(), E> {
+        self.one()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> std::result::Result<(), A::Error> {
+        self.one()?;
+        while seq.next_element_seed(Counting(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> std::result::Result<(), A::Error> {
+        self.one()?;
+        while map.next_key_seed(Counting(self.0))?.is_some() {
+            map.next_value_seed(Counting(self.0))?;
+        }
+        Ok(())
+    }
+
+    // A value with a tag, `!reset` say.
+    fn visit_enum<A: EnumAccess<'de>>(mut self, data: A) -> std::result::Result<(), A::Error> {
+        self.one()?;
+        let (_, value) = data.variant::<serde::de::IgnoredAny>()?;
+        value.newtype_variant_seed(Counting(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<Mapping>> {
+        documents(Source { name: "compose.yml", text })
+    }
+
+    #[test]
+    fn aliases_that_come_to_too_much_are_refused_before_they_are_written_out() {
+        // Wide: 3,000 values, 6,000 times. Deep: ten times ten times ten …
+        let wide = format!("a: &a [{}]\nb: [{}]\n", "x, ".repeat(3000), "*a, ".repeat(6000));
+        let deep: String =
+            (1..12).map(|level| format!("l{level}: &l{level} [{}]\n", format!("*l{}, ", level - 1).repeat(10))).collect();
+        let deep = format!("l0: &l0 [{}]\n{deep}", "x, ".repeat(1000));
+        for bomb in [wide, deep] {
+            let said = read(&bomb).unwrap_err().to_string();
+            assert!(said.contains("compose.yml:") && (said.contains("values") || said.contains("repetition")), "{said}");
+        }
+    }
+
+    #[test]
+    fn anchors_tags_and_merge_keys_of_a_real_file_are_read() {
+        let text = "x-app: &app {image: a, environment: {A: 1, B: null, C: 1.5, D: true}}\nservices:\n  web: {<<: *app, ports: !reset []}\n  worker: *app\n";
+        let files = read(text).unwrap();
+        assert_eq!(files.len(), 1);
+        assert_eq!(files[0]["services"]["web"]["image"], Value::from("a"));
+        assert!(read("services: [\n").unwrap_err().to_string().contains("compose.yml:"));
+    }
 }

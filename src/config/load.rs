@@ -308,8 +308,15 @@ fn check_project_name(source: Source<'_>, name: &str, key: &str) -> Result<()> {
 fn is_safe_root(root: &str) -> bool {
     const SYSTEM: [&str; 14] =
         ["/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/opt", "/proc", "/root", "/srv", "/sys", "/usr", "/var"];
+    // Below these nobody keeps an application, and some programs read all that is there.
+    const NEVER: [&str; 8] = ["/bin/", "/boot/", "/dev/", "/etc/", "/lib/", "/proc/", "/sbin/", "/sys/"];
     let plain = root.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
-    root.starts_with('/') && plain && !root.contains("/..") && !SYSTEM.contains(&root.trim_end_matches('/')) && root.len() > 2
+    root.starts_with('/')
+        && plain
+        && !root.contains("/..")
+        && !SYSTEM.contains(&root.trim_end_matches('/'))
+        && !NEVER.iter().any(|folder| root.starts_with(folder))
+        && root.len() > 2
 }
 
 fn is_request_path(path: &str) -> bool {
@@ -352,6 +359,7 @@ mod tests {
     fn values_are_checked() {
         assert!(error("[project]\nname = \"Big Name\"\n").contains("deploy.toml:2:8"));
         assert!(error("[project]\nname = \"x\"\n[target.a]\nhosts = [\"h\"]\nroot = \"/etc\"\n").contains("root"));
+        assert!(error("[project]\nname = \"x\"\n[target.a]\nhosts = [\"h\"]\nroot = \"/etc/x\"\n").contains("root"));
         assert!(error("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@${NOPE}\"]\n").contains("`NOPE` is not set"));
         assert!(error("project = 3\n").contains("is a section"));
         assert!(error("").contains("missing field `project`"));

@@ -47,6 +47,11 @@ impl Project {
         top.unwrap_or(folder)
     }
 
+    /// Does that file lie in the project, with its symbolic links followed?
+    pub fn holds(&self, path: &Utf8Path) -> bool {
+        self.path(path).canonicalize_utf8().is_ok_and(|real| real.starts_with(self.boundary()) && real.is_file())
+    }
+
     /// Does git keep that file, or could it? A file that git ignores, or does not know in a repository, is this machine's own.
     pub fn is_tracked(&self, path: &str) -> bool {
         let folder = self.folder.canonicalize_utf8().unwrap_or_else(|_| self.folder.clone());

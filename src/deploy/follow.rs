@@ -37,6 +37,9 @@ pub(super) struct Follower<'a> {
     step: watch::Sender<String>,
 }
 
+/// No run has as many steps; what a server says of more is shown, and not kept.
+const MOST_REPORTS: usize = 500;
+
 /// How a run ended on the server.
 #[derive(Debug, Clone)]
 pub(super) struct Ended {
@@ -88,14 +91,14 @@ impl<'a> Follower<'a> {
             }
             RecordKind::Out => self.reporter.tell(Event::Output { step, line: text }),
             RecordKind::Done => {
-                self.steps.push(StepReport { name: step.clone(), status: StepStatus::Done, duration_ms: took });
+                self.report(StepReport { name: step.clone(), status: StepStatus::Done, duration_ms: took });
                 if let Some(longest) = self.gate.and_then(|gate| gate.done(&step, took)) {
                     self.reporter.of_target().tell(Event::Done { step: step.clone(), duration_ms: longest });
                 }
                 self.reporter.tell(Event::Done { step, duration_ms: took });
             }
             RecordKind::Failed => {
-                self.steps.push(StepReport { name: step.clone(), status: StepStatus::Failed, duration_ms: took });
+                self.report(StepReport { name: step.clone(), status: StepStatus::Failed, duration_ms: took });
                 self.reporter.tell(Event::Failed { step, reason: text });
             }
             RecordKind::Undoing => self.reporter.tell(Event::Undoing { step }),
@@ -108,7 +111,7 @@ impl<'a> Follower<'a> {
                 self.reporter.tell(Event::UndoFailed { step, reason: text });
             }
             RecordKind::Note => {
-                if step == "compare" {
+                if step == "compare" && self.differs.len() < MOST_REPORTS {
                     self.differs.push(text.clone());
                 }
                 self.reporter.note(text);
@@ -118,6 +121,12 @@ impl<'a> Follower<'a> {
                 let (code, word, reason) = record.outcome().unwrap_or((4, "failed", ""));
                 self.end = Some((code, word.to_owned(), step, reason.to_owned()));
             }
+        }
+    }
+
+    fn report(&mut self, step: StepReport) {
+        if self.steps.len() < MOST_REPORTS {
+            self.steps.push(step);
         }
     }
 

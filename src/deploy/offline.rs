@@ -63,15 +63,14 @@ pub async fn plan_offline(
 
 /// The facts of a server that serves that release.
 fn as_served(old: &Prepared<'_>, env: &EnvFile, reference: &str, salt: &str) -> Result<Facts> {
-    let mut text =
-        format!("estiba:facts\ncurrent={reference}\ncurrent_CONTEXT_DIGEST={}\n", shell_words([old.context_digest.as_str()]));
+    let mut text = format!("estiba:facts\ncurrent_CONTEXT_DIGEST={}\n", shell_words([old.context_digest.as_str()]));
     for (path, artefact) in &old.rendered.release {
         text += &format!("current_file={}  {path}\n", artefact.digest());
     }
     for (key, digest) in environment_digests(env, salt) {
         text += &format!("current_env={key} {digest}\n");
     }
-    Facts::parse(&(text + "estiba:end\n"))
+    Ok(Facts::parse(&(text + "estiba:end\n"))?.of_commit(reference))
 }
 
 /// Opens a project with a word for each variable that its files ask for and nobody has set: for looks that need no secret.

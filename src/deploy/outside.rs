@@ -7,6 +7,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::config::Target;
 use crate::error::{Error, Result};
 
+/// Of a page, this much is looked at.
+const PAGE: usize = 1 << 20;
 /// A certificate that ends within this many days is worth a warning.
 const DAYS: i64 = 14;
 
@@ -58,7 +60,7 @@ impl<'a> Outside<'a> {
             return Seen::Bad(format!("{url} is answered by release {named}, not {release}"));
         }
         let days = response.extensions().get::<reqwest::tls::TlsInfo>().and_then(|tls| days_left(tls.peer_certificate()?));
-        let body = match response.text().await {
+        let body = match beginning(response).await {
             Ok(body) => body,
             Err(error) => return Seen::Bad(format!("{url}: its answer was cut short: {}", chain(&error))),
         };
@@ -68,6 +70,19 @@ impl<'a> Outside<'a> {
         let note = days.filter(|days| *days < DAYS).map(|days| format!("the certificate of {url} ends in {days} days"));
         Seen::Good(note)
     }
+}
+
+/// The first megabyte of the page: it may be a page without an end.
+async fn beginning(mut response: reqwest::Response) -> reqwest::Result<String> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        body.extend_from_slice(&piece);
+        if body.len() >= PAGE {
+            body.truncate(PAGE);
+            break;
+        }
+    }
+    Ok(String::from_utf8_lossy(&body).into_owned())
 }
 
 /// Days until the certificate ends, counted from when it is asked.

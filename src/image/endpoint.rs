@@ -10,17 +10,23 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
+use hyper::header::{ACCEPT_RANGES, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::oci::{MANIFEST, Oci};
 
+/// Who may ask.
+pub(crate) const USER: &str = "estiba";
+
 /// What is served.
 pub(super) struct Endpoint {
-    /// The repository's name. Whoever does not know it gets nothing: a server's loopback is open to all of its users.
+    /// The repository's name.
     pub(super) repository: String,
+    /// What [`USER`] has to know: a server's loopback is open to all of its users, and they see the arguments of each other's
+    /// programs, where the repository's name stands.
+    pub(super) password: String,
     /// The image.
     pub(super) image: Arc<Oci>,
     /// The digests of blobs that were asked for.
@@ -44,6 +50,11 @@ impl Endpoint {
         let head = request.method() == Method::HEAD;
         if !head && request.method() != Method::GET {
             return status(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        if !self.is_let_in(request) {
+            let mut response = status(StatusCode::UNAUTHORIZED);
+            response.headers_mut().insert(WWW_AUTHENTICATE, hyper::header::HeaderValue::from_static("Basic realm=\"estiba\""));
+            return response;
         }
         let path = request.uri().path();
         if path == "/v2/" {
@@ -70,6 +81,15 @@ impl Endpoint {
         let code = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
         let range = range.map(|_| format!("bytes {start}-{}/{size}", end.saturating_sub(1)));
         response(code, "application/octet-stream", end - start, range, body)
+    }
+}
+
+impl Endpoint {
+    fn is_let_in<B>(&self, request: &Request<B>) -> bool {
+        use base64::Engine;
+        let known = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{}", self.password));
+        let given = request.headers().get(AUTHORIZATION).and_then(|given| given.to_str().ok()).unwrap_or_default();
+        given.strip_prefix("Basic ") == Some(known.as_str())
     }
 }
 
@@ -156,7 +176,8 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         std::io::Write::write_all(&mut file, b"0123456789").unwrap();
         Arc::new(Endpoint {
-            repository: "secret/shop".into(),
+            repository: "word/shop".into(),
+            password: "secret".into(),
             image: Arc::new(Oci {
                 digest: "sha256:m".into(),
                 manifest: Bytes::from_static(b"{}"),
@@ -169,7 +190,7 @@ mod tests {
     }
 
     async fn ask(endpoint: &Arc<Endpoint>, method: &str, path: &str, range: Option<&str>) -> (u16, Vec<u8>) {
-        let mut request = Request::builder().method(method).uri(path);
+        let mut request = Request::builder().method(method).uri(path).header(AUTHORIZATION, "Basic ZXN0aWJhOnNlY3JldA==");
         if let Some(range) = range {
             request = request.header(RANGE, range);
         }
@@ -184,20 +205,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn blobs_are_read_by_digest_whole_or_in_part_by_whoever_knows_the_name() {
+    async fn blobs_are_read_by_digest_whole_or_in_part_by_whoever_has_the_password() {
         let endpoint = endpoint();
+        for header in [None, Some("Basic ZXN0aWJhOndyb25n"), Some("Basic secret"), Some("")] {
+            for path in ["/v2/", "/v2/word/shop/manifests/sha256:m", "/v2/word/shop/blobs/sha256:b"] {
+                let mut request = Request::builder().uri(path);
+                if let Some(header) = header {
+                    request = request.header(AUTHORIZATION, header);
+                }
+                assert_eq!(endpoint.answer(&request.body(()).unwrap()).status(), 401, "{path} {header:?}");
+            }
+        }
         assert_eq!(ask(&endpoint, "GET", "/v2/", None).await.0, 200);
-        assert_eq!(ask(&endpoint, "GET", "/v2/secret/shop/manifests/sha256:m", None).await, (200, b"{}".to_vec()));
-        assert_eq!(ask(&endpoint, "GET", "/v2/secret/shop/manifests/latest", None).await.0, 404);
+        assert_eq!(ask(&endpoint, "GET", "/v2/word/shop/manifests/sha256:m", None).await, (200, b"{}".to_vec()));
+        assert_eq!(ask(&endpoint, "GET", "/v2/word/shop/manifests/latest", None).await.0, 404);
         assert_eq!(ask(&endpoint, "GET", "/v2/shop/manifests/sha256:m", None).await.0, 404);
-        assert_eq!(ask(&endpoint, "HEAD", "/v2/secret/shop/blobs/sha256:b", None).await, (200, Vec::new()));
+        assert_eq!(ask(&endpoint, "HEAD", "/v2/word/shop/blobs/sha256:b", None).await, (200, Vec::new()));
         assert!(endpoint.asked.lock().unwrap().is_empty());
-        assert_eq!(ask(&endpoint, "GET", "/v2/secret/shop/blobs/sha256:b", None).await, (200, b"0123456789".to_vec()));
-        assert_eq!(ask(&endpoint, "GET", "/v2/secret/shop/blobs/sha256:b", Some("bytes=7-")).await, (206, b"789".to_vec()));
-        assert_eq!(ask(&endpoint, "GET", "/v2/secret/shop/blobs/sha256:b", Some("bytes=2-3")).await, (206, b"23".to_vec()));
-        assert_eq!(ask(&endpoint, "GET", "/v2/secret/shop/blobs/sha256:b", Some("bytes=10-")).await.0, 416);
-        assert_eq!(ask(&endpoint, "GET", "/v2/secret/shop/blobs/../../etc/passwd", None).await.0, 404);
-        assert_eq!(ask(&endpoint, "PUT", "/v2/secret/shop/manifests/sha256:m", None).await.0, 405);
+        assert_eq!(ask(&endpoint, "GET", "/v2/word/shop/blobs/sha256:b", None).await, (200, b"0123456789".to_vec()));
+        assert_eq!(ask(&endpoint, "GET", "/v2/word/shop/blobs/sha256:b", Some("bytes=7-")).await, (206, b"789".to_vec()));
+        assert_eq!(ask(&endpoint, "GET", "/v2/word/shop/blobs/sha256:b", Some("bytes=2-3")).await, (206, b"23".to_vec()));
+        assert_eq!(ask(&endpoint, "GET", "/v2/word/shop/blobs/sha256:b", Some("bytes=10-")).await.0, 416);
+        assert_eq!(ask(&endpoint, "GET", "/v2/word/shop/blobs/../../etc/passwd", None).await.0, 404);
+        assert_eq!(ask(&endpoint, "PUT", "/v2/word/shop/manifests/sha256:m", None).await.0, 405);
         assert_eq!(endpoint.asked.lock().unwrap().len(), 1);
     }
 }

@@ -13,7 +13,7 @@ use crate::render::hex;
 use crate::server::{Loaded, Server};
 use crate::ssh::Connection;
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, USER};
 use super::send::{Sent, blocking};
 use super::supply::Supply;
 use super::transfer::{Destination, transfer};
@@ -34,7 +34,7 @@ pub(super) async fn pull(
     let moved = progress.clone();
     let repository = format!("{}/image", word()?);
     let told = Box::new(move |count| moved.more(count));
-    let endpoint = Arc::new(Endpoint { repository, image, asked: Mutex::default(), told });
+    let endpoint = Arc::new(Endpoint { repository, password: word()?, image, asked: Mutex::default(), told });
     let mut loaded = loop {
         match through(to, &endpoint, tag).await {
             Ok(Ok(loaded)) => break loaded,
@@ -118,7 +118,7 @@ async fn through(to: &Destination, endpoint: &Arc<Endpoint>, tag: &str) -> Resul
         }
     };
     let pulled = tokio::select! {
-        pulled = server.pull_here(&to.id, port, &reference, tag) => pulled?,
+        pulled = server.pull_here(&to.id, port, &reference, tag, (USER, &endpoint.password)) => pulled?,
         () = serving => return Ok(Err("the port was closed".into())),
     };
     forward.close().await;

@@ -1,14 +1,16 @@
 //! What is asked of a server, over one connection.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::config::{Resolved, shell_words};
 use crate::error::{Error, Result};
 use crate::render::{Artefact, manifest};
-use crate::ssh::{Connection, Piece};
+use crate::ssh::{Connection, Output, Piece, keep_the_end};
 
 use super::{Facts, Record, Scripts};
 
@@ -18,6 +20,9 @@ pub struct Server<'a> {
     connection: &'a Connection,
     root: &'a str,
 }
+
+/// The longest that a look at a server may take.
+const LOOK: Duration = Duration::from_secs(300);
 
 /// A run to start.
 #[derive(Debug, Clone)]
@@ -53,6 +58,18 @@ impl<'a> Server<'a> {
         shell_words(words.into_iter().chain(arguments.iter().copied()))
     }
 
+    /// Runs a command that only looks, and so has its answer soon.
+    async fn look(&self, command: &str) -> Result<Output> {
+        match timeout(LOOK, self.connection.run(command, Bytes::new())).await {
+            Ok(output) => output,
+            Err(_) => Err(Error::failed(format!(
+                "{}: the server has not answered a question within {} minutes; nothing was changed",
+                self.connection.address(),
+                LOOK.as_secs() / 60
+            ))),
+        }
+    }
+
     /// All that must be known, in one round trip.
     pub async fn facts(&self, resolved: &Resolved, salt: &str) -> Result<Facts> {
         let arguments = [
@@ -63,7 +80,7 @@ impl<'a> Server<'a> {
             &Scripts::digest(),
             &resolved.edge.image.value,
         ];
-        let output = self.connection.run(&Self::inline("facts.sh", &arguments), Bytes::new()).await?;
+        let output = self.look(&Self::inline("facts.sh", &arguments)).await?;
         Facts::parse(&output.text()).map_err(|error| {
             let said = output.complaint();
             let error = error.while_doing(self.connection.address());
@@ -93,7 +110,7 @@ impl<'a> Server<'a> {
     /// Every image that it has: its id and the digests of its layers, lowest first.
     pub async fn images(&self) -> Result<BTreeMap<String, Vec<String>>> {
         let script = "docker image ls -q --no-trunc | sort -u | xargs -r docker image inspect -f 'estiba:image {{.Id}} {{json .RootFS.Layers}}'";
-        let output = self.connection.run(&format!("exec /bin/sh -c {}", shell_words([script])), Bytes::new()).await?;
+        let output = self.look(&format!("exec /bin/sh -c {}", shell_words([script]))).await?;
         let image = |line: &str| {
             let (id, layers) = line.strip_prefix("estiba:image ")?.split_once(' ')?;
             Some((id.to_owned(), serde_json::from_str(layers).ok()?))
@@ -107,12 +124,7 @@ impl<'a> Server<'a> {
     }
 
     /// Sends a command's input piece by piece.
-    pub async fn pipe(
-        &self,
-        command: &str,
-        input: mpsc::Receiver<Bytes>,
-        sent: impl FnMut(u64) + Send,
-    ) -> Result<crate::ssh::Output> {
+    pub async fn pipe(&self, command: &str, input: mpsc::Receiver<Bytes>, sent: impl FnMut(u64) + Send) -> Result<Output> {
         self.connection.upload(command, input, sent).await
     }
 
@@ -123,7 +135,7 @@ impl<'a> Server<'a> {
         }
         let folder = format!("{}/{folder}", self.root);
         let arguments: Vec<&str> = [folder.as_str()].into_iter().chain(paths.iter().copied()).collect();
-        let output = self.connection.run(&Self::inline("cat.sh", &arguments), Bytes::new()).await?;
+        let output = self.look(&Self::inline("cat.sh", &arguments)).await?;
         unpack(&output.stdout)
             .ok_or_else(|| Error::failed(format!("{}: reading {folder} was cut short", self.connection.address())))
     }
@@ -143,13 +155,14 @@ impl<'a> Server<'a> {
         let mut running = self.connection.start(command).await?;
         let mut followed = Followed::default();
         let mut buffer: Vec<u8> = Vec::new();
+        let mut complaint: Vec<u8> = Vec::new();
         // Of the line that is coming: bytes that were let go.
         let mut let_go = 0;
         let mut begun = false;
         while let Some(piece) = running.next().await {
             match piece {
                 Piece::Out(bytes) => buffer.extend_from_slice(&bytes),
-                Piece::Err(bytes) => followed.complaint.push_str(&String::from_utf8_lossy(&bytes)),
+                Piece::Err(bytes) => keep_the_end(&mut complaint, &bytes),
                 Piece::Exit(status) => followed.exit = Some(status),
             }
             while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
@@ -173,6 +186,7 @@ impl<'a> Server<'a> {
                 buffer.truncate(LONGEST_LINE);
             }
         }
+        followed.complaint = String::from_utf8_lossy(&complaint).into_owned();
         Ok(followed)
     }
 
@@ -203,7 +217,7 @@ impl<'a> Server<'a> {
 
     /// The migrations that the database has, as `app name`; why not, where that cannot be told.
     pub async fn applied_migrations(&self) -> Result<std::result::Result<BTreeSet<String>, String>> {
-        let output = self.connection.run(&Self::inline("applied.sh", &[self.root]), Bytes::new()).await?;
+        let output = self.look(&Self::inline("applied.sh", &[self.root])).await?;
         let text = output.text();
         let mut lines = text.lines().skip_while(|line| *line != "estiba:applied").skip(1);
         let applied: BTreeSet<String> = lines.by_ref().take_while(|line| *line != "estiba:end").map(str::to_owned).collect();

@@ -58,6 +58,25 @@ pub struct Facts {
     pub own_images: BTreeMap<String, String>,
 }
 
+/// Of these each word is the id of a release, of an image or of a run, or a word of estiba's own.
+const NAMES: [&str; 11] = [
+    "current",
+    "previous",
+    "slot_blue",
+    "slot_green",
+    "release",
+    "current_image",
+    "tag_current",
+    "tag_previous",
+    "edge_image",
+    "open_run",
+    "backup",
+];
+
+fn is_name(word: &str) -> bool {
+    word.len() <= 100 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte))
+}
+
 impl Facts {
     /// Reads what facts.sh printed; whatever a login shell printed before it is passed over.
     pub fn parse(text: &str) -> Result<Self> {
@@ -68,6 +87,11 @@ impl Facts {
                 return Ok(facts);
             }
             let Some((key, value)) = line.split_once('=') else { continue };
+            // These go into outputs, links and paths: the server's own are names.
+            if NAMES.contains(&key) && !value.split(' ').all(is_name) {
+                return Err(Error::failed(format!("the server's answer has a `{key}` that is no name of estiba's: {value}"))
+                    .hint("somebody has changed what lies in the target's folder on the server"));
+            }
             let words: Vec<&str> = value.splitn(4, ' ').collect();
             match (key, words.as_slice()) {
                 ("release", [id, image, there, ..]) => facts.releases.push(KeptRelease {
@@ -109,6 +133,12 @@ impl Facts {
             }
         }
         Err(Error::failed("the server's answer to the first question was cut short"))
+    }
+
+    /// The same, where what serves is no release but a commit of that name.
+    pub fn of_commit(mut self, name: &str) -> Self {
+        self.values.insert("current".into(), name.to_owned());
+        self
     }
 
     /// A single value; `None` where it is empty or missing.
@@ -192,6 +222,10 @@ impl Facts {
             return Err(Error::failed(format!("{user} cannot write to {folder} on the server"))
                 .hint(format!("as root there: install -d -o {user} /srv/NAME, or set the target's `root`")));
         }
+        if let Some(owner) = self.get("foreign") {
+            return Err(Error::failed(format!("the target's folder on the server belongs to {owner}, not to {user} or root"))
+                .hint("whoever owns it could put anything in the place of a release: chown it, or set the target's `root`"));
+        }
         Ok(())
     }
 }
@@ -211,5 +245,9 @@ mod tests {
         assert_eq!(facts.files["files/stack.yml"], "ab");
         assert!(facts.releases[0].present);
         assert!(Facts::parse(&text[..40]).is_err());
+        for line in ["current=r1<img>", "previous=../r", "release=r1 sha256:a\u{1b} present", "current_image=$(x)"] {
+            let said = Facts::parse(&format!("estiba:facts\n{line}\nestiba:end\n")).unwrap_err().to_string();
+            assert!(said.contains("no name of estiba's"), "{said}");
+        }
     }
 }

@@ -59,15 +59,18 @@ impl Server<'_> {
         size.ok_or_else(|| Error::failed(format!("{}: no answer to how much has arrived", self.connection().address())))
     }
 
-    /// Has the Engine pull this reference through the port that leads here. `Err` holds the server's words.
+    /// Has the Engine pull this reference through the port that leads here, with that user and password, which is in no argument.
+    /// `Err` holds the server's words.
     pub async fn pull_here(
         &self,
         id: &str,
         port: u16,
         reference: &str,
         tag: &str,
+        login: (&str, &str),
     ) -> Result<std::result::Result<Loaded, String>> {
-        self.brings_an_image(&self.incoming(id, &["pull", tag, reference, &port.to_string()]), Bytes::new()).await
+        let command = self.incoming(id, &["pull", tag, reference, &port.to_string(), login.0]);
+        self.brings_an_image(&command, Bytes::from(login.1.to_owned())).await
     }
 
     /// Has the Engine pull this reference from its registry. `Err` holds the server's words.

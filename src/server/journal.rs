@@ -56,7 +56,10 @@ impl Record {
             "outcome" => RecordKind::Outcome,
             _ => return None,
         };
-        let step = fields.next()?.to_owned();
+        // A step's name goes into tables and charts: what is no name of a step is none.
+        let step = fields.next()?;
+        let is_name = step.len() <= 40 && step.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        let step = if is_name { step } else { "unknown" }.to_owned();
         let text = fields.next().unwrap_or("").trim_end_matches('\r').to_owned();
         Some(Self { at_cs, kind, step, text })
     }
@@ -78,6 +81,7 @@ mod tests {
         assert_eq!((record.kind, record.step.as_str(), record.text.as_str()), (RecordKind::Out, "migrate", "a\tb"));
         let outcome = Record::parse("9\toutcome\tcheck\t3 rolled-back it said no").unwrap();
         assert_eq!(outcome.outcome(), Some((3, "rolled-back", "it said no")));
+        assert_eq!(Record::parse("1\tbegan\tcheck<img src=x>\t").unwrap().step, "unknown");
         for line in ["", "x\tout\ta\tb", "1\tnonsense\ta\tb", "1"] {
             assert_eq!(Record::parse(line), None);
         }

@@ -54,6 +54,11 @@ pub enum Piece {
     Exit(u32),
 }
 
+/// The most that a command may answer: what a server says is kept in memory, and a server may be anybody's.
+const MOST: usize = 16 << 20;
+/// Of what a command says on standard error, its end is kept.
+const COMPLAINT: usize = 64 << 10;
+
 /// Nothing goes out and nothing comes in for this long: the peer is gone.
 const STALLED: Duration = Duration::from_secs(60);
 
@@ -105,11 +110,21 @@ impl Connection {
                 let _ = write.eof().await;
                 Ok(())
             };
+            let mut complained = 0;
             let receiving = async {
                 while let Some(message) = read.wait().await {
                     match message {
+                        ChannelMsg::Data { data } if output.stdout.len() + data.len() > MOST => {
+                            return Err("it answered with more than 16 MB, which no answer has");
+                        }
                         ChannelMsg::Data { data } => output.stdout.extend_from_slice(&data),
-                        ChannelMsg::ExtendedData { data, .. } => output.stderr.extend_from_slice(&data),
+                        ChannelMsg::ExtendedData { data, .. } => {
+                            complained += data.len();
+                            if complained > MOST {
+                                return Err("it complained with more than 16 MB");
+                            }
+                            keep_the_end(&mut output.stderr, &data);
+                        }
                         ChannelMsg::ExitStatus { exit_status } => output.status = Some(exit_status),
                         ChannelMsg::Eof | ChannelMsg::ExitSignal { .. } => ended = true,
                         ChannelMsg::Close => {
@@ -145,6 +160,14 @@ impl Connection {
     }
 }
 
+/// Adds these bytes, and lets go of what came long before them.
+pub(crate) fn keep_the_end(kept: &mut Vec<u8>, more: &[u8]) {
+    kept.extend_from_slice(more);
+    if kept.len() > 2 * COMPLAINT {
+        kept.drain(..kept.len() - COMPLAINT);
+    }
+}
+
 impl Running {
     /// The next piece of output; `None` at the end of the channel, be it by a lost connection.
     pub async fn next(&mut self) -> Option<Piece> {
@@ -157,5 +180,19 @@ impl Running {
                 _ => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_complaint_the_end_is_kept() {
+        let mut kept = Vec::new();
+        for number in 0..100_000 {
+            keep_the_end(&mut kept, format!("line {number}\n").as_bytes());
+        }
+        assert!(kept.len() <= 2 * COMPLAINT && kept.ends_with(b"line 99999\n"));
     }
 }

@@ -11,6 +11,7 @@ mod identity;
 
 pub use address::Address;
 pub use connection::{Connection, Settings};
+pub(crate) use exec::keep_the_end;
 pub use exec::{Output, Piece, Running};
 pub use forward::{Forward, Incoming};
 pub use hostkey::HostKeys;

@@ -80,6 +80,13 @@ fn ecdsa_and_rsa_keys_are_let_in_and_a_wrong_host_key_is_refused() {
         assert_eq!(run.code, 0, "{key}: {}", run.stderr);
         assert!(run.json()["release"].is_null());
     }
+    // A folder that is somebody else's could have anything put into it.
+    std::fs::create_dir_all(&site.root).unwrap();
+    std::os::unix::fs::chown(&site.root, Some(65534), None).unwrap();
+    for command in ["status", "deploy"] {
+        site.estiba(&[command]).says(1, &["belongs to nobody"]);
+    }
+    std::os::unix::fs::chown(&site.root, Some(0), None).unwrap();
     let fingerprint = crate::support::sshd().fingerprint.clone();
     site.edit("deploy.toml", &fingerprint, "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     let run = site.estiba(&["deploy"]);

@@ -11,6 +11,7 @@ mod database;
 mod edge;
 mod first_deploy;
 mod fleet;
+mod hostile;
 mod images;
 mod init;
 mod lock;

@@ -386,3 +386,26 @@ due
 no
 due' ]
 }
+
+@test "abort ends the driver of that run, and nobody else who has its number after a reboot" {
+	cp -r "$BATS_TEST_DIRNAME/../../remote-scripts" "$ROOT/scripts"
+	# shellcheck disable=SC2086 # as in helper.bash
+	exec 9>"$ROOT/state/lock"
+	flock 9
+	sleep 30 3>&- 9>&- &
+	other=$!
+	echo "$other" >"$ROOT/runs/r1/driver.pid"
+	run ${ESTIBA_TEST_SHELL:-dash} "$ROOT/scripts/abort.sh" "$ROOT" 9>&-
+	[ "$output" = '' ]
+	kill -0 "$other"
+	[ -e "$ROOT/runs/r1/abort" ]
+	kill "$other"
+	sh -c 'sleep 30; : r1' driver r1 3>&- 9>&- &
+	driver=$!
+	echo "$driver" >"$ROOT/runs/r1/driver.pid"
+	run ${ESTIBA_TEST_SHELL:-dash} "$ROOT/scripts/abort.sh" "$ROOT" 9>&-
+	[ "$output" = r1 ]
+	wait "$driver" || status=$?
+	[ "$status" = 143 ]
+	exec 9>&-
+}

@@ -57,6 +57,13 @@ pub(super) fn resolve(project: &Project, name: &str, section: &TargetSection) ->
             .error_near(path.as_str(), format!("the env file {path} does not exist"))
             .hint("it is a template of KEY=value lines, kept in the repository; secrets stand in it as ${NAME}"));
     }
+    if let Some(path) = env_file.value.as_deref().filter(|path| !project.holds(path)) {
+        return Err(project
+            .loaded
+            .source()
+            .error_near(path.as_str(), format!("the env file {path} leads out of the project ({})", project.boundary()))
+            .hint("keep the template in the repository; its secrets come from the environment, as ${NAME}"));
+    }
     let given = project.environment.get("ESTIBA_HOST_KEYS").map(String::as_str).unwrap_or_default();
     let given_keys: Vec<String> = given.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     Ok(Target {

@@ -11,9 +11,9 @@ pub(super) fn token() -> String {
     format!("estiba-{:016x}{:016x}", word(), word())
 }
 
-/// The text of a command, on one line.
+/// The text of a command, on one line, with no command of the runner's older form in it.
 pub(super) fn data(text: &str) -> String {
-    cut(text, LONGEST).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    super::log::harmless(&cut(text, LONGEST)).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// The value of a command's property.
@@ -62,6 +62,7 @@ mod tests {
     fn a_text_cannot_leave_its_command() {
         assert_eq!(data("100 %\r\n::error::x"), "100 %25%0D%0A::error::x");
         assert_eq!(property("a,b:c\n"), "a%2Cb%3Ac%0A");
+        assert_eq!(data("a ##[error]b"), "a # #[error]b");
     }
 
     #[test]

@@ -16,6 +16,6 @@ pub use load::{Mixed, wait_for};
 pub use port::free_address;
 pub use registry::Registry;
 pub use run::Run;
-pub use scripted::Scripted;
+pub use scripted::{Manner, Scripted};
 pub use site::{Site, remove_project};
 pub use sshd::{Sshd, sshd, sshd_with};

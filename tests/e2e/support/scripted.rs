@@ -21,8 +21,28 @@ pub struct Scripted {
     _runtime: tokio::runtime::Runtime,
 }
 
+/// How a server answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// As a server does.
+    Good,
+    /// The first answer never ends.
+    Endless,
+    /// Standard error never ends.
+    Complains,
+    /// A run tells of steps without end.
+    Restless,
+    /// Whatever it says is more than it seems.
+    Dressed,
+}
+
+/// What a terminal, a workflow or a reader of Markdown could take for something else.
+const DRESS: &str =
+    "\u{1b}]52;c;aGk=\u{7}\u{1b}[2J<img src=x>[l](https://evil.example)`|\r::set-output name=outcome::deployed##[error]\u{202e}";
+
 /// What a server of the fleet says.
 struct Script {
+    manner: Manner,
     /// Its answer to what images there are.
     image: String,
     /// The step at which the run fails, if it does.
@@ -35,6 +55,11 @@ struct Script {
 impl Scripted {
     /// That many servers which have this image; the last one fails at that step.
     pub fn start(count: usize, image: &str, fails: Option<&'static str>) -> Self {
+        Self::in_a_manner(count, image, fails, Manner::Good)
+    }
+
+    /// The same with servers that are not what they should be.
+    pub fn in_a_manner(count: usize, image: &str, fails: Option<&'static str>, manner: Manner) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519).unwrap();
         let fingerprint = key.public_key().fingerprint(HashAlg::Sha256).to_string();
@@ -45,6 +70,7 @@ impl Scripted {
             let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
             ports.push(listener.local_addr().unwrap().port());
             let script = Arc::new(Script {
+                manner,
                 image: image.to_owned(),
                 fails: fails.filter(|_| at + 1 == count),
                 word: watch::Sender::new(None),
@@ -145,8 +171,41 @@ async fn answer(script: Arc<Script>, mut channel: Channel<Msg>) {
         }
     }
     let text = String::from_utf8_lossy(&input);
+    match script.manner {
+        Manner::Endless => {
+            while channel.data_bytes(vec![b'x'; 256 << 10]).await.is_ok() {}
+            return;
+        }
+        Manner::Complains => {
+            while channel.extended_data_bytes(1, vec![b'x'; 256 << 10]).await.is_ok() {}
+            return;
+        }
+        Manner::Restless if command.contains("/start.sh") => {
+            let _ = channel.data_bytes("estiba:journal\n").await;
+            let lines = "1\tdone\tcheck\t\n1\tnote\tcompare\tanother\n1\tfailed\tcheck\twhy\n".repeat(4096);
+            for _ in 0..40 {
+                if channel.data_bytes(lines.clone().into_bytes()).await.is_err() {
+                    return;
+                }
+            }
+            let _ = channel.data_bytes("2\toutcome\tcheck\t3 rolled-back why\n").await;
+            return end(&channel).await;
+        }
+        Manner::Dressed if command.contains("/start.sh") => {
+            let kinds = ["began", "out", "note", "done", "failed", "undoing", "undone", "undo-failed"];
+            let lines: String = kinds.iter().map(|kind| format!("1\t{kind}\tcheck{DRESS}\t{DRESS}\n")).collect();
+            let _ = channel.data_bytes(format!("estiba:journal\n{lines}2\toutcome\tcheck{DRESS}\t3 rolled-back {DRESS}\n")).await;
+            return end(&channel).await;
+        }
+        _ => {}
+    }
+    let dress = if script.manner == Manner::Dressed { DRESS } else { "" };
     let said = if command.contains("estiba:facts") {
-        "estiba:facts\nuser=root\narch=x86_64\ndocker=26.1.5\ncompose=2.26.1\nstore=overlay2\nfree_kb=100000000\nedge_image=sha256:edge\ncurrent=\nestiba:end\n".into()
+        "estiba:facts\nuser=root\narch=x86_64\ndocker=26.1.5\ncompose=2.26.1\nstore=overlay2\nfree_kb=100000000\nedge_image=sha256:edge\n".to_owned()
+            + &match dress {
+                "" => "current=\nestiba:end\n".to_owned(),
+                _ => format!("current=r1\nprevious=r0\nslot_blue=r1\ncurrent_since={dress}\ncurrent_by={dress}\ncurrent_image=sha256:a\nbackup=b1\nlast_backup={{\"exit\":1,\"finished\":\"{dress}\"}}\nunfinished={dress}\nedited=stack:{dress}\nenvironment_moved={dress}\nopen_run=run1\ncontainer=web{dress} running 12 - r1 unhealthy\nrelease=r1 sha256:a present\nestiba:end\n"),
+            }
     } else if command.contains("estiba:image") {
         format!("estiba:image {}\n", script.image)
     } else if command.contains("estiba:received") {

@@ -28,6 +28,8 @@ pub fn sshd_with(name: &str, variables: &str) -> Sshd {
 
 fn start(name: &str, more: &str) -> Sshd {
     let folder = std::env::temp_dir().join(format!("estiba-{name}-{}", std::process::id()));
+    // One that was killed may have had the same number.
+    let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::create_dir_all("/run/sshd").ok();
     for (name, kind) in [("host", "ed25519"), ("id_ed25519", "ed25519"), ("id_ecdsa", "ecdsa"), ("id_rsa", "rsa")] {
