@@ -10,6 +10,7 @@ pub mod deploy;
 pub mod error;
 pub mod image;
 pub mod notify;
+mod paths;
 pub mod plan;
 pub mod private;
 pub mod process;

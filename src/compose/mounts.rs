@@ -2,6 +2,8 @@
 
 use yaml_serde::{Mapping, Value};
 
+use crate::paths::tidy;
+
 /// One entry of a service's `volumes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
@@ -57,19 +59,6 @@ impl Mount {
     }
 }
 
-/// A relative path without `.`, doubled slashes and a slash at its end; `..` is kept where it leads out.
-pub(super) fn tidy(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,12 +81,5 @@ mod tests {
             mount("{type: volume, source: data, target: /d}", "{type: volume, source: data, target: /d}").relative_source(),
             None
         );
-    }
-
-    #[test]
-    fn paths_are_told_in_one_way() {
-        assert_eq!(tidy("./a//b/../c/"), "a/c");
-        assert_eq!(tidy("../a/.."), "..");
-        assert_eq!(tidy("./"), "");
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use yaml_serde::{Mapping, Value};
 
+use crate::paths::tidy;
+
 use super::{HealthUrl, Mount, health_url};
 
 /// A service and its name.
@@ -78,8 +80,8 @@ impl<'a> Service<'a> {
         });
         let dockerfile = text("dockerfile").unwrap_or_else(|| "Dockerfile".into());
         Some(Build {
-            context: super::mounts::tidy(&text("context").unwrap_or_default()),
-            dockerfile: inline.is_none().then(|| super::mounts::tidy(&dockerfile)),
+            context: tidy(&text("context").unwrap_or_default()),
+            dockerfile: inline.is_none().then(|| tidy(&dockerfile)),
             inline,
             target: text("target"),
             arguments: pairs(build.get("args")).into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
@@ -194,7 +196,7 @@ impl<'a> Service<'a> {
         let list = self.map.get("env_file").and_then(Value::as_sequence);
         let file = |entry: &Value| {
             let required = entry.get("required").and_then(Value::as_bool) != Some(false);
-            Some((super::mounts::tidy(entry.get("path")?.as_str()?), required))
+            Some((tidy(entry.get("path")?.as_str()?), required))
         };
         list.into_iter().flatten().filter_map(file).collect()
     }

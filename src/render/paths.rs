@@ -14,6 +14,7 @@ use yaml_serde::{Mapping, Value};
 use crate::compose::{Model, Mount, Service};
 use crate::config::Resolved;
 use crate::error::{Error, Result};
+use crate::paths::{is_within, tidy};
 
 use super::Files;
 
@@ -93,21 +94,6 @@ pub(super) fn placed(path: &str) -> String {
 pub(super) fn is_env_file(resolved: &Resolved, path: &str) -> bool {
     let own = resolved.target.env_file.value.as_ref().and_then(|path| path.file_name());
     path == ".env" || own == Some(path) || resolved.target.env_file.value.as_ref().is_some_and(|own| tidy(own.as_str()) == path)
-}
-
-fn is_within(path: &str, folder: &str) -> bool {
-    path == folder || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
-}
-
-fn tidy(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
-        match part {
-            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 /// Does a Dockerfile copy this only to install packages?

@@ -286,8 +286,7 @@ fn alone(world: &World<'_>, service: &Service<'_>, shared: &[String]) -> Option<
         }
         let is_volume = !mount.bind && mount.written.get("type").and_then(yaml_serde::Value::as_str) != Some("tmpfs");
         let path = mount.relative_source().or_else(|| world.compose.below_folder(&source));
-        let is_shared =
-            mount.bind && path.is_none_or(|path| shared.iter().any(|folder| super::proxies::is_within(&path, folder)));
+        let is_shared = mount.bind && path.is_none_or(|path| shared.iter().any(|folder| crate::paths::is_within(&path, folder)));
         let others = world
             .compose
             .services()

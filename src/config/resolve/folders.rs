@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::Utf8Path;
 
 use crate::compose::{Mount, Service};
+use crate::paths::is_within;
 
 use super::super::resolved::{Decided, Image, Origin, Setting};
 use super::super::shape::ServiceKind;
+use super::plain;
 use super::world::World;
-use super::{plain, proxies::is_within};
 
 /// Names of folders that hold data.
 const DATA: [&str; 17] = [

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use crate::compose::Service;
 use crate::error::Result;
@@ -147,11 +147,6 @@ pub(super) fn edge(world: &World<'_>) -> Result<Edge> {
         trusted_proxies: section.trusted_proxies.clone().unwrap_or_default(),
         maintenance,
     })
-}
-
-/// A path below another one, or the same.
-pub(super) fn is_within(path: &str, folder: &str) -> bool {
-    folder == "." || Utf8Path::new(path).starts_with(folder)
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ use camino::Utf8Path;
 
 use crate::compose::Mount;
 use crate::error::Result;
+use crate::paths::is_within;
 
 use super::super::Project;
 use super::super::resolved::{Origin, Resolved, Setting, StaticFiles, StaticPlace};
 use super::super::shape::ServiceKind;
-use super::{plain, proxies::is_within};
+use super::plain;
 
 /// Those of `[app] static`, or what apps and workers write to that is called so.
 pub(super) fn resolve(project: &Project, resolved: &mut Resolved) -> Result<()> {
