@@ -2,7 +2,8 @@
 //!
 //! A server in a container of its own, load on its site, one fault at one step of a deploy, then a look at
 //! everything. `cargo test --release --test matrix` runs the smoke subset; after `--`:
-//! `--all`, `--step NAME,…`, `--fault NAME,…`, `--table FILE`, `--keep` (leaves the server running).
+//! `--all`, `--step NAME,…`, `--fault NAME,…`, `--table FILE`, `--jobs N` (servers at
+//! once), `--keep` (leaves the server running).
 
 #![expect(
     clippy::disallowed_methods,
@@ -22,7 +23,9 @@ mod proxy;
 mod server;
 mod table;
 
+use std::collections::VecDeque;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use cell::{Cell, Limits};
@@ -82,11 +85,36 @@ fn main() -> ExitCode {
             }
         }
     }
-    run(&cells, value("--table").as_deref(), has("--keep"))
+    let jobs = value("--jobs").and_then(|jobs| jobs.parse().ok()).unwrap_or(1);
+    run(&cells, value("--table").as_deref(), has("--keep"), jobs)
 }
 
-fn run(cells: &[(&'static str, Fault)], table: Option<&str>, keep: bool) -> ExitCode {
+/// Runs the cells, on as many servers at once as there are jobs. Times are best looked at with one: several servers share this machine.
+fn run(cells: &[(&'static str, Fault)], table: Option<&str>, keep: bool, jobs: usize) -> ExitCode {
     let started = Instant::now();
+    let open: Mutex<VecDeque<(&'static str, Fault)>> = Mutex::new(cells.iter().copied().collect());
+    let done: Mutex<Vec<Cell>> = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| work(started, &open, &done, cells, table, keep));
+        }
+    });
+    let done = done.into_inner().unwrap();
+    println!("\n{}", table::render(&done));
+    let failed = done.iter().filter(|cell| !cell.problems.is_empty()).count() + (cells.len() - done.len());
+    println!("{} passed, {failed} failed", cells.len() - failed);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// One server, and cells on it for as long as some are open.
+fn work(
+    started: Instant,
+    open: &Mutex<VecDeque<(&'static str, Fault)>>,
+    done: &Mutex<Vec<Cell>>,
+    cells: &[(&'static str, Fault)],
+    table: Option<&str>,
+    keep: bool,
+) {
     let server = Server::start(server::Engine::Old, keep);
     println!("a server is up: {:.0} s", started.elapsed().as_secs_f64());
     let mut client = client::Client::new(&server);
@@ -95,23 +123,21 @@ fn run(cells: &[(&'static str, Fault)], table: Option<&str>, keep: bool) -> Exit
     println!("its first deploy is done: {:.0} s", started.elapsed().as_secs_f64());
     let limits = Limits::measure(&server, &client, cells);
     println!("a restart alone takes: {limits}");
-    let mut done: Vec<Cell> = Vec::new();
-    for (step, fault) in cells {
-        let cell = Cell::run(&server, &mut client, step, *fault, &limits);
+    loop {
+        let Some((step, fault)) = open.lock().unwrap().pop_front() else { break };
+        let cell = Cell::run(&server, &mut client, step, fault, &limits);
         println!("{cell} ({:.0} s)", started.elapsed().as_secs_f64());
         let broken = !cell.problems.is_empty();
+        let mut done = done.lock().unwrap();
         done.push(cell);
         if let Some(path) = table {
             std::fs::write(path, table::render(&done)).unwrap();
         }
+        drop(done);
         // A cell that left the server unusable says nothing of those after it.
         if broken && !client.heal(&server) {
             println!("the server cannot be used any more");
             break;
         }
     }
-    println!("\n{}", table::render(&done));
-    let failed = done.iter().filter(|cell| !cell.problems.is_empty()).count() + (cells.len() - done.len());
-    println!("{} passed, {failed} failed", cells.len() - failed);
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -7,12 +7,7 @@ use super::faults::Fault;
 
 /// Steps down, faults across: which release each cell ended on, and in how many seconds.
 pub fn render(cells: &[Cell]) -> String {
-    let mut steps: Vec<&str> = Vec::new();
-    for cell in cells {
-        if !steps.contains(&cell.step) {
-            steps.push(cell.step);
-        }
-    }
+    let steps: Vec<&str> = super::steps().into_iter().filter(|step| cells.iter().any(|cell| cell.step == *step)).collect();
     let faults: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| cells.iter().any(|cell| cell.fault == *fault)).collect();
     let mut text = format!("| step | {} |\n|", faults.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(" | "));
     text.push_str(&" --- |".repeat(faults.len() + 1));
