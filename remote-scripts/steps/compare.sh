@@ -1,24 +1,18 @@
 # shellcheck shell=sh
 # compare: not a step of a deploy. After an undo, what serves is held against what served before: containers, answers, static files,
-# the database's schema. What differs is told and stands in the run's state/differs; whether that needs a person, in
-# state/differs-badly.
+# the database's schema. What differs is told; what of it needs a person stands in the run's state/differs-badly.
 
 compare_do() {
-	rm -f "$run_dir/state/differs" "$run_dir/state/differs-badly"
-	[ -n "$(get old-slot)" ] && [ -e "$run_dir/state/before" ] || return 0
+	rm -f "$run_dir/state/differs-badly"
+	[ -n "$(get old-slot)" ] || return 0
+	[ -e "$run_dir/state/before" ] || { tell 'what served before was not looked at in time, so nothing could be compared with it' && return 0; }
 	# What an undo needed to work with was taken from the reserve.
-	! disk_is_full 98304 || { note 'the disk is full: what serves is not compared with what served before' && return 0; }
+	! disk_is_full 98304 || { tell 'the disk is full: what serves could not be compared with what served before' && return 0; }
 	picture_differs >"$run_dir/state/differs-badly" && compare_static >>"$run_dir/state/differs-badly" &&
 		compare_schema >>"$run_dir/state/differs-badly" || return 1
-	[ -s "$run_dir/state/differs-badly" ] || rm -f "$run_dir/state/differs-badly"
-	[ ! -e "$run_dir/state/differs-badly" ] || while IFS= read -r compare_line; do
-		compare_tell "$compare_line"
+	while IFS= read -r compare_line; do
+		tell "$compare_line"
 	done <"$run_dir/state/differs-badly"
-}
-
-compare_tell() {
-	printf '%s\n' "$1" >>"$run_dir/state/differs"
-	tell "$1"
 }
 
 # compare_static: where the proxy reads, each file is that of the release that serves.
@@ -46,7 +40,7 @@ compare_schema() {
 	database_wait 20 || { echo 'the database does not answer, so its schema could not be compared' && return 0; }
 	! engine_schema "$DATABASE_NAME" | cmp -s - "$run_dir/state/schema" || return 0
 	if has schema-stays; then
-		compare_tell 'the schema is not what it was before the migration; the release that serves is healthy on it'
+		tell 'the schema is not what it was before the migration; the release that serves is healthy on it'
 	else
 		echo 'the schema of the database is not what it was before the migration'
 	fi

@@ -45,7 +45,6 @@ revive_do() {
 	done
 	revive_status=0
 	for revive_pid in $revive_pids; do wait "$revive_pid" || revive_status=1; done
-	revive_gone || revive_status=1
 	for revive_service in $STACK_AFTER_APPS; do
 		revive_start "$revive_service" "$(containers "$revive_service" all)" || return 1
 	done
@@ -56,6 +55,7 @@ revive_do() {
 
 # revive_start WHAT CONTAINERS: those of them that do not run are started.
 revive_start() {
+	[ -n "$2" ] || revive_make "$1" || return 1
 	for revive_id in $2; do
 		[ "$(docker inspect -f '{{.State.Running}}' "$revive_id" 9>&-)" = false ] || continue
 		! revive_was_down "$revive_id" || continue
@@ -65,20 +65,16 @@ revive_start() {
 	done
 }
 
-# revive_gone: containers of the release that serves, which somebody has taken away meanwhile, are made again, of the same image and
-# environment.
-revive_gone() {
+# revive_make SERVICE: one of the release that serves, whose container somebody has taken away meanwhile, gets another one, of the same
+# image and environment.
+revive_make() {
 	[ -n "$revive_serves" ] || return 0
-	for revive_service in $revive_apps; do
-		case $revive_service in
-		*-"$revive_serves_slot") ;;
-		*) continue ;;
-		esac
-		revive_there=$(containers "$revive_service" all) || return 1
-		[ -z "$revive_there" ] || continue
-		tell "$revive_service has no container any more; it is made again"
-		compose "$revive_serves" "$revive_serves_slot" up -d --no-deps --no-recreate "$revive_service" || return 1
-	done
+	case $1 in
+	*-"$revive_serves_slot") ;;
+	*) return 0 ;;
+	esac
+	tell "$1 has no container any more; it is made again"
+	compose "$revive_serves" "$revive_serves_slot" up -d --no-deps --no-recreate "$1"
 }
 
 # revive_was_down CONTAINER: did it stop before this run began? Beside a backup or a restore that is left as it was.

@@ -66,7 +66,8 @@ impl<'a> Server<'a> {
                 "{}: the server has not answered a question within {} minutes; nothing was changed",
                 self.connection.address(),
                 LOOK.as_secs() / 60
-            ))),
+            ))
+            .hint("look at its load and its Docker Engine, then try again")),
         }
     }
 

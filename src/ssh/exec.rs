@@ -8,7 +8,7 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 use super::{Connection, failure};
 
@@ -56,6 +56,7 @@ pub enum Piece {
 
 /// The most that a command may answer: what a server says is kept in memory, and a server may be anybody's.
 const MOST: usize = 16 << 20;
+const TOO_MUCH: &str = "more than 16 MB";
 /// Of what a command says on standard error, its end is kept.
 const COMPLAINT: usize = 64 << 10;
 
@@ -115,13 +116,13 @@ impl Connection {
                 while let Some(message) = read.wait().await {
                     match message {
                         ChannelMsg::Data { data } if output.stdout.len() + data.len() > MOST => {
-                            return Err("it answered with more than 16 MB, which no answer has");
+                            return Err(TOO_MUCH);
                         }
                         ChannelMsg::Data { data } => output.stdout.extend_from_slice(&data),
                         ChannelMsg::ExtendedData { data, .. } => {
                             complained += data.len();
                             if complained > MOST {
-                                return Err("it complained with more than 16 MB");
+                                return Err(TOO_MUCH);
                             }
                             keep_the_end(&mut output.stderr, &data);
                         }
@@ -150,6 +151,13 @@ impl Connection {
                 }
             }
         };
+        if result == Err(TOO_MUCH) {
+            return Err(Error::failed(format!(
+                "{}: a command of estiba's answered with more than 16 MB, and was not listened to any longer",
+                self.address
+            ))
+            .hint("none of them says as much: is this the server that is meant? `estiba status` tells what it serves"));
+        }
         if let Err(why) = result {
             return Err(failure::lost(&self.address, "a command ran", why));
         }
