@@ -43,7 +43,7 @@ install_packages() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >&2
 }
 
-# python_tools DIR PACKAGE…: a virtual environment at DIR with these PyPI packages in it.
+# python_tools DIR ARG…: a virtual environment at DIR, with what pip installs into it for these arguments.
 python_tools() {
 	venv=$1
 	shift
