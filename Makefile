@@ -2,7 +2,7 @@
 
 ESTIBA = target/release/estiba
 
-.PHONY: demo test build check bench clean
+.PHONY: demo test test-whole build check bench clean
 
 # Deploys the example to this machine: a release, one under load, a broken one.
 # What is missing is set up while the binary is built: on a fresh machine each takes some minutes. A release build
@@ -10,10 +10,15 @@ ESTIBA = target/release/estiba
 demo:
 	scripts/demo
 
-# All tests. The heavy ones run one after another.
+# A telling part of all tests. The heavy ones run one after another.
 test: build
 	scripts/setup test
 	scripts/test
+
+# The same, and the variants that `make test` leaves out: another hour.
+test-whole: build
+	scripts/setup test
+	scripts/test --whole
 
 # Formatting, lints and workflow checks.
 check:

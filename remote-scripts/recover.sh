@@ -20,4 +20,4 @@ recover_others '' "${2:-}"
 # The runs have ended: the next one need not wait for what is looked at now.
 exec 9>&-
 # Of the backup service it is not asked.
-[ "${2:-}" = own ] || sh "$here/edges.sh" "$root"
+[ "${2:-}" = own ] || sh "$here/run/edges.sh" "$root"

@@ -7,6 +7,7 @@ set -u
 root=$1
 here=$root/bin/current
 . "$here/lib/common.sh"
+. "$here/lib/settings.sh"
 . "$here/lib/schedule.sh"
 
 working=
@@ -32,7 +33,7 @@ while :; do
 	current=$(pointed "$root/current")
 	if [ -n "$current" ]; then
 		BACKUP_SCHEDULE='' DRILL_SCHEDULE=''
-		. "$releases/$current/settings.env"
+		read_release "$current"
 		for kind in backup drill; do
 			[ "$kind" = backup ] && schedule=$BACKUP_SCHEDULE || schedule=$DRILL_SCHEDULE
 			! schedule_due "$schedule" "$last" "$minute" || in_background sh "$root/bin/current/scheduled.sh" "$root" "$kind"

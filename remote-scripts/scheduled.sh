@@ -7,7 +7,7 @@ root=$1
 kind=$2
 # Where it really lies: called through bin/current, it must not take that link for its own name.
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
-for part in common lock history; do
+for part in common settings lock history; do
 	. "$here/lib/$part.sh"
 done
 
@@ -35,13 +35,11 @@ while :; do
 	current=$(pointed "$root/current")
 	[ -n "$current" ] || exit 0
 	OFFSITE='' COMMIT=''
-	. "$releases/$current/settings.env"
+	read_release "$current"
 	. "$releases/$current/release.env"
 	RUN=$(date -u +%Y%m%dT%H%M%SZ)-$kind-$(head -c 4 /dev/urandom | od -An -tx1 | tr -d ' \n')
-	case $kind in
-	backup) steps="backup${OFFSITE:+ offsite}" ;;
-	*) steps=$kind ;;
-	esac
+	steps=$(sed -n "s/^$kind //p" "$here/plans")
+	[ -n "$OFFSITE" ] || steps=$(printf '%s\n' "$steps" | sed 's/ offsite$//')
 	run_dir=$runs/$RUN
 	mkdir -p "$run_dir" || { rm -f "$state/reserve" && mkdir -p "$run_dir"; } || give_up
 	(
@@ -69,7 +67,7 @@ while :; do
 			STARTED=$(utc_now)
 		SETTINGS
 	) || give_up
-	sh "$here/supervise.sh" "$root" "$RUN" </dev/null >>"$run_dir/stray" 2>&1
+	sh "$here/run/supervise.sh" "$root" "$RUN" </dev/null >>"$run_dir/stray" 2>&1
 	code=$(cut -f 1 "$run_dir/outcome" 2>/dev/null)
 	# A deploy was quicker.
 	if [ "$code" != 5 ] || past_deadline; then break; fi
@@ -77,4 +75,4 @@ while :; do
 done
 history_runs_retain "$RUN"
 # An alert that hangs must not keep the next backup.
-[ "$code" = 0 ] || timeout 120 sh "$here/step.sh" "$root" "$RUN" alert 'do' </dev/null >>"$run_dir/stray" 2>&1
+[ "$code" = 0 ] || timeout 120 sh "$here/run/step.sh" "$root" "$RUN" alert 'do' </dev/null >>"$run_dir/stray" 2>&1

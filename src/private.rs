@@ -1,4 +1,4 @@
-//! Folders and files on this machine that nobody else may look into: what is written there holds secrets and people's data.
+//! Folders, files and memory on this machine that nobody else may look into: what is there holds secrets and people's data.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -29,6 +29,16 @@ pub fn create(path: &Utf8Path) -> std::io::Result<File> {
         _ => {}
     }
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Keeps this process's memory, with the key in it, from being written to a disk when the process crashes, and from being read
+/// by other programs of the same user where the system can do that (Linux, prctl(2), `PR_SET_DUMPABLE`).
+pub fn keep_memory() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    // Lowering a limit and becoming undumpable are allowed to everybody.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub struct Ended {
 ///
 /// Fails only when the program cannot be started.
 pub async fn run(program: &str, arguments: &[&str], folder: Option<&Utf8Path>) -> Result<Ended> {
-    let mut command = quiet(program);
+    let mut command = quiet(program)?;
     command.args(arguments);
     if let Some(folder) = folder.filter(|folder| !folder.as_str().is_empty()) {
         command.current_dir(folder);
@@ -94,15 +94,41 @@ fn bounded(stream: impl std::io::Read) -> Vec<u8> {
     bytes
 }
 
+/// A repository's own settings start no program in what git is asked here, and it may be somebody else's.
+const SAFE_GIT: [&str; 8] = [
+    "-c",
+    "safe.directory=*",
+    "-c",
+    "safe.bareRepository=explicit",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+];
+
+/// Runs git in that folder.
+///
+/// Fails only when it cannot be started.
+pub async fn ask_git(folder: &Utf8Path, arguments: &[&str]) -> Result<Ended> {
+    run("git", &[&SAFE_GIT, arguments].concat(), Some(folder)).await
+}
+
 /// Runs git in that folder; says whether it succeeded. Where there is no git, nothing succeeds.
 pub fn git(folder: &Utf8Path, path: Option<&str>, arguments: &[&str]) -> bool {
-    let folders = path.unwrap_or("/usr/bin").split(':').filter(|folder| folder.starts_with('/'));
-    let Some(git) = folders.map(|folder| Utf8PathBuf::from(folder).join("git")).find(|git| is_program(git)) else { return false };
-    let safe = ["-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", folder.as_str()];
-    let arguments: Vec<&str> = safe.into_iter().chain(arguments.iter().copied()).collect();
-    // A repository's own settings start no program in what is asked here.
+    let Some(git) = find("git", path.unwrap_or("/usr/bin")) else { return false };
+    let arguments: Vec<&str> = SAFE_GIT.into_iter().chain(["-C", folder.as_str()]).chain(arguments.iter().copied()).collect();
     read(&git, &arguments, &[("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_OPTIONAL_LOCKS", "0")], Duration::from_secs(10))
         .is_ok_and(|ended| ended.success)
+}
+
+/// Finds a program in the folders of this PATH that are named from the root on: one that is named from the folder where estiba
+/// runs would be a folder of the project, and what lies there is not this machine's.
+pub fn find(program: &str, path: &str) -> Option<Utf8PathBuf> {
+    absolute(path).map(|folder| Utf8Path::new(folder).join(program)).find(|program| is_program(program))
+}
+
+fn absolute(path: &str) -> impl Iterator<Item = &str> {
+    path.split(':').filter(|folder| folder.starts_with('/'))
 }
 
 /// Is there a file at this path that may be run?
@@ -124,7 +150,7 @@ pub async fn stream(
     environment: &[(String, String)],
     mut see: impl FnMut(String),
 ) -> Result<(bool, String)> {
-    let mut child = quiet(program)
+    let mut child = quiet(program)?
         .args(arguments)
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
@@ -177,17 +203,21 @@ pub fn has_variable(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
-/// A program without input that goes when nobody waits for it any more.
-fn quiet(program: &str) -> Command {
+/// A program without input that goes when nobody waits for it any more. It is one of this machine, and finds no others than
+/// those either.
+fn quiet(program: &str) -> Result<Command> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let found = find(program, &path).ok_or_else(|| cannot_start(program, &std::io::ErrorKind::NotFound.into()))?;
+    let path = absolute(&path).collect::<Vec<_>>().join(":");
     let inherited = std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy().to_ascii_uppercase();
         INHERITED
             .iter()
             .any(|known| name == *known || (known.ends_with('_') || known.starts_with("ACTIONS")) && name.starts_with(known))
     });
-    let mut command = Command::new(program);
-    command.env_clear().envs(inherited).stdin(Stdio::null()).kill_on_drop(true);
-    command
+    let mut command = Command::new(found);
+    command.env_clear().envs(inherited).env("PATH", path).stdin(Stdio::null()).kill_on_drop(true);
+    Ok(command)
 }
 
 async fn lines_of(stream: impl tokio::io::AsyncRead + Unpin, sender: mpsc::Sender<String>) {
@@ -207,5 +237,32 @@ fn cannot_start(program: &str, error: &std::io::Error) -> Error {
     match error.kind() {
         std::io::ErrorKind::NotFound => failed.hint(format!("is {program} installed on this machine?")),
         _ => failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A repository may hold another one, without a work tree, whose settings name programs.
+    #[tokio::test]
+    async fn a_repository_within_a_repository_starts_no_program() {
+        let (_folder, path) = crate::private::folder().unwrap();
+        let inner = path.join("app");
+        std::fs::create_dir(&inner).unwrap();
+        let made = run("git", &["init", "-q", "--bare", inner.as_str()], None).await.unwrap();
+        assert!(made.success, "{}", made.stderr);
+        let ran = path.join("ran");
+        let config = format!(
+            "\n[core]\n\tbare = false\n\tworktree = {inner}\n[filter \"x\"]\n\tclean = touch {ran}\n\tsmudge = touch {ran}\n"
+        );
+        std::fs::write(inner.join("config"), config).unwrap();
+        for arguments in [&["status"][..], &["rev-parse", "HEAD"]] {
+            assert!(
+                !ask_git(&inner, arguments).await.unwrap().success,
+                "{arguments:?} takes it for the project's own repository"
+            );
+        }
+        assert!(!ran.exists());
     }
 }

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use camino::Utf8Path;
-use estiba::config::{Environment, Project, ServiceKind, resolve};
+use estiba::config::{Project, ServiceKind, resolve};
 use estiba::render::{Rendered, Renderer, render};
+use estiba::text::Environment;
 use serde_json::Value;
 
 struct Case {
@@ -220,7 +221,7 @@ fn build_settings_are_passed_on_or_refused_by_name() {
         &case.read("compose.yml").replace("      network: host\n", "      network: host\n      entitlements: [x]\n"),
     );
     let (code, said) = case.estiba(&["config", "check"]);
-    assert!(code == 2 && said.contains("`build.entitlements` is not passed on"), "{said}");
+    assert!(code == 2 && said.contains("`build.entitlements` is not supported"), "{said}");
 }
 
 #[test]

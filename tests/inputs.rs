@@ -119,7 +119,7 @@ fn wrong_deploy_toml() {
     deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@${NOPE}\"]\n", "`NOPE` is not set");
     deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@h\"]\nenv-file = \".nope\"\n", "does not exist");
     // A file of the machine, and not of the project: nothing of it is shown.
-    deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@h\"]\nenv-file = \"/etc/hostname\"\n", "leads out of the project");
+    deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@h\"]\nenv-file = \"/etc/hostname\"\n", "is outside the project");
     deploy_and("[rollout]\nstrategi = \"recreate\"\n", "did you mean `strategy`?");
     deploy_and("[rolout]\n", "did you mean `rollout`?");
     deploy_and("[rollout]\nobserve = 30\n", "deploy.toml:8:11");
@@ -152,13 +152,16 @@ fn wrong_deploy_toml() {
     deploy_and("[image]\nsource = \"registry\"\n", "needs reference");
     deploy_and("[image]\nsource = \"archive\"\n", "needs archive");
     deploy_and("[image]\narchive = \"none.tar\"\n", "none.tar does not exist");
-    deploy_and("[image]\narchive = \"app.py\"\nreference = \"a/b:c\"\n", "goes with source = \"archive\"");
-    deploy_and("[image]\nsource = \"build\"\nusername = \"me\"\n", "goes with source = \"registry\"");
+    deploy_and("[image]\narchive = \"app.py\"\nreference = \"a/b:c\"\n", "needs source = \"archive\"");
+    deploy_and("[image]\nsource = \"build\"\nusername = \"me\"\n", "needs source = \"registry\"");
     deploy_and("[image]\nreference = \"a/b:c\"\nusername = \"me\"\n", "needs password");
     deploy_and("[image]\nreference = \"Not A Name\"\n", "names no image");
+    deploy_and("[image]\nname = \"-x y\"\n", "is not the name of an image");
+    deploy_and("[edge]\nimage = \"x||;e id\"\n", "is not the name of an image");
+    deploy_and("[stack.reload.web]\nrun = \"true\"\ntest = \"x\\tb; id\"\n", "another control character");
     deploy_and("[image]\nreference = \"a/b:c\"\nusername = \"me\"\npassword = \"${NOT_THERE}\"\n", "NOT_THERE");
     deploy_and("[database]\nengine = \"oracle\"\n", "unknown variant `oracle`");
-    deploy_and("[backup]\nschedule = \"0 25 * * *\"\n", "`25` is no hour");
+    deploy_and("[backup]\nschedule = \"0 25 * * *\"\n", "`25` is not a hour");
     deploy_and("[backup]\ndrill = \"hourly\"\n", "1 fields");
     deploy_and("[backup]\noffsite = \"/mnt/x\"\n", "has no password");
     deploy_and("[backup]\noffsite = \"/mnt/x\"\noffsite-environment = { RESTIC_PASSWORD = \"${NOPE}\" }\n", "`NOPE` is not set");
@@ -176,7 +179,7 @@ fn wrong_deploy_toml() {
 fn wrong_compose_files() {
     for named in ["environment: [PAYMENT_KEY]", "environment: {PAYMENT_KEY: }", "environment: {A: b, PAYMENT_KEY: null}"] {
         let text = COMPOSE.replace("    build: .\n", &format!("    build: .\n    {named}\n"));
-        compose(&text, "names the variable `PAYMENT_KEY`, and nothing sets it");
+        compose(&text, "needs the variable `PAYMENT_KEY`");
     }
     let text = COMPOSE.replace("    build: .\n", "    build: .\n    secrets: [token]\n");
     compose(&format!("{text}secrets:\n  token:\n    environment: PAYMENT_TOKEN\n"), "PAYMENT_TOKEN");
@@ -201,15 +204,23 @@ fn wrong_compose_files() {
     compose(&COMPOSE.replace("    build: .", "    extends: {service: nope}"), "nope");
     compose(&COMPOSE.replace("    build: .", "    extends: {service: x, file: no-such.yml}"), "no-such.yml");
     compose(&format!("include: [other.yml]\n{COMPOSE}"), "`other.yml` does not exist");
-    compose(&format!("include: [../outside.yml]\n{COMPOSE}"), "leads out of the project");
-    compose(&format!("include: [\"https://192.0.2.1/x.yml\"]\n{COMPOSE}"), "is an address");
-    compose(&COMPOSE.replace("    build: .", "    build: .\n    label_file: /proc/self/environ"), "leads out of the project");
+    compose(&format!("include: [../outside.yml]\n{COMPOSE}"), "is outside the project");
+    compose(&format!("include: [\"https://192.0.2.1/x.yml\"]\n{COMPOSE}"), "is a URL");
+    compose(&COMPOSE.replace("    build: .", "    build: .\n    label_file: /proc/self/environ"), "is outside the project");
     compose(&COMPOSE.replace("    build: .", "    build: .\n    provider: {type: x}"), "`provider` is refused");
     compose(&COMPOSE.replace("    build: .", "    build: .\n    use_api_socket: true"), "`use_api_socket` is refused");
     compose(&COMPOSE.replace("    build: .", "    build: .\n    environment: {A: \"${NOPE}\"}"), "`NOPE` is not set");
     compose(&COMPOSE.replace("    build: .", "    build: .\n    network_mode: host"), "on the host's network");
-    compose(&COMPOSE.replace("    build: .", "    build: .\n    volumes: [\"..:/app\"]"), "holds more than a release does");
+    compose(
+        &COMPOSE.replace("    build: .", "    build: .\n    volumes: [\"..:/app\"]"),
+        "a folder at or above the Compose file",
+    );
     compose(&COMPOSE.replace("    build: .", "    build: .\n    volumes: [\"./nope.txt:/x:ro\"]"), "does not exist here");
+    compose(&COMPOSE.replace("    build: .", "    build: .\n    volumes: [\"./a ../esc:/x\"]"), "that estiba does not take");
+    compose(
+        &COMPOSE.replace("    build: .", "    build: {context: ., cache_to: [\"type=local,dest=/tmp/x\"]}"),
+        "a folder of this machine",
+    );
     compose(&COMPOSE.replace("    build: .", "    build: .\n    env_file: other.env"), "does not exist here");
     compose(
         "services:\n  a:\n    image: x\n    ports: [\"1:1\"]\n  b:\n    image: y\n    ports: [\"2:2\"]\n",
@@ -253,17 +264,17 @@ fn wrong_templates_and_files() {
     conf(&NGINX.replace("80", "{% if %}"), "site.conf:2");
     conf(
         &NGINX.replace("80", "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}"),
-        "does not come to an end",
+        "never finishes",
     );
     conf("{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "site.conf:1");
     conf("{% include 'site.conf' %}", "site.conf:1");
     let env = |text: &str, says: &str| refused(".env.production", text.as_bytes(), says);
     env("A=1\nnonsense\n", ".env.production:2:1");
     env("A=${NOPE}\n", "`NOPE` is not set");
-    env("A=${NOPE\n", "does not take this env file");
+    env("A=${NOPE\n", "rejects this env file");
     env("A={{ nope }}\n", "not defined");
-    env("A='open\n", "does not take this env file");
-    env("9 lives=1\n", "does not take this env file");
+    env("A='open\n", "rejects this env file");
+    env("9 lives=1\n", "rejects this env file");
     refused("Dockerfile", b"FROM scratch\nCOPY nope.py /\n", "no `nope.py`");
     refused("Dockerfile", b"", "no FROM");
     refused("Dockerfile", b"FROM scratch\nCOPY --chown=1:1 app.py \\\n  gone.py /\n", "no `gone.py`");
@@ -281,4 +292,48 @@ fn the_deploy_toml_of_this_repository_is_good() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Waits for what it is given at most ten seconds.
+fn awaited<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "it did not come about");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_process_that_crashes_with_the_key_in_its_memory_leaves_no_core() {
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let folder = project("deploy.toml", DEPLOY.replace("192.0.2.1", &format!("127.0.0.1:{port}")).as_bytes());
+    let key = folder.path().join("key");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status().unwrap();
+    assert!(made.success());
+    // As a user who is not root: of a process that may be traced, the files in /proc are that user's own.
+    let path = |name: &str| folder.path().join(name);
+    std::fs::copy(env!("CARGO_BIN_EXE_estiba"), path("estiba")).unwrap();
+    assert!(Command::new("chmod").args(["-R", "a+rX"]).arg(folder.path()).status().unwrap().success());
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -c unlimited; exec setpriv --reuid=65534 --regid=65534 --clear-groups ./estiba status"])
+        .current_dir(&folder)
+        .env("ESTIBA_SSH_KEY", std::fs::read_to_string(&key).unwrap())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // It waits for the server, which says nothing.
+    let core = awaited(|| {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap().to_owned();
+        line.split_whitespace().take(2).all(|limit| limit == "0").then_some(line)
+    });
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}/environ", child.id())).unwrap());
+    assert_eq!(owner, 0, "others of its user may read it");
+    assert!(core.contains("bytes") && child.try_wait().unwrap().is_none(), "{core}");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

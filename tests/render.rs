@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use estiba::config::{Environment, Project, resolve};
+use estiba::config::{Project, resolve};
 use estiba::render::{Rendered, Renderer, render};
+use estiba::text::Environment;
 use serde_json::Value;
 
 const SECRET: &str = "p'a$$w\"o\\rd ${X} `y` #z";

@@ -2,7 +2,7 @@
 # The apps of a release, from its file `apps`: a line each in the order in which they start, fields parted by tabs:
 #   name  ports (8000:http,9000:tcp)  health-path (- for none)  host  status  interval  timeout  strategy  published|behind
 # shellcheck disable=SC2034 # what app_read sets is for those who call it
-# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
+# shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
 # app_read RELEASE APP: sets app_ports, app_port (the first one's number), app_path, app_host,
 # app_status, app_interval, app_timeout, app_strategy and app_place. Fails where the release has no such app.
@@ -42,11 +42,11 @@ app_answers() {
 	answers_id=$(printf '%s\n' "$answers_found" | head -n 1)
 	answers_said=nothing
 	[ -n "$answers_id" ] || return 1
-	if [ -z "$(edge_container "$2")" ]; then
+	if ! answers_servers=$(edge_servers "$2" "$3" "$app_port"); then
+		[ -n "$(edge_container "$2")" ] && answers_said='the edge' && return 1
 		app_answers_directly
 		return
 	fi
-	answers_servers=$(edge_servers "$2" "$3" "$app_port") || { answers_said='the edge' && return 1; } || return 1
 	answers_said=unknown
 	[ "$(printf '%s\n' "$answers_servers" | grep -c .)" -ge "$(printf '%s\n' "$answers_found" | grep -c .)" ] || return 1
 	while read -r answers_server answers_up _; do

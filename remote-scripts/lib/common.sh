@@ -53,9 +53,9 @@ pointed() {
 	pointed_at=$(readlink "$1") && printf '%s\n' "${pointed_at##*/}"
 }
 
-# write_file FILE: replaces FILE by standard input in one step.
+# write_file FILE: replaces FILE by standard input in one step. Nothing is written through a link: a container may have put one there.
 write_file() {
-	cat >"$1.new" && mv "$1.new" "$1"
+	rm -f "$1.new" && (set -C && cat >"$1.new") && mv -f "$1.new" "$1"
 }
 
 # fail REASON: what a step calls when it cannot go on. The first reason given is the one reported.
@@ -132,11 +132,4 @@ newest_first() {
 # run_is_open DIR: did that run begin, and has it no outcome yet?
 run_is_open() {
 	[ -e "$1/driver.pid" ] && [ ! -e "$1/outcome" ]
-}
-
-# settings_complete: what the settings of a release from before edges do not have.
-settings_complete() {
-	: "${APPS:=${APP_SERVICE:-}}" "${MIGRATE_SERVICE:=${APP_SERVICE:-}}" "${PROXIES:=${PROXY_SERVICE:-}}"
-	: "${JOBS:=}" "${STACK_JOBS:=}" "${STACK_AFTER_JOBS:=}" "${STACK_AFTER_APPS:=}" "${STACK_BUILT:=}" "${SHARED_FILES:=}"
-	: "${IMAGES:=}" "${EDGE_IMAGE:=haproxy:lts}" "${IMAGE_IDS:=}" "${BUILT_IMAGE:=ESTIBA_IMAGE}"
 }

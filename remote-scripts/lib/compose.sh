@@ -2,7 +2,7 @@
 # Compose and containers. Each call to Compose sees exactly one release: its stack file, its file for
 # one slot, its environment. The other slot's services are not in that model, so nothing done to one
 # release can recreate a container of the other.
-# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
+# shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
 # docker_alone ARG…: docker without the caller's environment, which would win over the env file.
 docker_alone() {
@@ -124,12 +124,6 @@ new_runs() {
 		}
 	done <"$run_dir/state/incarnations"
 }
-
-# setting RELEASE NAME: a setting as that release has it, which may name its services otherwise than this one.
-setting() (
-	unset -v "$2"
-	. "$releases/$1/settings.env" && eval "printf '%s\n' \"\${$2:-}\""
-)
 
 # old_settings: what the release that serves calls its apps and workers. A stack from before estiba has the names of the
 # Compose file.

@@ -25,18 +25,13 @@
 #   engine_look_environment         NAME=VALUE lines for a container that only looks: nothing can be written; nothing where the
 #                                   engine has no such setting
 #   engine_migrate_environment      NAME=VALUE lines for the container that migrates: time-out for locks, past the fence
-# shellcheck disable=SC2154,SC2034 # the settings come from release.env and lib/common.sh
+# shellcheck disable=SC2154,SC2034 # the settings come from lib/settings.sh
 
 backups=$root/backups
 
-# A release that an older version made has none of these settings.
-: "${DATABASE_SERVICE:=}" "${BACKUP:=never}" "${DURING_MIGRATIONS:=online}" "${RESTORE:=never}" "${CACHE_PERSIST:=0}"
-: "${PENDING_MIGRATIONS:=}" "${REVERSE_MIGRATION:=}" "${MIGRATE_ALWAYS:=1}" "${KEEP_BACKUPS:=14}"
-: "${KEEP_DAILY:=0}" "${KEEP_WEEKLY:=0}" "${KEEP_MONTHLY:=0}" "${BACKUP_ID:=}"
-
 # database_open: to be called before anything else here. Fails where there is none, with the reason.
 database_open() {
-	[ -n "$DATABASE_SERVICE" ] || { fail 'no database is known: [database] service names it' && return 1; } || return 1
+	[ -n "$DATABASE_SERVICE" ] || { fail 'no database is known: set [database] service' && return 1; } || return 1
 	database_container=$(containers "$DATABASE_SERVICE" | head -n 1)
 	[ -n "$database_container" ] || fail "the database's service $DATABASE_SERVICE has no running container" || return 1
 	. "$here/lib/database/$DATABASE_ENGINE.sh"
@@ -47,7 +42,7 @@ database_open() {
 # the Engine: on a full disk nothing can be started in a container, and a name that was not found must not be guessed.
 database_environment() {
 	database_given=$(docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' "$database_container" 9>&-) ||
-		fail "the Engine does not tell the environment of $DATABASE_SERVICE"
+		fail "Docker does not report the environment of $DATABASE_SERVICE"
 }
 
 environment_value() {
@@ -81,9 +76,12 @@ standby() {
 # standby_make DUMP COUNTS: the dump restored into this run's own database, and compared. Copies that an earlier run
 # could not take away go first.
 standby_make() {
-	for standby_stale in $(engine_standbys); do engine_drop "$standby_stale" || return 1; done
+	engine_standbys >"$run_dir/state/standbys"
+	while IFS= read -r standby_stale <&3; do
+		! is_word "$standby_stale" || engine_drop "$standby_stale" || return 1
+	done 3<"$run_dir/state/standbys"
 	put standby "$(standby)" || return 1
-	engine_create "$(standby)" || fail 'no database can be made to restore the dump into' || return 1
+	engine_create "$(standby)" || fail 'no database could be created to restore the dump' || return 1
 	database_load "$1" "$(standby)" && database_compare "$2" "$(standby)"
 }
 
@@ -149,15 +147,15 @@ database_load() {
 
 # database_compare FILE DB: has DB the tables and rows that FILE's counts say?
 database_compare() {
-	engine_counts "$2" >"$run_dir/state/counts.restored" || fail 'the restored copy cannot be counted' || return 1
+	engine_counts "$2" >"$run_dir/state/counts.restored" || fail 'the rows of the restored copy cannot be counted' || return 1
 	cmp -s "$1" "$run_dir/state/counts.restored" && return 0
 	compare_first=$(diff "$1" "$run_dir/state/counts.restored" | sed -n 's/^[<>] //p' | head -n 1)
-	fail "the restored copy is not what was dumped; the first table that differs: ${compare_first%%|*}"
+	fail "the restored copy differs from the dump, first in table ${compare_first%%|*}"
 }
 
 # database_room BYTES: is there room for a dump under the root and for a copy beside the database?
 database_room() {
-	is_number "$1" || fail 'the database does not tell its size' || return 1
+	is_number "$1" || fail 'the database does not report its size' || return 1
 	room_need=$(($1 / 1024 + 65536))
 	room_free=$(df -Pk "$backups" | awk 'NR == 2 {print $4}')
 	[ "$room_free" -ge "$room_need" ] ||
@@ -177,6 +175,6 @@ backup_whole() {
 	[ -e "$backups/$1.dump.sha256" ] || fail "the backup $1 has no checksum" || return 1
 	[ -e "$backups/$1.counts" ] || fail "the backup $1 has no row counts" || return 1
 	is_sum_of "$backups/$1.dump.sha256" "$backups/$1.dump" ||
-		fail "the backup $1 is not what was written: its SHA-256 differs" || return 1
+		fail "the backup $1 is damaged: its SHA-256 differs" || return 1
 	engine_list "$backups/$1.dump" || fail "the backup $1 is not a whole dump"
 }

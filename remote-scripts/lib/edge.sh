@@ -7,7 +7,7 @@
 #   fence.map     fence off|read-only|maintenance|park
 #   release.map   blue|green RELEASE|none           what answers tell of the release that made them
 #   trusted.lst   networks whose X-Forwarded headers are believed
-# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
+# shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
 edge=$root/edge
 # The folder of an edge as its container sees it.
@@ -184,16 +184,16 @@ edge_put() {
 	} | write_file "$put_file" || return 1
 	deadline_in 10
 	while :; do
-		# One that does not run reads the file when it starts.
-		put_id=$(edge_container "$1") || engine_lost || return 1
-		[ -n "$put_id" ] || return 0
 		put_said=$(edge_ask "$1" "set map $edge_inside/state/$2.map $3 $4") && [ -z "$(printf '%s' "$put_said" | tr -d '[:space:]')" ] && return 0
 		# Answers that are no HTTP cannot tell which release made them: the edge of such an app has no use for that map.
 		case "$2 $put_said" in 'release Unknown map'*) return 0 ;; esac
+		# One that does not run reads the file when it starts.
+		put_id=$(edge_container "$1") || engine_lost || return 1
+		[ -n "$put_id" ] || return 0
 		past_deadline && break
 		nap 0.2
 	done
-	fail "the edge of $1 did not take the order $2 $3 $4: ${put_said:-no answer}"
+	fail "the edge of $1 rejected the command $2 $3 $4: ${put_said:-no answer}"
 }
 
 # edge_standby APP SLOT on|off: while it is on, the other slot's containers take requests where none of SLOT takes connections.
@@ -201,7 +201,6 @@ edge_put() {
 edge_standby() {
 	case $2 in blue | green) ;; *) return 0 ;; esac
 	app_read "$RELEASE" "$1" || return 1
-	[ -n "$(edge_container "$1")" ] || return 0
 	case $3 in
 	on) standby_verb=enable ;;
 	*) standby_verb=disable ;;

@@ -9,11 +9,14 @@ json_string() {
 
 # history_add CODE OUTCOME STEP REASON
 history_add() {
+	# What failed may be told in the app's own words, which are nobody else's business.
+	[ -e "$root/history.jsonl" ] || (umask 077 && : >"$root/history.jsonl") || return 1
 	printf '{"run":%s,"kind":%s,"outcome":%s,"exit":%s,"release":%s,"previous":%s,"commit":%s,"by":%s,"from":%s,"started":%s,"finished":%s,"failed_step":%s,"reason":%s}\n' \
 		"$(json_string "$RUN")" "$(json_string "$KIND")" "$(json_string "$2")" "$1" \
 		"$(json_string "$RELEASE")" "$(json_string "$EXPECT_CURRENT")" "$(json_string "$COMMIT")" \
 		"$(json_string "$BY")" "$(json_string "$FROM")" "$(json_string "$STARTED")" "$(json_string "$(utc_now)")" \
 		"$(json_string "$3")" "$(json_string "$4")" >>"$root/history.jsonl"
+	chmod 0600 "$root/history.jsonl"
 }
 
 # history_runs_retain RUN: that run's folder stays and those of the thirty newest; an open one always does.

@@ -14,9 +14,11 @@ journal() {
 load_secrets() {
 	secret_count=0
 	secret_list=$(
-		secrets_in "$releases/$RELEASE/files/${ENV_FILE:-}" "${SECRETS:-}" quoted
-		secrets_in "$releases/$RELEASE/offsite.env" "${OFFSITE_SECRETS:-}" plain
+		secrets_in "$releases/$RELEASE/files/$ENV_FILE" "$SECRETS" quoted
+		secrets_in "$releases/$RELEASE/offsite.env" "$OFFSITE_SECRETS" plain
 	)
+	# The longest first: one that lies within another would leave the rest of that.
+	secret_list=$(printf '%s\n' "$secret_list" | LC_ALL=C awk '{ print length($0) "\t" $0 }' | sort -rn | cut -f 2-)
 	secret_ifs=$IFS
 	IFS='
 '
@@ -31,8 +33,8 @@ load_secrets() {
 }
 
 # secrets_in FILE PLACES FORM: prints what stands at these places, `KEY:offset:length`, of the file's values: bytes of
-# the value without the quotes that Compose takes off, where FORM is quoted. Each line of them, also as JSON or Python
-# write it.
+# the value without the quotes that Compose takes off, where FORM is quoted. Each line of them, also as JSON, Python, a shell and
+# addresses write it.
 secrets_in() {
 	[ -n "$2" ] && [ -r "$1" ] || return 0
 	LC_ALL=C awk -v places="$2" -v form="$3" '
@@ -59,10 +61,29 @@ secrets_in() {
 			}
 			return out
 		}
+		# As addresses have it: all but letters, digits and these signs by their numbers.
+		function percent(text, kept, out, at, c) {
+			for (at = 1; at <= length(text); at++) {
+				c = substr(text, at, 1)
+				out = out (c ~ /[A-Za-z0-9]/ || index(kept, c) ? c : sprintf("%%%02X", number[c]))
+			}
+			return out
+		}
+		# Each of these signs as another text.
+		function put(text, sign, as, out, at, c) {
+			for (at = 1; at <= length(text); at++) {
+				c = substr(text, at, 1)
+				out = out (c == sign ? as : c)
+			}
+			return out
+		}
 		function tell(text) {
 			if (!told[text]++) print text
 		}
-		BEGIN { count = split(places, place, " ") }
+		BEGIN {
+			count = split(places, place, " ")
+			for (byte = 1; byte < 256; byte++) number[sprintf("%c", byte)] = byte
+		}
 		{
 			equals = index($0, "=")
 			for (one = 1; one <= count; one++) {
@@ -74,6 +95,12 @@ secrets_in() {
 					tell(escaped(secret[line], ""))
 					tell(escaped(secret[line], "\""))
 					tell(escaped(secret[line], "\047"))
+					tell(put(secret[line], "\047", "\047\\\047\047"))
+					tell(put(secret[line], "\047", "\047\"\047\"\047"))
+					tell(put(put(put(escaped(secret[line], "\""), "<", "\\u003c"), ">", "\\u003e"), "&", "\\u0026"))
+					tell(percent(secret[line], "-._~"))
+					tell(percent(secret[line], "-._~/"))
+					tell(percent(secret[line], "-._~!*()"))
 				}
 			}
 		}' "$1"
@@ -99,11 +126,18 @@ redact() {
 relay() {
 	# mawk waits for a full buffer unless it is told not to; others do not know the word.
 	relay_mawk=
-	case $(awk -W version </dev/null 2>&1) in mawk*) relay_mawk='-W interactive' ;; esac
+	relay_cut='cat'
+	case $(awk -W version </dev/null 2>&1) in
+	mawk*)
+		relay_mawk='-W interactive'
+		# By itself it takes time with the square of a line's length: 10 MB took 25 s.
+		! command -v stdbuf >/dev/null 2>&1 || relay_cut='stdbuf -oL fold -b -w 1000000'
+		;;
+	esac
 	# The secrets come in by a pipe: neither an argument nor a variable of the environment holds them.
 	# shellcheck disable=SC2086 # two words, or none
 	{
-		relay_secrets | LC_ALL=C awk $relay_mawk '
+		relay_secrets | relay_awk $relay_mawk '
 			function literal(text, out, at, c) {
 				for (at = 1; at <= length(text); at++) {
 					c = substr(text, at, 1)
@@ -119,15 +153,25 @@ relay() {
 				close("/proc/self/fd/4")
 			}
 			{
+				# What follows a piece of that length is the rest of the same line, and may begin within a secret.
+				rest = whole
+				whole = length($0) == 1000000
+				if (rest) next
 				for (one = 1; one <= count; one++) if (index($0, secret[one])) gsub(pattern[one], "***")
-				if (length($0) > 65536) $0 = substr($0, 1, 65536) "… (" length($0) - 65536 " bytes more)"
+				if (length($0) > 65536) $0 = substr($0, 1, 65536) "… (the rest of this line is left out)"
 				print
 				fflush()
-			}' 4<&0 <&3
+			}'
 	} 3<&0 | while IFS= read -r line; do
 		uptime_cs
 		printf '%s\tout\t%s\t%s\n' "$uptime_cs" "$1" "$line"
 	done >>"$run_dir/journal"
+}
+
+# relay_awk ARG…: awk over what comes on descriptor 3, with the secrets on its descriptor 4.
+relay_awk() {
+	# shellcheck disable=SC2086 # a program and its options
+	{ LC_ALL=C $relay_cut <&3 | LC_ALL=C awk "$@" 4<&5; } 5<&0
 }
 
 # relay_secrets: a line each.

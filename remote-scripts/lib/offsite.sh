@@ -1,10 +1,7 @@
 # shellcheck shell=sh
 # The off-site repository: encrypted, by restic in a container of its own. Its address, its password and what else it
 # needs are the release's offsite.env, which only that container reads.
-# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
-
-# A release that an older version made has none of these settings.
-: "${OFFSITE:=}" "${OFFSITE_IMAGE:=}"
+# shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
 # restic ARG…: OFFSITE is the repository's path on this server, or `remote`.
 restic() {
@@ -25,7 +22,7 @@ restic_said() {
 
 # offsite_host: what is this target's own in a repository that another may share.
 offsite_host() {
-	printf '%s.%s\n' "$COMPOSE_PROJECT" "${TARGET:-production}"
+	printf '%s.%s\n' "$COMPOSE_PROJECT" "$TARGET"
 }
 
 # offsite_open: a repository that was never seen is made; one that was seen and is gone is an error.
@@ -41,7 +38,7 @@ offsite_open() {
 	if [ "$(cat "$state/offsite" 2>/dev/null)" != "$offsite_mark" ] &&
 		grep -qi 'is there a repository\|repository does not exist' "$run_dir/state/restic.err"; then
 		restic init >/dev/null 2>"$run_dir/state/restic.err" || fail "no off-site repository can be made: $(restic_said)" || return 1
-		tell 'the off-site repository was not there; it is made'
+		tell 'the off-site repository did not exist; it was created'
 		return 0
 	fi
 	fail "the off-site repository does not open: $(restic_said)"

@@ -1,7 +1,8 @@
 # shellcheck shell=sh
-# A picture of the release that serves: which image and environment each of its containers has, and which of its apps answer. One is
+# A picture of the release that serves: which image and environment each of its containers has, which of its apps answer, and what
+# people see at the front. One is
 # taken before a run touches anything; an undo is done when what serves then is the same.
-# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
+# shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
 # picture_containers ID…: a line for each container: service, image, and a digest of its environment, whose values are nobody's
 # business.
@@ -24,6 +25,7 @@ picture_before() {
 	for picture_app in $OLD_APPS; do
 		! picture_answers "$picture_app" || echo "answers $picture_app"
 	done >>"$run_dir/state/before"
+	site_look "$run_dir/state/site.before" || rm -f "$run_dir/state/site.before"
 }
 
 # picture_answers APP: does it answer as the release that serves says? A stack from before estiba is asked as the new one would be.
@@ -46,8 +48,8 @@ picture_differs() {
 "*) ;;
 		'
 ') echo "no container of $picture_service runs" ;;
-		*"container $picture_service $picture_image "*) echo "the container of $picture_service has another environment" ;;
-		*) echo "the container of $picture_service has another image" ;;
+		*"container $picture_service $picture_image "*) echo "the container of $picture_service has a different environment" ;;
+		*) echo "the container of $picture_service has a different image" ;;
 		esac
 	done | sort -u
 	for picture_service in $(slot_apps "$(get slot)") $(slot_workers "$(get slot)"); do

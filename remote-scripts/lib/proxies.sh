@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # The team's own proxies in front of the apps. They look the apps' names up when they start or are reloaded; when the name
 # moves to another address, they are told to look again.
-# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
+# shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
 # proxies_running: the containers of the services that stand in front.
 proxies_running() {
@@ -87,14 +87,19 @@ edge_addresses() {
 	done
 }
 
+# edges_run: has each edge an address? The addresses are in the file of that name.
+edges_run() {
+	edge_addresses >"$run_dir/state/addresses" || return 1
+	# shellcheck disable=SC2086 # names, none with a space
+	[ "$(grep -c ' [0-9a-f]' "$run_dir/state/addresses")" = "$(printf '%s\n' $APPS | grep -c .)" ]
+}
+
 # proxies_follow: a proxy that looked the name up once sends to a dead address when an edge has started with another one.
 proxies_follow() {
-	edge_addresses >"$run_dir/state/addresses" || return 0
-	# One that does not run has none: there is nothing to look up yet.
-	# shellcheck disable=SC2086 # names, none with a space
-	[ "$(grep -c ' [0-9a-f]' "$run_dir/state/addresses")" = "$(printf '%s\n' $APPS | grep -c .)" ] || return 0
+	# While one does not run there is nothing to look up yet.
+	edges_run || return 0
 	if [ -e "$state/edge-addresses" ] && ! cmp -s "$run_dir/state/addresses" "$state/edge-addresses"; then
-		tell 'an edge has another address than before: the proxies in front look its name up again'
+		tell 'an edge has a new address: the proxies in front look its name up again'
 		# shellcheck disable=SC2119 # as above
 		proxies_look_again || return 0
 	fi

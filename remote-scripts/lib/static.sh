@@ -5,7 +5,7 @@
 #
 # A release's file `static` has a line for each, fields parted by tabs:
 #   NAME  folder|volume  SOURCE (below <root>/shared, or the volume's name)  variable of the image  path in its container
-# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
+# shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
 static_root=$root/static
 
@@ -39,6 +39,15 @@ static_run() {
 	done
 	docker run --rm --network none --user 0:0 --label "estiba.run=$RUN" -e "RELEASE=${static_release:-}" -e "NAME=${static_name:-}" "$@" \
 		--entrypoint sh "$(sed -n 's/^ESTIBA_EDGE_IMAGE=//p' "$releases/$RELEASE/estiba.env")" -c "$static_script" 9>&- 3<&-
+}
+
+# static_place: the folder of this release's own files, made by who deploys: where it is not there, Docker makes it as root's when a
+# container mounts it, and nobody else could write to it.
+static_place() {
+	mkdir -p "$static_root/$RELEASE/$static_name" 2>/dev/null && return 0
+	# Somebody else's above it: a container mounted one before.
+	{ static_run "chown $(id -u):$(id -g) /static" "$static_root:/static" && mkdir -p "$static_root/$RELEASE/$static_name"; } ||
+		fail "the folder $static_root/$RELEASE/$static_name cannot be made"
 }
 
 # static_fill: this release's own files, as its image has them; where it has none, as they are now.
@@ -114,6 +123,17 @@ static_publish_all() {
 	static_lines=$1
 	[ -e "$releases/$1/static" ] || static_lines=$RELEASE
 	static_each "$static_lines" static_publish "$1"
+}
+
+# static_differs RELEASE: tells a file where the proxy reads that is not that release's; the first one.
+static_differs() {
+	[ -d "$static_root/$1/$static_name" ] && static_there=$(static_shared) || return 0
+	# shellcheck disable=SC2016 # for the shell in the container
+	static_other=$(static_run '
+		cd /from && find . ! -type d -exec sh -c '"'"'for file; do cmp -s "$file" "/to/$file" || echo "${file#./}"; done'"'"' sh {} +' \
+		"$static_root/$1/$static_name:/from:ro" "$static_there:/to:ro") || return 1
+	[ -z "$static_other" ] ||
+		printf 'the static file %s of %s is not that of the release that serves\n' "$(printf '%s\n' "$static_other" | head -n 1)" "$static_source"
 }
 
 # static_withdraw RELEASE: what only that release has is taken away from where the proxy reads.

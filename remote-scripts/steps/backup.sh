@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # backup: the database is dumped, the dump restored into a database of its own and compared, and only then given its
 # name. In a deploy that restored copy stands by until the commit: it can take the database's place at once.
+# Deadline: 21600 seconds.
+# A failure: undone; the release before serves all the while.
 
 backup_do() {
 	backup_wanted
@@ -35,7 +37,7 @@ backup_do() {
 # In a deploy: only where the settings ask for it. By hand: always. 0 for yes, 1 for no, 2 where it cannot be told.
 backup_wanted() {
 	case $KIND:$BACKUP in
-	deploy:never) note 'backup is never: there is none' && return 1 ;;
+	deploy:never) note 'backup is set to never: none is made' && return 1 ;;
 	deploy:before-migrations)
 		migrations_are_pending || { note 'no migration is pending: there is no backup' && return 1; } || return 1
 		;;
@@ -52,7 +54,7 @@ backup_cache() {
 	[ "$CACHE_PERSIST" = 1 ] || return 0
 	backup_cache_container=$(containers "$CACHE_SERVICE" | head -n 1)
 	[ -n "$backup_cache_container" ] || fail "the cache's service $CACHE_SERVICE has no running container" || return 1
-	[ "$(docker exec "$backup_cache_container" redis-cli SAVE 9>&-)" = OK ] || fail "$CACHE_SERVICE does not save" || return 1
+	[ "$(docker exec "$backup_cache_container" redis-cli SAVE 9>&-)" = OK ] || fail "redis-cli SAVE failed in $CACHE_SERVICE" || return 1
 	# shellcheck disable=SC2016 # for the shell in the container
 	docker exec "$backup_cache_container" sh -c 'cat "$(redis-cli --raw CONFIG GET dir | tail -n 1)/$(redis-cli --raw CONFIG GET dbfilename | tail -n 1)"' \
 		9>&- >"$backup_partial.rdb" || fail "the file of $CACHE_SERVICE cannot be read" || return 1

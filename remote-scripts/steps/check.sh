@@ -1,5 +1,7 @@
 # shellcheck shell=sh
 # check: the new release's apps answer their health paths, asked through their edges, container by container.
+# Deadline: HEALTH_TIMEOUT * apps + 30 seconds.
+# A failure: undone, a migration too where it must be; the release before serves all the while.
 
 check_do() {
 	check_slot=$(get slot)
@@ -28,6 +30,33 @@ check_one() {
 		esac
 	done
 	note "$check_service answers $app_path with $answers_said"
+	check_page "$1"
+}
+
+# check_page APP: an app whose health path is good may still answer the page at `/` with an error of its own. What the old release
+# answers too is no fault of this one.
+check_page() {
+	case "$app_path ${app_first#*:}" in '- '* | '/ '* | *' tcp') return 0 ;; esac
+	# It may need longer than the health path.
+	deadline_in 5
+	while :; do
+		check_said=$(edge_status "$1" / "$app_host" "$HEALTH_REQUEST_TIMEOUT" "$check_slot")
+		case $check_said in 5[0-9][0-9]) ;; *) return 0 ;; esac
+		! site_accepts "$check_said" || return 0
+		! past_deadline || break
+		nap "$app_interval"
+	done
+	case $(get old-slot) in
+	blue | green)
+		if [ "$(edge_status "$1" / "$app_host" "$HEALTH_REQUEST_TIMEOUT" "$(get old-slot)")" = "$check_said" ]; then
+			tell "/ of $1 answers $check_said, as that of the old release does"
+			return 0
+		fi
+		;;
+	esac
+	check_id=$(containers "$check_service" | head -n 1)
+	[ -z "$check_id" ] || last_lines "$check_id"
+	fail "$app_path of $1 is healthy, but / answers $check_said (asked with Host: $app_host); where that is meant, set [health] accept = [$check_said]"
 }
 
 # check_settled: has the app given the same answer for ten seconds, one that waiting does not mend?
@@ -48,11 +77,11 @@ check_settled() {
 # check_means: what such an answer to the health path means, and what mends it.
 check_means() {
 	case $answers_said in
-	30?) printf '%s' "it leads elsewhere, as an app does that wants HTTPS or a slash at the end: is the path the right one, and does the app believe X-Forwarded-Proto?" ;;
-	400) printf '%s' "the app does not take the request, as Django does where ALLOWED_HOSTS does not have the host: the target's url or [health] host sets it" ;;
-	401 | 403) printf '%s' "the path wants somebody to log in: a health path answers everybody, or [health] expect-status = $answers_said" ;;
-	404) printf '%s' "the app has no such path: [health] path names one that it has" ;;
-	405) printf '%s' "the path does not take GET" ;;
+	30?) printf '%s' "it redirects, as apps do to HTTPS or to a path with a final slash: check the path, and that the app trusts X-Forwarded-Proto" ;;
+	400) printf '%s' "the app rejects the request, as Django does for a host missing from ALLOWED_HOSTS: set the target's url or [health] host" ;;
+	401 | 403) printf '%s' "the path needs a login: use one that does not, or set [health] expect-status = $answers_said" ;;
+	404) printf '%s' "the app has no such path: set [health] path to one it has" ;;
+	405) printf '%s' "the path does not accept GET: set [health] path to one that does" ;;
 	esac
 }
 
@@ -77,7 +106,7 @@ check_failed() {
 		fail "$app_path of $app_name answers $answers_said, not $app_status (asked with Host: $app_host): $(check_means)"
 		;;
 	timeout) fail "$app_path on port $app_port of $app_name gave no answer within $app_timeout s" ;;
-	*) fail "$app_path answers $answers_said, not $app_status, for $app_timeout s (asked with Host: $app_host; the target's url or [health] host sets it)" ;;
+	*) fail "$app_path of $app_name answers $answers_said, not $app_status, for $app_timeout s (asked with Host: $app_host; the target's url or [health] host sets it)" ;;
 	esac
 	return 0
 }
@@ -89,7 +118,11 @@ check_listens() {
 		awk '$4 == "0A" { split($2, a, ":"); if (a[1] !~ /^0B00007F/ && a[2] ~ /^[0-9A-F][0-9A-F][0-9A-F][0-9A-F]$/) print a[2] }' | sort -u); do
 		check_ports="$check_ports $((0x$check_hex))"
 	done
-	[ -z "$check_ports" ] || printf '; the container listens on%s: set [app] port' "$check_ports"
+	case "$check_ports " in
+	' ') ;;
+	*" $app_port "*) printf '; the container listens on it now: [health] timeout = "…" gives it longer' ;;
+	*) printf '; the container listens on%s: set [app] port' "$check_ports" ;;
+	esac
 }
 
 check_undo() {

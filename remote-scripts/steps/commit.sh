@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # commit: the rename of <root>/current makes the new release the one that is. What comes after it is
 # finished, never undone.
+# Deadline: 300 seconds.
+# A failure: finished, not undone: the new release serves.
 
 commit_do() {
 	: >"$releases/$RELEASE/committed"

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # drain: once no request is in flight to it, the old release stops. Its containers stay, stopped, until the slot is used
 # again.
+# Deadline: (DRAIN_TIMEOUT + HEALTH_TIMEOUT) * apps + 120 seconds.
+# A failure: finished, not undone: the new release serves.
 
 drain_do() {
 	drain_slot=$(get old-slot)
@@ -13,7 +15,7 @@ drain_do() {
 	for drain_app in $OLD_APPS; do
 		[ -n "$(edge_container "$drain_app")" ] || continue
 		edge_drain "$drain_app" "$drain_slot" "$DRAIN_TIMEOUT" ||
-			tell "$drain_open requests or open streams to the old release of $drain_app were still there after $DRAIN_TIMEOUT s; they end now"
+			tell "$drain_open requests or open streams to the old release of $drain_app were still open after $DRAIN_TIMEOUT s and are cut now"
 	done
 	drain_running=$(old_running) || engine_lost || return 1
 	stop_containers "$drain_running" || return 1

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # drill: the newest backup is restored into a database of its own and compared, as if it were needed; where there is an
-# off-site repository, the copy that lies there. Not a step of a deploy.
+# off-site repository, the copy that lies there.
+# Deadline: 21600 seconds.
+# A failure: the last backup is told as one that could not be restored.
 
 drill_do() {
 	. "$here/steps/verify.sh"
@@ -9,7 +11,7 @@ drill_do() {
 	for drill_dump in "$backups"/*.dump; do
 		[ ! -e "$drill_dump" ] || { [ -n "$OFFSITE" ] && [ ! -e "${drill_dump%.dump}.offsite" ]; } || drill_found=$drill_dump
 	done
-	[ -n "$drill_found" ] || fail "there is no backup yet${OFFSITE:+ in the off-site repository}: nothing can be tried" || return 1
+	[ -n "$drill_found" ] || fail "there is no backup yet${OFFSITE:+ in the off-site repository}: the drill has nothing to restore" || return 1
 	BACKUP_ID=${drill_found##*/}
 	BACKUP_ID=${BACKUP_ID%.dump}
 	database_room "$(($(wc -c <"$backups/$BACKUP_ID.dump") * 3))" || return 1
@@ -28,10 +30,10 @@ drill_recall() {
 	drill_folder=$run_dir/recalled
 	mkdir -p "$drill_folder" || return 1
 	restic dump --archive tar --host "$(offsite_host)" --tag "$BACKUP_ID" latest /backups 2>"$run_dir/state/restic.err" |
-		tar -xf - -C "$drill_folder" || fail "the off-site repository does not give the backup $BACKUP_ID: $(restic_said)" || return 1
+		tar -xf - -C "$drill_folder" || fail "backup $BACKUP_ID cannot be read from the off-site repository: $(restic_said)" || return 1
 	# Versions of restic put the files at other depths.
 	drill_dump=$(find "$drill_folder" -name "$BACKUP_ID.dump")
-	[ -n "$drill_dump" ] || fail "the off-site repository does not give the backup $BACKUP_ID: $(restic_said)" || return 1
+	[ -n "$drill_dump" ] || fail "backup $BACKUP_ID cannot be read from the off-site repository: $(restic_said)" || return 1
 	backups=${drill_dump%/*}
 }
 

@@ -2,6 +2,8 @@
 # edge: in front of each app stands its edge, in a container of its own, under the app's name. Made on the first deploy, and
 # left alone afterwards. Where the app runs from before estiba, behind a proxy, the name moves from its container to the edge
 # here, and that container goes on serving behind it; where it publishes a port itself, `switch` does that.
+# Deadline: DRAIN_TIMEOUT * apps + 300 seconds.
+# A failure: undone; the release before serves all the while.
 
 edge_do() {
 	for edge_app in $APPS; do
@@ -38,7 +40,7 @@ edge_one() {
 	case $edge_serving in
 	'') return 0 ;;
 	legacy)
-		edge_knows "$1" legacy 1 || fail "the edge of $1 does not reach the container that runs from before" || return 1
+		edge_knows "$1" legacy 1 || fail "the edge of $1 does not reach the container that ran before estiba" || return 1
 		put edges-taken "$(get edges-taken) $1"
 		;;
 	*) edge_knows "$1" "$edge_serving" 1 || fail "the edge of $1 does not reach the release that serves" ;;
@@ -74,7 +76,7 @@ edge_make() {
 	docker run --rm --network none --read-only -v "$edge/$1:$edge_inside" --user "$(sed -n 's/^ESTIBA_USER=//p' "$releases/$RELEASE/estiba.env")" --entrypoint haproxy \
 		"$(edge_image_id)" -c -f "$edge_inside/haproxy.cfg" 9>&- >"$run_dir/state/edge.said" 2>&1 || {
 		cat "$run_dir/state/edge.said"
-		fail "HAProxy does not take the configuration of the edge of $1"
+		fail "HAProxy rejects the configuration of the edge of $1"
 		return 1
 	}
 	edge_create "$1" || return 1

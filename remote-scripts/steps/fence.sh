@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # fence: while migrations run, the site takes no writes (read-only) or no requests at all (maintenance). The database
 # itself refuses writes; at the edge, they are answered 503 with Retry-After. `lift` takes the fence away.
+# Deadline: DRAIN_TIMEOUT * apps + 300 seconds.
+# A failure: undone; the release before serves all the while.
 
 fence_do() {
 	case $DURING_MIGRATIONS in

@@ -1,5 +1,8 @@
 # shellcheck shell=sh
-# image: the release's images are on the server, checked by their ids, with tags that keep them from a prune; and the edge's.
+# image: the release's images are on the server, checked by their ids, with tags that keep them from a prune; and the edge's. The
+# folders for the release's static files are made before any container mounts them.
+# Deadline: 1800 seconds.
+# A failure: refused: nothing has changed.
 
 image_do() {
 	case $IMAGE_SOURCE in
@@ -19,7 +22,7 @@ image_do() {
 	done
 	IMAGE=$(image_id ESTIBA_IMAGE)
 	write_file "$releases/$RELEASE/images" <"$run_dir/state/images" && printf '%s\n' "$IMAGE" | write_file "$releases/$RELEASE/image" || return 1
-	image_edge && release_environment
+	image_edge && release_environment && static_each "$RELEASE" static_place
 }
 
 # image_edge: the edges' image: the one that this root has known, as long as its name is the same and it is there.
@@ -34,7 +37,7 @@ image_edge() {
 	[ -z "$edge_image" ] || return 0
 	docker image inspect "$EDGE_IMAGE" 9>&- >/dev/null 2>&1 || docker pull -q "$EDGE_IMAGE" 9>&- >/dev/null 2>"$run_dir/state/pull.said" || {
 		cat "$run_dir/state/pull.said"
-		fail "the edge's image $EDGE_IMAGE is not on the server, which could not pull it, and the machine that deploys does not have it either. docker pull $EDGE_IMAGE on one of the two, or name another by [edge] image"
+		fail "the edge's image $EDGE_IMAGE is not on the server, which could not pull it, and the machine that deploys does not have it either. Run docker pull $EDGE_IMAGE on either, or set another [edge] image"
 		return 1
 	}
 	edge_image=$(docker image inspect -f '{{.Id}}' "$EDGE_IMAGE" 9>&-) || return 1
@@ -60,7 +63,7 @@ image_build() {
 	# Where there is buildx, Docker 20.10 builds with BuildKit when it is told to; later ones do anyway.
 	! docker buildx version 9>&- >/dev/null 2>&1 || export DOCKER_BUILDKIT=1
 	docker build --force-rm "$@" --iidfile "$run_dir/state/image" -t "$image_name:$RELEASE" \
-		-f "$root/state/context/$DOCKERFILE" "$root/state/context" 9>&- || fail 'the image does not build' || return 1
+		-f "$root/state/context/$DOCKERFILE" "$root/state/context" 9>&- || fail 'docker build failed; its output is above' || return 1
 	rm -rf "$run_dir/context"
 	case $BUILT_IMAGE in
 	ESTIBA_IMAGE) IMAGE=$(get image) ;;
@@ -84,6 +87,10 @@ image_context() {
 	while IFS= read -r image_path; do
 		rm -f "$image_kept/$image_path"
 	done <"$run_dir/context.gone"
+	# What comes in a file's place is written through no link that was there.
+	(cd "$run_dir/context" && find . ! -type d) | while IFS= read -r image_path; do
+		rm -f "$image_kept/$image_path"
+	done
 	# A folder may have become a file.
 	find "$image_kept" -mindepth 1 -depth -type d -exec rmdir {} \; 2>/dev/null
 	cp -a "$run_dir/context/." "$image_kept/" || return 1
@@ -98,5 +105,5 @@ image_undo() {
 	for image_one in $IMAGES; do
 		docker image rm "${image_one#*:}:$RELEASE" 9>&- >/dev/null 2>&1
 	done
-	return 0
+	static_drop "$RELEASE"
 }

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # leave: the edges, the slots and what estiba keeps of them go; the stack is plain Compose's. Never undone: each part of it can be
 # done again.
+# Deadline: 300 seconds.
+# A failure: finished, not undone: each part of it can be done again.
 
 leave_do() {
 	. "$here/steps/plain.sh"
@@ -9,7 +11,7 @@ leave_do() {
 		[ -n "$(edge_container "$leave_app" all)" ] || continue
 		case " $(get plain-beside) " in
 		*" $leave_app "*)
-			edge_drain "$leave_app" "$leave_slot" "$DRAIN_TIMEOUT" || tell "$drain_open requests to $leave_app were still there after $DRAIN_TIMEOUT s; they end now"
+			edge_drain "$leave_app" "$leave_slot" "$DRAIN_TIMEOUT" || tell "$drain_open requests to $leave_app were still open after $DRAIN_TIMEOUT s and are cut now"
 			leave_edge "$leave_app" || return 1
 			;;
 		*) leave_at_once "$leave_app" || return 1 ;;
@@ -31,7 +33,7 @@ leave_do() {
 	rm -rf "${static_root:?}"
 	docker network rm "${COMPOSE_PROJECT}_estiba" 9>&- >/dev/null 2>&1
 	rm -f "$root/current" "$root/previous" "$root/slots/blue" "$root/slots/green" "$state/stack" "$state/edge-addresses"
-	tell "the stack is plain Compose's: cd $plain && docker compose up -d. Its data stays where it was, in $root/shared and in its volumes"
+	tell "plain Compose runs the stack now: cd $plain && docker compose up -d. Its data stays where it was, in $root/shared and in its volumes"
 }
 
 # leave_edge APP: its edge goes.
@@ -49,7 +51,7 @@ leave_at_once() {
 	if [ "$app_strategy" = recreate ]; then stop_services "$1-$leave_slot" || return 1; fi
 	leave_edge "$1" && plain_start "$1" || return 1
 	uptime_cs
-	tell "$1 has its port again: it was without an answer for $(((uptime_cs - leave_began) * 10)) ms"
+	tell "$1 has its port again: it did not answer for $(((uptime_cs - leave_began) * 10)) ms"
 }
 
 # leave_name APP: its container has the name that Compose would give it.
@@ -62,5 +64,5 @@ leave_name() {
 }
 
 leave_undo() {
-	fail 'the way back to plain Compose was begun and could not be ended: deploy again, which takes the stack over, or eject again'
+	fail 'the eject began but could not be finished: run estiba eject again, or estiba deploy to take the stack over'
 }

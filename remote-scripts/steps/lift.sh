@@ -1,5 +1,7 @@
 # shellcheck shell=sh
 # lift: the new release is healthy, so the database takes writes again. The edges let them through at `switch`.
+# Deadline: 300 seconds.
+# A failure: undone, a migration too where it must be; the release before serves all the while.
 
 lift_do() {
 	has fencing || { note 'there is no fence' && return 0; }

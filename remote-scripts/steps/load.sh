@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # load: a backup is restored into a new database, compared, and masked where a masking file was sent. The site goes on
-# with its own database meanwhile. Not a step of a deploy.
+# with its own database meanwhile.
+# Deadline: 21600 seconds.
+# A failure: undone; the database of before serves all the while.
 
 load_do() {
 	database_open && backup_whole "$BACKUP_ID" || return 1

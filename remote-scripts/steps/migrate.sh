@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # migrate: the database's schema moves forward, by the new image in a container of its own, which gives up a lock that
 # it does not get within lock-timeout, so that it does not stand in the way of the site's own requests.
+# Deadline: MIGRATE_TIMEOUT seconds.
+# A failure: undone, the data as [database] restore says; the release before serves all the while.
 
 migrate_do() {
 	if [ -z "$MIGRATE" ] && ! migrations_are_pending; then
@@ -52,7 +54,7 @@ migrate_undo() {
 		put schema-stays 1
 		tell 'the schema stays as the migration left it: the old release is healthy on it'
 	elif migrate_schema_is_as_before; then
-		tell 'the old release is not healthy, but not because of the schema: no migration was applied, and it is as it was'
+		tell 'the old release is not healthy, but no migration was applied and the schema is unchanged: look for another cause'
 	elif migrate_reverse && migrate_old_is_healthy; then
 		put schema-stays 1
 		tell 'the migrations were reversed, and the old release is healthy again'
@@ -82,7 +84,7 @@ migrate_put_back() {
 }
 
 migrate_since() {
-	printf 'Transactions written since the backup, the migration and its backup counted in: %s' "$(engine_written "$(get snapshot)")"
+	printf 'Transactions since the backup, including those of the migration and backup: %s' "$(engine_written "$(get snapshot)")"
 }
 
 # Three good answers in a row from each container of the old release, within 15 s. What its health is, it says itself; a
@@ -114,7 +116,7 @@ migrate_reverse() {
 	# These names come out of the database, where the app wrote them: they are words of a command only where they are names.
 	for migrate_app in $migrate_apps; do
 		is_word "$migrate_app" && is_word "$(migrate_last "$migrate_app")" ||
-			{ tell "the migrations are not reversed: an app or a migration has a name that is none: $migrate_app" && return 1; } || return 1
+			{ tell "the migrations are not reversed: $migrate_app is not a plain name of an app and a migration" && return 1; } || return 1
 	done
 	for migrate_app in $migrate_apps; do
 		migrate_command=$(migrate_back "$migrate_app")
@@ -148,15 +150,15 @@ migrate_back() {
 
 # Nothing that is left to do is without loss: a person says which.
 migrate_person() {
-	tell "the old release is not healthy on the schema that the migration left, and nothing brings it back without a loss"
+	tell "the old release is not healthy on the migrated schema, and every way back loses data"
 	if has backup; then
 		tell "$(migrate_since)"
-		tell "either: estiba backup restore $(get backup)    puts the data back as it was; what was written since is kept beside it only"
+		tell "either: estiba backup restore $(get backup)    puts the data back as it was; later writes stay only in the replaced database"
 	else
 		tell 'either: estiba backup restore BACKUP    puts the data back as it was then; estiba backup list has them'
 	fi
 	tell 'or:     estiba deploy    with a release that works on the schema as it is now'
 	! disk_is_full 16384 ||
 		tell "the disk under $root is full, which may be why the old release is not healthy: make room first, and look again"
-	fail 'the old release is not healthy on the migrated schema, and no way back is without loss: a person must choose'
+	fail 'the old release is not healthy on the migrated schema, and every way back loses data: choose one of those above'
 }

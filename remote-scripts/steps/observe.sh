@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # observe: for a while real traffic goes to the new release with the old one still running. Its containers must stay up and
 # healthy, and its apps must answer real requests without more errors than allowed, as their edges count them.
+# Deadline: OBSERVE + 60 seconds.
+# A failure: the edge goes back to the release before, which still runs; then undone.
 
 observe_do() {
 	[ "$OBSERVE" != 0 ] || { note 'not observed' && return 0; }
@@ -20,7 +22,7 @@ observe_do() {
 		nap 0.5
 	done
 	if [ "$observe_requests" -lt "$MIN_REQUESTS" ]; then
-		tell "$observe_requests requests are too few to judge its error rate (min-requests $MIN_REQUESTS): unknown, not good"
+		tell "$observe_requests requests came, fewer than min-requests ($MIN_REQUESTS): the error rate was not judged"
 		put not-judged "$observe_requests requests while it was observed, and min-requests is $MIN_REQUESTS"
 	else
 		note "$observe_requests requests, $observe_errors answered with an error"
@@ -66,7 +68,7 @@ observe_count() {
 	[ -n "$(app_http_ports)" ] || return 0
 	observe_now=$(edge_users "$1") || {
 		# It may be starting again; then its counters begin anew.
-		edge_again "$1" || fail "the edge of $1 cannot be asked what users got" || return 1
+		edge_again "$1" || fail "the edge of $1 does not report users' answers" || return 1
 		observe_now='0 0'
 	}
 	observe_before=$(get "counted.$1" | grep . || echo '0 0')

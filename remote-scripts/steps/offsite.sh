@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # offsite: the backup that was just made goes into the off-site repository too, which keeps as many as the server
-# does. Not a step of a deploy: nobody waits for a slow line there.
+# does. No deploy waits for a slow line.
+# Deadline: 21600 seconds.
+# A failure: the backup on the server stays, and is told as one that has no copy.
 
 offsite_do() {
 	offsite_id=$(get backup)
@@ -11,7 +13,7 @@ offsite_do() {
 		[ ! -e "$backups/$offsite_id.$offsite_part" ] || set -- "$@" "/backups/$offsite_id.$offsite_part"
 	done
 	restic backup --quiet --host "$(offsite_host)" --tag "$offsite_id" "$@" 2>"$run_dir/state/restic.err" ||
-		fail "the backup $offsite_id did not get into the off-site repository: $(restic_said)" || return 1
+		fail "backup $offsite_id was not copied to the off-site repository: $(restic_said)" || return 1
 	utc_now | write_file "$backups/$offsite_id.offsite" && offsite_known
 	tell "backup $offsite_id is in the off-site repository too"
 	set -- --keep-last "$KEEP_BACKUPS"

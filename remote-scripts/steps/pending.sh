@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # pending: which migrations the new release would run, asked of its own image. Changes nothing: the image's entry script, which
 # may migrate, is passed by, and the database lets nothing be written; what was applied before is compared with what is after.
+# Deadline: 300 seconds.
+# A failure: undone; the release before serves all the while.
 
 pending_do() {
 	if [ -z "$PENDING_MIGRATIONS" ]; then
@@ -22,7 +24,7 @@ pending_do() {
 		pending_mark >"$run_dir/state/pending.after" || return 1
 		cmp -s "$run_dir/state/pending.before" "$run_dir/state/pending.after" || {
 			diff "$run_dir/state/pending.before" "$run_dir/state/pending.after" | sed -n 's/^[<>]/|&/p'
-			fail 'asking the new image for its pending migrations has changed the database, without a backup: what was applied is above. Is it [app] pending-migrations that migrates?'
+			fail 'the command that lists pending migrations changed the database, and no backup was made: the changes are above. Set [app] pending-migrations to one that only lists'
 			return 1
 		}
 	fi

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # plain: the stack's files as plain Compose reads them, in <root>/plain; and each app once more, as it is there, beside its edge.
 # The proxies in front find that one from here on. An app that publishes a port, or may not run twice, changes in `leave`.
+# Deadline: 300 seconds.
+# A failure: undone; the release serves all the while.
 
 plain=$root/plain
 
@@ -12,7 +14,7 @@ plain_compose() {
 
 plain_do() {
 	plain_write || fail "the folder $plain cannot be written" || return 1
-	plain_compose config -q || fail 'Compose refuses the stack as plain Compose; its words are above' || return 1
+	plain_compose config -q || fail 'Compose rejects the files in plain; its output is above' || return 1
 	for plain_app in $APPS; do
 		app_read "$RELEASE" "$plain_app" || return 1
 		if [ "$app_place" = published ] || [ "$app_strategy" = recreate ]; then continue; fi
@@ -31,7 +33,8 @@ plain_do() {
 plain_write() {
 	[ -e "$releases/$RELEASE/files/plain.yml" ] ||
 		fail "release $RELEASE was made by an estiba that could not eject: deploy once, then eject" || return 1
-	rm -rf "$plain.new" && (umask 077 && cp -Rp "$releases/$RELEASE/files" "$plain.new") || return 1
+	# The files have the modes that containers need; the folder around them keeps everybody else out.
+	rm -rf "$plain.new" && (umask 077 && mkdir "$plain.new") && cp -Rp "$releases/$RELEASE/files/." "$plain.new/" && chmod 0700 "$plain.new" || return 1
 	rm -f "$plain.new/stack.yml" "$plain.new/slot-blue.yml" "$plain.new/slot-green.yml"
 	mv "$plain.new/plain.yml" "$plain.new/compose.yml" || return 1
 	(

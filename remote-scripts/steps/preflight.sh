@@ -1,10 +1,12 @@
 # shellcheck shell=sh
 # preflight: everything that can be known to be wrong before anything is touched.
+# Deadline: 300 seconds.
+# A failure: refused: nothing has changed.
 
 preflight_do() {
 	preflight_current=$(pointed "$root/current")
 	if [ "$preflight_current" != "$EXPECT_CURRENT" ]; then
-		refuse 6 "the server moved: it serves ${preflight_current:-nothing}, the plan was made for ${EXPECT_CURRENT:-an empty server}" || return 1
+		refuse 6 "the server has changed: it serves ${preflight_current:-nothing}, not ${EXPECT_CURRENT:-an empty server}, for which this run was planned. Nothing was changed: look at estiba status, and run it again" || return 1
 	fi
 	engine_security=$(docker info --format '{{.ServerVersion}} {{.SecurityOptions}}' 9>&-)
 	# Some clients end well where no Engine answers.
@@ -13,9 +15,11 @@ preflight_do() {
 	*) put engine-away 1 && refuse 1 'the Docker Engine does not answer' || return 1 ;;
 	esac
 	(cd "$releases/$RELEASE" && sha256sum -c manifest >/dev/null) ||
-		refuse 1 "the files of release $RELEASE are not what was uploaded" || return 1
+		refuse 1 "the files of release $RELEASE are damaged: deploy its commit again" || return 1
 	[ -e "$releases/$RELEASE/apps" ] || [ "$KIND" != rollback ] ||
-		refuse 1 "release $RELEASE was made by an estiba before edges, and cannot be gone back to: deploy that commit again" || return 1
+		refuse 1 "no rollback is possible to release $RELEASE, made by an estiba without edges: deploy that commit again" || return 1
+	is_number "$PROTOCOL" && [ "$PROTOCOL" -le "$protocol" ] ||
+		refuse 1 "release $RELEASE was made by a newer estiba than this one (its protocol is $PROTOCOL, and this one knows $protocol): use that version" || return 1
 	preflight_owner || return 1
 	put slot "$(preflight_slot)"
 	put old-slot "$(preflight_old_slot)"
@@ -23,7 +27,7 @@ preflight_do() {
 	picture_before &
 	preflight_picture=$!
 	release_environment || return 1
-	preflight_compose || refuse 1 'Compose refuses the rendered stack; its words are above' || return 1
+	preflight_compose || refuse 1 'Compose rejects the rendered stack; its output is above' || return 1
 	preflight_space && preflight_stack && preflight_ports && preflight_same_ports || return 1
 	wait "$preflight_picture" || rm -f "$run_dir/state/before"
 }
@@ -205,7 +209,7 @@ preflight_networks() {
 		case $preflight_known in
 		'' | *" $preflight_hash") printf ':%s %s %s\n' "$preflight_name" "$preflight_version" "$preflight_hash" >>"$run_dir/state/stack" ;;
 		*)
-			refuse 1 "this release changes ${preflight_name%:} of the Compose file, for which Compose would stop every container of the stack. Give it a new name, or take the stack down and up by hand"
+			refuse 1 "this release changes ${preflight_name%:} of the Compose file, and Compose would stop the whole stack for that. Give it a new name, or take the stack down and up by hand"
 			return 1
 			;;
 		esac
@@ -251,15 +255,20 @@ preflight_same_ports() {
 			PORTS
 		done
 	done
-	[ -z "$preflight_moved" ] || refuse 1 "the stack that runs answers where this release would not:$preflight_moved. This release publishes $(awk '{ print $1 " on " $3 ":" $2 }' "$run_dir/state/ports" | paste -s -d ',' -). Nothing was changed: give the env file of this target the variables that the running stack has, or deploy with --allow-replace and the app's name if that is meant"
+	[ -z "$preflight_moved" ] || refuse 1 "the running stack publishes ports that this release does not:$preflight_moved. This release publishes $(awk '{ print $1 " on " $3 ":" $2 }' "$run_dir/state/ports" | paste -s -d ',' -). Nothing was changed: give the env file of this target the variables that the running stack has, or deploy with --allow-replace and the app's name if that is meant"
 }
 
 # preflight_program PORT: who listens there, as far as this user may see.
 preflight_program() {
 	preflight_who=$(ss -H -l -t -n -p "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/\1/p' | head -n 1)
-	printf 'by %s' "${preflight_who:-a program that is no container}"
+	printf 'by %s' "${preflight_who:-a program outside any container}"
 }
 
+# What was sent for this release alone goes again: `image` would have given it a name that stays.
 preflight_undo() {
+	case $KIND in deploy) ;; *) return 0 ;; esac
+	for preflight_image in $IMAGES; do
+		docker image rm "${preflight_image#*:}:estiba-build" 9>&- >/dev/null 2>&1
+	done
 	return 0
 }

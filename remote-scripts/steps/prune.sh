@@ -1,5 +1,7 @@
 # shellcheck shell=sh
 # prune: releases beyond keep-releases go, with their image tags, and what failed runs left.
+# Deadline: 300 seconds.
+# A failure: finished, not undone: the new release serves.
 
 prune_do() {
 	prune_standby || return 1

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # stack: the services behind the apps (database, cache, backup) run. Those that run already are left alone; those whose files
 # changed take them over, by their own reload; those that preflight found to be replaced on purpose are replaced.
+# Deadline: MIGRATE_TIMEOUT seconds.
+# A failure: undone; the release before serves all the while.
 
 stack_do() {
 	put created ''
@@ -105,6 +107,8 @@ stack_files() {
 # linked to, so that what is put in place is what they see.
 stack_linked() {
 	[ "$(get old-slot)" = legacy ] || return 0
+	# A folder comes before what is mounted from within it.
+	sort -t '	' -k 2 "$releases/$RELEASE/stack.files" >"$run_dir/state/stack-files" || return 1
 	while IFS='	' read -r stack_service stack_path; do
 		[ ! -e "$root/stack/$stack_path" ] || continue
 		stack_id=$(containers "$stack_service" all | head -n 1)
@@ -113,7 +117,7 @@ stack_linked() {
 			awk -v end="/$stack_path" 'substr($0, length($0) - length(end) + 1) == end' | head -n 1)
 		if [ -z "$stack_source" ] || [ ! -w "$stack_source" ]; then continue; fi
 		mkdir -p "$(dirname "$root/stack/$stack_path")" && ln -s "$stack_source" "$root/stack/$stack_path" || return 1
-	done <"$releases/$RELEASE/stack.files"
+	done <"$run_dir/state/stack-files"
 }
 
 # stack_same PATH: is what lies in place what the release has?
@@ -125,10 +129,19 @@ stack_same() {
 stack_keep() {
 	[ ! -e "$run_dir/stack.before" ] || return 0
 	rm -rf "$run_dir/stack.copy"
-	if mkdir -p "$root/stack" && cp -RLp "$root/stack" "$run_dir/stack.copy" && mv "$run_dir/stack.copy" "$run_dir/stack.before"; then
+	if mkdir -p "$root/stack" && cp -RPp "$root/stack" "$run_dir/stack.copy" && stack_keep_linked && mv "$run_dir/stack.copy" "$run_dir/stack.before"; then
 		return 0
 	fi
 	fail 'the files of the stack cannot be kept for an undo'
+}
+
+# stack_keep_linked: what a service mounts may be a link that estiba has made, and is copied itself. Any other link a container may
+# have put there, to have a file of the server copied to where it can read it.
+stack_keep_linked() {
+	cut -f 2 "$releases/$RELEASE/stack.files" | sort -u | while IFS= read -r keep_path; do
+		if [ ! -L "$run_dir/stack.copy/$keep_path" ] || stack_nested "$keep_path"; then continue; fi
+		rm -f "$run_dir/stack.copy/$keep_path" && cp -RHp "$root/stack/$keep_path" "$run_dir/stack.copy/$keep_path" || exit 1
+	done
 }
 
 # stack_put PATH [FROM [look]]: that file or folder as the release has it, each file by its own inode: a mounted file is seen
@@ -136,8 +149,15 @@ stack_keep() {
 stack_put() {
 	stack_from=${2:-$releases/$RELEASE/stack}
 	stack_look=${3:-}
+	# A container that may write to a folder may have put a link there, out of it: nothing is written through that.
+	if [ -L "$root/stack/$1" ] && stack_nested "$1"; then
+		{ [ -z "$stack_look" ] && rm -f "$root/stack/$1"; } || return 1
+	fi
 	if [ -d "$stack_from/$1" ]; then
 		[ -d "$root/stack/$1" ] || { [ -z "$stack_look" ] && mkdir -p "$root/stack/$1"; } || return 1
+		(cd "$root/stack/$1/" && find . -type l) | while IFS= read -r stack_link; do
+			{ [ -z "$stack_look" ] && rm -f "$root/stack/$1/$stack_link"; } || exit 1
+		done || return 1
 		(cd "$root/stack/$1/" && find . -type f) | while IFS= read -r stack_file; do
 			[ ! -e "$stack_from/$1/$stack_file" ] && ! stack_edge_file "$1" "$stack_file" || continue
 			{ [ -z "$stack_look" ] && rm -f "$root/stack/$1/$stack_file"; } || exit 1
@@ -157,7 +177,16 @@ stack_edge_file() {
 	[ -e "$edge/${stack_first%%/*}/haproxy.cfg" ]
 }
 
+# stack_nested PATH: does it lie in a folder that a service mounts too, whose container may have put a link in its place?
+stack_nested() {
+	STACK_PATH=$1 awk -F '\t' 'index(ENVIRON["STACK_PATH"], $2 "/") == 1 { found = 1 } END { exit !found }' "$releases/$RELEASE/stack.files"
+}
+
 stack_copy() {
+	# A pipe in a file's place would be waited for.
+	if [ -e "$2" ] && [ ! -f "$2" ]; then
+		{ [ -z "$stack_look" ] && rm -rf "$2"; } || return 1
+	fi
 	! cmp -s "$1" "$2" || return 0
 	[ -z "$stack_look" ] || return 1
 	mkdir -p "$(dirname "$2")" || return 1
@@ -180,7 +209,7 @@ stack_reload() {
 	for stack_one in $stack_id; do
 		if [ -n "$stack_test" ]; then
 			eval "set -- $stack_test"
-			docker exec "$stack_one" "$@" 9>&- 2>&1 || fail "$1 refuses its changed files: \"$*\" failed; its words are above" || return 1
+			docker exec "$stack_one" "$@" 9>&- 2>&1 || fail "$1 refuses its changed files: \"$*\" failed; its output is above" || return 1
 		fi
 		if [ -n "$stack_words" ]; then
 			eval "set -- $stack_words"

@@ -1,5 +1,7 @@
 # shellcheck shell=sh
 # start: the new release's apps run in the slot that does not serve. Nobody is sent to them yet.
+# Deadline: (DRAIN_TIMEOUT + HEALTH_TIMEOUT) * apps + 300 seconds.
+# A failure: undone, a migration too where it must be; the release before serves all the while.
 
 start_do() {
 	start_slot=$(get slot)

@@ -1,5 +1,7 @@
 # shellcheck shell=sh
 # static: the new release has its own static files. `switch` puts them where the proxy reads.
+# Deadline: 300 seconds.
+# A failure: undone, a migration too where it must be; the release before serves all the while.
 
 static_do() {
 	static_old=${EXPECT_CURRENT:-legacy}
@@ -7,7 +9,7 @@ static_do() {
 	# A release that served before has its files.
 	[ ! -e "$static_root/$RELEASE/.collected" ] || { note 'the release has its static files' && return 0; }
 	put static-made 1 || return 1
-	static_each "$RELEASE" static_fill || fail "the release's static files cannot be laid down" || return 1
+	static_each "$RELEASE" static_fill || fail "the release's static files cannot be written" || return 1
 	if [ -n "$COLLECT_STATIC" ]; then
 		one_off static "$COLLECT_STATIC" || fail 'collecting the static files failed' || return 1
 		static_each "$RELEASE" static_is_there

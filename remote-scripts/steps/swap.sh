@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # swap: the restored database takes the place of the app's, by its name. The replaced one is kept. Connections are cut
-# and come back. Not a step of a deploy.
+# and come back.
+# Deadline: 300 seconds.
+# A failure: undone: the database of before is back.
 
 swap_do() {
 	database_open || return 1
@@ -11,7 +13,7 @@ swap_do() {
 	put put-back 1
 	rm -f "$run_dir/state/standby"
 	uptime_cs
-	tell "$DATABASE_NAME is backup $BACKUP_ID, changed over in $(((uptime_cs - swap_began) * 10)) ms. The replaced one is kept as $(get away); estiba never removes it"
+	tell "$DATABASE_NAME now holds backup $BACKUP_ID, swapped in $(((uptime_cs - swap_began) * 10)) ms. The old database is kept as $(get away); estiba never removes it"
 }
 
 # The change of names is one transaction. Where it has happened, the site works with the restored data already, and
@@ -21,5 +23,5 @@ swap_undo() {
 	database_open && engine_unfence || return 1
 	engine_exists "$(get away)" || return 0
 	rm -f "$run_dir/state/standby"
-	tell "$DATABASE_NAME had become backup $BACKUP_ID before the run was cut off, and stays; the replaced one is kept as $(get away)"
+	tell "$DATABASE_NAME held backup $BACKUP_ID when the run was cut off, and keeps it; the old database is kept as $(get away)"
 }

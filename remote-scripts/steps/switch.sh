@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # switch: the edges send everybody to the new release; the old one goes on running beside it. Should no container of the new
 # one take connections any more, the old one stands in until this run is undone.
+# Deadline: DRAIN_TIMEOUT * apps + 300 seconds.
+# A failure: the edge goes back to the release before, which still runs; then undone.
 
 switch_do() {
 	switch_slot=$(get slot)
@@ -30,7 +32,7 @@ switch_do() {
 
 # switch_counts APP: what the edge counts from now on is what users got of the new release.
 switch_counts() {
-	switch_counted=$(edge_users "$1") || fail "the edge of $1 does not count" || return 1
+	switch_counted=$(edge_users "$1") || fail "the edge of $1 does not report its request count" || return 1
 	put "counted.$1" "$switch_counted"
 }
 
@@ -70,7 +72,7 @@ switch_take_port() {
 	switch_up=$uptime_cs
 	edge_ready "$1" || edge_failed "$1" || return 1
 	edge_knows "$1" "$switch_slot" 1 || fail "the edge of $1 does not reach the new release" || return 1
-	tell "$1 was taken over: its port was without an answer for $(((switch_stopped - switch_began) * 10)) ms while the app stopped, and for $(((switch_up - switch_stopped) * 10)) ms until the edge took requests"
+	tell "$1 was taken over: its port did not answer for $(((switch_stopped - switch_began) * 10)) ms while the app stopped, and for $(((switch_up - switch_stopped) * 10)) ms until the edge took requests"
 	edge_trusts "$1" "$RELEASE"
 }
 

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # verify: a backup is what was written, and can be restored: it is, into a database of its own, and compared. With
-# BACKUP_ID set; not a step of a deploy.
+# BACKUP_ID set.
+# Deadline: 21600 seconds.
+# A failure: the backup is told as one that could not be restored.
 
 verify_do() {
 	database_open && backup_whole "$BACKUP_ID" || return 1

@@ -1,9 +1,11 @@
 # shellcheck shell=sh
 # workers: the services that follow the app change over. Unless `overlap` is set, the old ones have
 # stopped before the new ones start, so that two versions never work side by side.
+# Deadline: 300 seconds.
+# A failure: the edge goes back to the release before, which still runs; then undone.
 
 workers_do() {
-	[ -n "$WORKERS$OLD_WORKERS" ] || { note 'there are none' && return 0; }
+	[ -n "$WORKERS$OLD_WORKERS" ] || { note 'the release has no workers' && return 0; }
 	workers_slot=$(get slot)
 	workers_old=$(get old-slot)
 	if [ "$OVERLAP" != 1 ] && [ -n "$workers_old" ]; then

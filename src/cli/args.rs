@@ -23,16 +23,19 @@ pub struct Global {
     /// The configuration file.
     #[arg(long, global = true, value_name = "FILE", default_value = "deploy.toml")]
     pub config: Utf8PathBuf,
-    /// Of a target with several hosts, only this one.
+    /// Use only this one of the target's hosts.
     #[arg(long, global = true, value_name = "HOST")]
     pub host: Option<String>,
-    /// JSON lines on standard output; people's text goes to standard error.
+    /// Answer yes to every question.
+    #[arg(long, short, global = true)]
+    pub yes: bool,
+    /// Print JSON lines to standard output, text to standard error.
     #[arg(long, global = true)]
     pub json: bool,
-    /// Also what commands print when all goes well.
+    /// Also print the output of steps that succeed.
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// Only what goes wrong, and how it ended.
+    /// Print only problems and the outcome.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// When to use colour.
@@ -59,7 +62,7 @@ pub enum Command {
     Init(InitArgs),
     /// Make the target serve the project as it stands here.
     Deploy(DeployArgs),
-    /// Back to the previous release or a named one, with its own files, environment and image.
+    /// Go back to the previous or a named release, its files, environment and image.
     Rollback(RollbackArgs),
     /// What runs on the target: release, slot, image, since when, by whom.
     Status(TargetArgs),
@@ -69,8 +72,8 @@ pub enum Command {
     Abort(TargetArgs),
     /// End a run that was interrupted: undo it, or finish it where it had committed.
     Recover(TargetArgs),
-    /// The way back to plain Docker Compose: says what it would do, and with `--yes` does it.
-    Eject(EjectArgs),
+    /// Go back to plain Docker Compose: prints what would be done; `--yes` does it.
+    Eject(TargetArgs),
     /// The database's backups.
     #[command(subcommand)]
     Backup(BackupCommand),
@@ -94,24 +97,14 @@ pub enum Command {
 /// The target of a command.
 #[derive(Debug, Clone, Args)]
 pub struct TargetArgs {
-    /// The target; a lone one needs no name.
+    /// The target. Optional if deploy.toml has only one.
     pub target: Option<String>,
-}
-
-/// `eject`
-#[derive(Debug, Clone, Args)]
-pub struct EjectArgs {
-    /// The target; a lone one needs no name.
-    pub target: Option<String>,
-    /// Do it.
-    #[arg(long)]
-    pub yes: bool,
 }
 
 /// `history`
 #[derive(Debug, Clone, Args)]
 pub struct HistoryArgs {
-    /// The target; a lone one needs no name.
+    /// The target. Optional if deploy.toml has only one.
     pub target: Option<String>,
     /// At most this many runs.
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
@@ -124,34 +117,34 @@ pub struct InitArgs {
     /// The project's name. Default: the folder's.
     #[arg(long)]
     pub name: Option<String>,
+    /// The action that the workflows use. Default: that of the release that this binary belongs to.
+    #[arg(long, value_name = "OWNER/REPOSITORY@COMMIT")]
+    pub action: Option<String>,
 }
 
 /// `deploy`
 #[derive(Debug, Clone, Args)]
 pub struct DeployArgs {
-    /// The target; a lone one needs no name.
+    /// The target. Optional if deploy.toml has only one.
     pub target: Option<String>,
-    /// Wait this long for another deploy to end, instead of giving up at once.
+    /// Wait this long for another run to end, instead of giving up at once.
     #[arg(long, value_name = "TIME", value_parser = Seconds::parse)]
     pub wait_lock: Option<Seconds>,
-    /// Replace this service's container where the release changes it. May be given several times.
+    /// Allow the release to replace this service's container. May be given several times.
     #[arg(long, value_name = "SERVICE")]
     pub allow_replace: Vec<String>,
     /// Deploy even when nothing changed.
     #[arg(long)]
     pub force: bool,
-    /// Do exactly what this plan says (`estiba plan --out plan.json`), or exit with 6 and say what moved since.
+    /// Do exactly what this plan says (`estiba plan --out plan.json`), or exit with 6 and say what changed since.
     #[arg(long, value_name = "FILE")]
     pub plan: Option<Utf8PathBuf>,
-    /// Ask nothing. Deploy asks nothing yet, so this changes nothing; scripts may give it.
-    #[arg(long, short)]
-    pub yes: bool,
 }
 
 /// `rollback`
 #[derive(Debug, Clone, Args)]
 pub struct RollbackArgs {
-    /// The target; a lone one needs no name.
+    /// The target. Optional if deploy.toml has only one.
     pub target: Option<String>,
     /// The release to go back to; the previous one by default.
     pub release: Option<String>,
@@ -163,12 +156,12 @@ pub struct RollbackArgs {
 /// `plan`
 #[derive(Debug, Clone, Args)]
 pub struct PlanArgs {
-    /// The target; a lone one needs no name.
+    /// The target. Optional if deploy.toml has only one.
     pub target: Option<String>,
     /// How to show it.
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
-    /// Write it to this file too; as JSON, for `deploy --plan`, where its name ends in .json.
+    /// Also write the plan to this file; as JSON, for `deploy --plan`, if it ends in .json.
     #[arg(long, value_name = "FILE")]
     pub out: Option<Utf8PathBuf>,
     /// Exit with 10 when there are changes.
@@ -218,7 +211,7 @@ pub enum BackupCommand {
 /// Which backup of which target.
 #[derive(Debug, Clone, Args)]
 pub struct WhichBackup {
-    /// The target; where there is only one, its name may be left out and the backup stands here.
+    /// The target; if there is only one, the backup may be given here instead.
     #[arg(value_name = "TARGET")]
     pub first: String,
     /// The backup's id.
@@ -232,15 +225,12 @@ pub struct RestoreArgs {
     /// The target whose database is replaced, and the backup: its id, or the path of a `.dump` that was pulled.
     #[command(flatten)]
     pub which: WhichBackup,
-    /// The target that the backup is on, where it is another: staging from production's backup, say.
+    /// The target that holds the backup, if it is another: production for a restore to staging.
     #[arg(long, value_name = "TARGET")]
     pub from: Option<String>,
     /// SQL that is applied, in one transaction, before the app sees the data: to mask it.
     #[arg(long, value_name = "FILE")]
     pub mask: Option<Utf8PathBuf>,
-    /// Do not ask for the target's name.
-    #[arg(long, short)]
-    pub yes: bool,
 }
 
 /// `backup pull`
@@ -257,7 +247,7 @@ pub struct PullArgs {
 /// `config`
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Check deploy.toml, the Compose file and every template. Dials nothing.
+    /// Check deploy.toml, the Compose file and every template. Contacts no server.
     Check(TargetArgs),
     /// Print the whole resolved configuration, and where each value came from.
     Show(TargetArgs),

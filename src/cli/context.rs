@@ -6,10 +6,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::config::{Environment, Project, Resolved, resolve};
-use crate::deploy::{Options, Who};
-use crate::error::{Error, Kind, Result};
+use crate::config::{Project, Resolved, resolve};
+use crate::deploy::{Actor, Ending, Operation, Options};
+use crate::error::{Error, Result};
 use crate::report::{Event, Outcome, Reporter};
+use crate::text::Environment;
 
 use super::args::Global;
 
@@ -73,29 +74,17 @@ impl Context {
         jiff::Timestamp::now()
     }
 
-    /// Who runs this, from where, and when.
-    pub(super) async fn who(&self, project: &Project) -> Who {
-        Who::look(&self.environment, &project.folder, Self::now()).await
+    /// What was asked for, by whoever runs this, as from now.
+    pub(super) async fn operation<'a>(&'a self, project: &'a Project, resolved: &'a Resolved, options: Options) -> Operation<'a> {
+        let actor = Actor::look(&self.environment, &project.folder, Self::now()).await;
+        Operation::new(project, resolved, options, actor, &self.reporter)
     }
 
     /// Tells an error that came before the server began, and with `--json` the outcome that it comes to.
     pub(super) fn refused(&self, error: Error, target: Option<&str>) -> ExitCode {
         let kind = error.kind;
-        let outcome = Outcome {
-            event: "outcome",
-            outcome: kind.into(),
-            target: target.unwrap_or_default().to_owned(),
-            release: None,
-            previous: None,
-            image: None,
-            url: None,
-            failed_step: None,
-            reason: Some(error.message.clone()),
-            duration_ms: 0,
-            unfinished: Vec::new(),
-            differs: Vec::new(),
-            steps: Vec::new(),
-        };
+        let reason = Some(error.text());
+        let outcome = Outcome { outcome: kind.into(), reason, ..Outcome::failed(target.unwrap_or_default()) };
         self.reporter.tell(Event::Error(error));
         if self.global.json {
             self.reporter.tell(Event::Document(serde_json::to_value(outcome).unwrap_or_default()));
@@ -104,7 +93,7 @@ impl Context {
     }
 
     /// Tells the outcome and turns it into an exit code.
-    pub(super) fn finish(&self, (outcome, kind): (Outcome, Option<Kind>)) -> ExitCode {
+    pub(super) fn finish(&self, (outcome, kind): Ending) -> ExitCode {
         self.reporter.tell(Event::Outcome(outcome));
         kind.map_or(ExitCode::SUCCESS, ExitCode::from)
     }

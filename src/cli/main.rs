@@ -1,5 +1,7 @@
 //! From the command line to an exit code.
 
+#![expect(clippy::disallowed_methods, reason = "cli reads the environment")]
+
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -7,16 +9,19 @@ use camino::Utf8PathBuf;
 use clap::Parser;
 
 use crate::error::{Kind, Result};
+use crate::private;
 use crate::report::{Choice, Event, Reporter, Workflow};
 
+use super::Cli;
 use super::args::{Color, Command};
-use super::context::Context;
-use super::{
-    Cli, abort, backup, completions, config, demo, deploy, eject, history, init, plan, recover, reference, rollback, status,
+use super::commands::{
+    abort, backup, completions, config, demo, deploy, eject, history, init, plan, recover, reference, rollback, status,
 };
+use super::context::Context;
 
 /// Runs the process's command line. The exit codes are those of docs/reference.md.
 pub fn main() -> ExitCode {
+    private::keep_memory();
     let cli = Cli::parse();
     // The log of a workflow shows colours, and is no terminal.
     let in_workflow = std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true");
@@ -33,6 +38,7 @@ pub fn main() -> ExitCode {
         quiet: cli.global.quiet,
         workflow: in_workflow.then(|| Workflow { output: file("GITHUB_OUTPUT"), summary: file("GITHUB_STEP_SUMMARY") }),
     });
+    tell_faults(&reporter);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -53,6 +59,17 @@ pub fn main() -> ExitCode {
     };
     reporter.finish();
     code
+}
+
+/// A fault of estiba's own is told as everything is: what it says may hold a secret.
+fn tell_faults(reporter: &Reporter) {
+    let reporter = reporter.clone();
+    std::panic::set_hook(Box::new(move |fault| {
+        let place = fault.location().map(|place| format!("{}:{}", place.file(), place.line())).unwrap_or_default();
+        let payload = fault.payload();
+        let said = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        reporter.fault(&place, said.unwrap_or("no more is known"));
+    }));
 }
 
 /// The path that a variable of the workflow names.

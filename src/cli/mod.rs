@@ -1,22 +1,9 @@
-//! The command line: one file a command. Each parses, calls, and says the exit code — nothing else.
+//! The command line.
 
-mod abort;
 mod args;
-mod backup;
-mod completions;
-mod config;
+mod commands;
 mod context;
-mod demo;
-mod deploy;
-mod eject;
-mod history;
-mod init;
 mod main;
-mod plan;
-mod recover;
-mod reference;
-mod rollback;
-mod status;
 
 pub use args::Cli;
 pub use main::main;

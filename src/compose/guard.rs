@@ -10,8 +10,8 @@ use serde::de::{DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess
 use serde::{Deserialize, Deserializer};
 use yaml_serde::{Mapping, Value};
 
-use crate::config::{Environment, Source, nearest, read_limited};
 use crate::error::{Error, Result};
+use crate::text::{Environment, Source, nearest, read_limited};
 
 use super::interpolate::expand;
 
@@ -127,7 +127,7 @@ impl Guard<'_> {
 
     fn service(&mut self, name: &str, map: &Mapping, source: Source<'_>, own: &Utf8Path, folder: &Utf8Path) -> Result<()> {
         for (key, why) in [
-            ("provider", "it has a program of this machine run something else than a container"),
+            ("provider", "it runs a program of this machine, not a container"),
             ("use_api_socket", "it hands the Docker Engine, and with it the whole server, to the container"),
         ] {
             if map.get(key).is_some_and(|value| value.as_bool() != Some(false)) {
@@ -164,14 +164,14 @@ impl Guard<'_> {
         let far = path.contains("://") || path.starts_with("git@") || path.starts_with("github.com/") || path.contains(".git#");
         if far {
             return Err(source
-                .error_near(written, format!("`{key}: {written}` is an address: reading the Compose file fetches nothing"))
+                .error_near(written, format!("`{key}: {written}` is a URL, and estiba downloads nothing"))
                 .hint("keep a copy of that file in the repository"));
         }
         let full = folder.join(&path);
         if escapes(&full, self.boundary) {
             return Err(source
-                .error_near(written, format!("`{key}: {written}` leads out of the project ({})", self.boundary))
-                .hint("what a deploy reads lies in the repository"));
+                .error_near(written, format!("`{key}: {written}` is outside the project ({})", self.boundary))
+                .hint("move it into the repository"));
         }
         Ok(full)
     }
@@ -241,6 +241,11 @@ fn documents(source: Source<'_>) -> Result<Vec<Mapping>> {
             error.hint("`docker compose config` shows how Compose reads the file")
         }
     };
+    if let Some(at) = too_deep(source.text) {
+        return Err(source
+            .error(at..at + 1, format!("{name} has more than {DEEPEST} brackets open at once"))
+            .hint("close the bracket, or put the text that holds it in quotes"));
+    }
     // First counted, which keeps nothing: aliases of aliases come to more than any memory holds.
     for document in yaml_serde::Deserializer::from_str(source.text) {
         let mut left = MOST_VALUES;
@@ -248,8 +253,8 @@ fn documents(source: Source<'_>) -> Result<Vec<Mapping>> {
             Ok(()) => {}
             Err(_) if left == 0 => {
                 return Err(source
-                    .error_near("*", format!("{name} comes to more than {MOST_VALUES} values, once its aliases are written out"))
-                    .hint("no Compose file has as many: write out what its aliases stand for"));
+                    .error_near("*", format!("{name} has more than {MOST_VALUES} values once its aliases are expanded"))
+                    .hint("use fewer aliases, or shorter lists behind them"));
             }
             Err(error) => return Err(place(&error)),
         }
@@ -275,6 +280,22 @@ fn documents(source: Source<'_>) -> Result<Vec<Mapping>> {
             .hint("[stack] compose in deploy.toml names another file"));
     }
     Ok(found)
+}
+
+/// Deeper than any Compose file. The time that the parser takes grows with the square of it.
+const DEEPEST: usize = 1_000;
+
+/// Where more brackets are open than that. Brackets in texts and comments are counted as well: none has as many.
+fn too_deep(text: &str) -> Option<usize> {
+    let mut open = 0_usize;
+    text.bytes().position(|byte| {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open > DEEPEST
+    })
 }
 
 /// Once written out, no file has as many values, keys counted in.
@@ -395,5 +416,26 @@ mod tests {
         assert_eq!(files.len(), 1);
         assert_eq!(files[0]["services"]["web"]["image"], Value::from("a"));
         assert!(read("services: [\n").unwrap_err().to_string().contains("compose.yml:"));
+    }
+
+    #[test]
+    fn any_text_is_a_compose_file_or_an_error() {
+        let (_folder, folder) = crate::private::folder().unwrap();
+        let values = Environment::from([("A".into(), "b".into())]);
+        crate::fuzz::read("compose.yml", &crate::fuzz::cases("compose.yml"), |text| {
+            let Ok(text) = std::str::from_utf8(text) else { return };
+            let source = Source { name: "compose.yml", text };
+            let mut guard =
+                Guard { boundary: &folder, values: &values, seen: Vec::new(), known: BTreeSet::new(), env_files: Vec::new() };
+            let looked = documents(source).and_then(|documents| {
+                documents
+                    .iter()
+                    .try_for_each(|document| guard.document(document, source, &folder.join("compose.yml"), &folder, true))
+            });
+            assert!(guard.env_files.iter().all(|file| !escapes(file, &folder)), "{:?}", guard.env_files);
+            if let Err(error) = looked {
+                assert!(error.kind == crate::error::Kind::Input && !error.message.is_empty(), "{error}");
+            }
+        });
     }
 }

@@ -17,5 +17,5 @@ pub use health::{HealthUrl, health_url};
 pub use interpolate::{Variable, expand, variables};
 pub use model::{Model, Reading, find_files};
 pub use mounts::Mount;
-pub use program::{Compose, parse_env_file};
+pub use program::{Compose, parse_env_file, quote_env_value};
 pub use service::{Build, Published, Service};

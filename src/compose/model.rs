@@ -3,9 +3,9 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use yaml_serde::{Mapping, Value};
 
-use crate::config::{Environment, Source};
 use crate::error::{Error, Result};
 use crate::private;
+use crate::text::{Environment, Source};
 
 use super::guard::{Guard, Seen};
 use super::interpolate::Variable;
@@ -52,6 +52,19 @@ pub struct Model {
     seen: Vec<Seen>,
 }
 
+/// What the env files of included Compose files give, beside what the target's own says.
+fn included(reading: &Reading<'_>, env_files: &[Utf8PathBuf], values: &Environment) -> Result<Environment> {
+    let mut included = Environment::new();
+    for path in env_files {
+        let text = crate::text::read_limited(path)?;
+        let read = parse_env_file(reading.compose, &text, values)?.map_err(|why| Error::input(format!("{path}: {why}")))?;
+        for (name, value) in read.into_iter().filter(|(name, _)| !values.contains_key(name)) {
+            included.entry(name).or_insert(value);
+        }
+    }
+    Ok(included)
+}
+
 impl Model {
     /// Reads the files. `values` is what the target's env file says.
     ///
@@ -66,16 +79,9 @@ impl Model {
             guard.look(file, folder, true)?;
         }
         let Guard { seen, env_files, .. } = guard;
-        let mut all = values.clone();
-        let mut included_values = Environment::new();
-        for path in env_files {
-            let text = crate::config::read_limited(&path)?;
-            let read = parse_env_file(reading.compose, &text, values)?.map_err(|why| Error::input(format!("{path}: {why}")))?;
-            for (name, value) in read.into_iter().filter(|(name, _)| !values.contains_key(name)) {
-                all.entry(name.clone()).or_insert_with(|| value.clone());
-                included_values.entry(name).or_insert(value);
-            }
-        }
+        let included_values = included(reading, &env_files, values)?;
+        let mut all = included_values.clone();
+        all.extend(values.clone());
         let folder_path =
             folder.canonicalize_utf8().map_err(|error| Error::input(format!("cannot look into {folder}: {error}")))?;
         all.insert("PWD".into(), folder_path.clone().into_string());
@@ -96,7 +102,7 @@ impl Model {
         let (_private, own) = private::folder()?;
         let env_path = own.join("env");
         let text: String =
-            all.iter().map(|(name, value)| format!("{name}={}\n", crate::config::quote_env_value(value))).collect();
+            all.iter().map(|(name, value)| format!("{name}={}\n", crate::compose::quote_env_value(value))).collect();
         std::fs::write(&env_path, text).map_err(|error| Error::failed(format!("writing {env_path}: {error}")))?;
         let Reading { compose, files, project, profiles, .. } = reading;
         let raw = compose.config(folder, files, project, profiles, None)?;
@@ -117,8 +123,8 @@ impl Model {
         if model.services().next().is_none() {
             let source = model.source();
             return Err(source
-                .error_near("services", "no service is left: each belongs to a profile that is not asked for")
-                .hint("[stack] profiles = [\"…\"] asks for some"));
+                .error_near("services", "no service is left: all belong to profiles that are not enabled")
+                .hint("[stack] profiles = [\"…\"] enables one"));
         }
         model.check_services()?;
         Ok(model)
@@ -129,7 +135,7 @@ impl Model {
         let json = read.map_err(|said| self.complaint(&said))?;
         match yaml_serde::to_value(json) {
             Ok(Value::Mapping(mapping)) => Ok(mapping),
-            _ => Err(Error::failed("Docker Compose printed no model")),
+            _ => Err(Error::failed("Docker Compose printed no output")),
         }
     }
 
@@ -142,7 +148,7 @@ impl Model {
             words = words.replace(full.as_str(), &seen.name);
         }
         let words = words.strip_prefix("validating ").unwrap_or(&words).to_owned();
-        let message = format!("Docker Compose does not take {}: {words}", self.name);
+        let message = format!("Docker Compose rejects {}: {words}", self.name);
         // `services.web.volumes must be a list`
         let path = words.split_whitespace().find_map(|word| word.trim_matches([':', '\'', '"', ',']).strip_prefix("services."));
         let error = match path.map(|path| path.split('.').collect::<Vec<_>>()) {
@@ -213,7 +219,7 @@ impl Model {
                 strings(value, &mut |text| variables(text).into_iter().for_each(|variable| see(variable, text)));
                 let variable = value.get("environment").filter(|_| key == "secrets" || key == "configs").and_then(Value::as_str);
                 if let Some(variable) = variable.filter(|variable| !known.contains_key(*variable)) {
-                    let message = format!("`{variable}`, which `{name}` of {key} is made of, is not in the env file");
+                    let message = format!("`{variable}`, which `{name}` in {key} needs, is not in the env file");
                     errors.push(
                         self.seen_with(variable).error_near(variable, message).hint(format!("add {variable}=… to the env file")),
                     );
@@ -232,7 +238,7 @@ impl Model {
         let needles = [format!("${{{name}"), format!("${name}"), text.to_owned()];
         let needle = needles.iter().find(|needle| self.seen.iter().any(|seen| seen.text.contains(needle.as_str())));
         let error = self.error(service, needle.map_or(service, String::as_str), &message);
-        let error = match crate::config::nearest(name, known.keys().map(String::as_str)).map(str::to_owned) {
+        let error = match crate::text::nearest(name, known.keys().map(String::as_str)).map(str::to_owned) {
             Some(near) => error.hint(format!("`{near}` is defined; was that meant?")),
             None => error,
         };
@@ -276,6 +282,13 @@ impl Model {
             }
         }
         self.seen_with(needle).error_near(needle, message)
+    }
+
+    /// An error about a file or folder that the Compose files name, at the place where they do.
+    pub fn about_path(&self, path: &str, error: Error) -> Error {
+        let written = format!("./{path}");
+        let needle = if self.seen.iter().any(|seen| seen.text.contains(&written)) { written.as_str() } else { path };
+        self.seen_with(needle).place(error, needle)
     }
 
     fn seen_with(&self, needle: &str) -> Source<'_> {
@@ -386,5 +399,39 @@ mod tests {
         assert_eq!(&text[block(text, "web").unwrap()], "  web:\n    image: a\n\n");
         assert_eq!(&text[block(text, "db").unwrap()], "  db:\n    image: b\n");
         assert_eq!(block(text, "services"), None);
+    }
+
+    /// What Compose prints, or a program in its place: its services are looked at in every way that there is.
+    #[test]
+    fn any_model_is_looked_at_without_a_panic() {
+        let json = |yaml: Vec<u8>| {
+            let value: Value = yaml_serde::from_slice(&yaml).ok()?;
+            serde_json::to_vec(&value).ok()
+        };
+        let good: Vec<Vec<u8>> = crate::fuzz::cases("compose.yml").into_iter().filter_map(json).collect();
+        crate::fuzz::read("model", &good, |text| {
+            let Ok(Value::Mapping(mut root)) = serde_json::from_slice::<Value>(text) else { return };
+            let filled = root.clone();
+            normal::normalise(&mut root);
+            let model = Model {
+                name: "compose.yml".into(),
+                root,
+                filled,
+                folder: "/project".into(),
+                included_values: Environment::new(),
+                seen: vec![Seen { name: "compose.yml".into(), text: String::from_utf8_lossy(text).into_owned() }],
+            };
+            let _ = (model.check_names(), model.check_services(), model.check_variables(&Environment::new(), None));
+            let _ = model.without_value(&Environment::new());
+            for service in model.services() {
+                let _ = (service.image_name(), service.environment(), service.labels(), service.depends_on(), service.needs());
+                let _ = (service.health_url(), service.command_line(), service.published(), service.ports(), service.replicas());
+                let _ = (service.build(), service.env_files());
+                for mount in service.mounts() {
+                    let _ = (mount.relative_source(), mount.written_source().len(), mount.with_source("x"));
+                }
+                assert!(!model.error(service.name, "image", "wrong").message.is_empty());
+            }
+        });
     }
 }

@@ -2,7 +2,7 @@
 
 use yaml_serde::{Mapping, Value};
 
-use crate::paths::tidy;
+use crate::text::paths::tidy;
 
 /// One entry of a service's `volumes`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-use crate::config::Environment;
-use crate::error::{Error, Result};
+use crate::error::{Answer, Error, Result};
 use crate::private;
 use crate::process::{self, Ended};
+use crate::text::Environment;
 
 /// Reading takes a fifth of a second; longer than this it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,10 +37,9 @@ impl Compose {
         let home = get("HOME").map(Utf8PathBuf::from).or_else(process::home);
         let own = get("DOCKER_CONFIG").map(Utf8PathBuf::from).or_else(|| home.map(|home| home.join(".docker")));
         let plugins = own.map(|folder| folder.join("cli-plugins")).into_iter().chain(PLUGINS.map(Utf8PathBuf::from));
+        let mut installed = plugins.map(|folder| folder.join("docker-compose"));
         let path = get("PATH").map(String::as_str).unwrap_or_default();
-        let on_path = path.split(':').filter(|folder| folder.starts_with('/')).map(Utf8PathBuf::from);
-        let found =
-            plugins.chain(on_path).map(|folder| folder.join("docker-compose")).find(|program| process::is_program(program));
+        let found = installed.find(|program| process::is_program(program)).or_else(|| process::find("docker-compose", path));
         let program = found.ok_or_else(|| {
             Error::input("Docker Compose is not installed on this machine, and it is what reads the Compose file")
                 .hint("install Docker's plugin docker-compose-plugin (Debian: docker-compose; Ubuntu: docker-compose-v2), or put the standalone docker-compose 2.35 or newer on the PATH; no Docker Engine is needed")
@@ -57,7 +56,7 @@ impl Compose {
         project: &str,
         profiles: &[String],
         env_file: Option<&Utf8Path>,
-    ) -> Result<std::result::Result<Value, String>> {
+    ) -> Result<Answer<Value>> {
         let mut arguments = vec!["--project-directory", folder.as_str(), "-p", project];
         arguments.extend(files.iter().flat_map(|file| ["-f", file.as_str()]));
         arguments.extend(profiles.iter().flat_map(|profile| ["--profile", profile.as_str()]));
@@ -100,11 +99,7 @@ impl Compose {
 
 /// The variables of an env file in their order by name, as Compose reads it: quotes, escapes, values of several lines,
 /// variables made of earlier ones and of `environment`.
-pub fn parse_env_file(
-    compose: &Compose,
-    text: &str,
-    environment: &Environment,
-) -> Result<std::result::Result<Vec<(String, String)>, String>> {
+pub fn parse_env_file(compose: &Compose, text: &str, environment: &Environment) -> Result<Answer<Vec<(String, String)>>> {
     let cannot = |error: std::io::Error| Error::failed(format!("the env file cannot be handed to Docker Compose: {error}"));
     let (_folder, folder) = private::folder()?;
     let path = |name: &str| folder.join(name).into_string();
@@ -112,7 +107,7 @@ pub fn parse_env_file(
     let model = serde_json::json!({"services": {"env": {"image": "env", "env_file": [{"path": path("env")}]}}});
     std::fs::write(path("compose.json"), model.to_string()).map_err(cannot)?;
     // By a file, not by its environment: that may be looked at while it runs.
-    let values = environment.iter().map(|(name, value)| format!("{name}={}\n", crate::config::quote_env_value(value)));
+    let values = environment.iter().map(|(name, value)| format!("{name}={}\n", quote_env_value(value)));
     std::fs::write(path("values"), values.collect::<String>()).map_err(cannot)?;
     let (file, values) = (path("compose.json"), path("values"));
     let arguments = ["-p", "env", "-f", &file, "--env-file", &values, "config", "--format", "json"];
@@ -125,4 +120,25 @@ pub fn parse_env_file(
     let values = model["services"]["env"]["environment"].as_object();
     let value = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.replace("$$", "$")));
     Ok(Ok(values.into_iter().flatten().filter_map(value).collect()))
+}
+
+/// A value so that Compose's reader gives it back: bare, in single quotes, or in double quotes with escapes.
+pub fn quote_env_value(value: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,=".contains(c);
+    if value.chars().all(bare) {
+        value.to_owned()
+    } else if !value.contains(['\'', '\n', '\r', '\\']) {
+        format!("'{value}'")
+    } else {
+        let mut quoted = String::from("\"");
+        for c in value.chars() {
+            match c {
+                '\\' | '"' | '$' => quoted.extend(['\\', c]),
+                '\n' => quoted.push_str("\\n"),
+                '\r' => quoted.push_str("\\r"),
+                c => quoted.push(c),
+            }
+        }
+        quoted + "\""
+    }
 }

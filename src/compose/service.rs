@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use yaml_serde::{Mapping, Value};
 
-use crate::paths::tidy;
+use crate::text::paths::tidy;
 
 use super::{HealthUrl, Mount, health_url};
 

@@ -1,10 +1,9 @@
 //! The env file: a template in, `KEY=value` lines out that Compose reads back exactly. What is between, the quotes, escapes
 //! and references to earlier lines, means what Docker Compose means by it: Compose reads it.
 
-use crate::compose::{Compose, parse_env_file, variables};
+use crate::compose::{Compose, parse_env_file, quote_env_value, variables};
 use crate::error::{Error, Result};
-
-use super::{Environment, Source, env::is_reserved, nearest, render_template};
+use crate::text::{Environment, Offered, Source, is_reserved, nearest, render_template};
 
 /// A rendered env file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,17 +17,17 @@ pub struct EnvFile {
 }
 
 impl EnvFile {
-    /// Renders the template with minijinja, then has Compose read it, with those variables of `environment` that it names.
+    /// Renders the template with minijinja, then has Compose read it, with those variables that it names of the ones that are offered.
     pub fn render(
         compose: &Compose,
         source: Source<'_>,
         name: &str,
         values: &[(&str, String)],
-        environment: &Environment,
+        offered: Offered<'_>,
     ) -> Result<Self> {
         let text = render_template(source, values)?;
         let rendered = Source { name: source.name, text: &text };
-        let used = asked_for(rendered, environment)?;
+        let used = asked_for(rendered, offered)?;
         let values = parse_env_file(compose, &text, &used)?.map_err(|why| wrong(rendered, &why))?;
         let mut secrets: Vec<String> =
             used.iter().filter(|(name, value)| may_be_secret(name) && value.len() >= 4).map(|(_, value)| value.clone()).collect();
@@ -50,7 +49,8 @@ impl EnvFile {
 }
 
 /// The variables of the environment that the file is made of. All that are missing are told at once.
-fn asked_for(source: Source<'_>, environment: &Environment) -> Result<Environment> {
+fn asked_for(source: Source<'_>, offered: Offered<'_>) -> Result<Environment> {
+    let environment = offered.environment;
     let mut used = Environment::new();
     let mut defined: Vec<String> = Vec::new();
     let mut errors: Vec<Error> = Vec::new();
@@ -73,7 +73,7 @@ fn asked_for(source: Source<'_>, environment: &Environment) -> Result<Environmen
             defined.push(key.to_owned());
             continue;
         }
-        let alone = !assignment.contains(['=', ':']) && super::is_name(key);
+        let alone = !assignment.contains(['=', ':']) && crate::text::is_name(key);
         let value = if raw.starts_with('"') { raw } else { raw.split(" #").next().unwrap_or(raw) };
         // A dollar behind a backslash is one.
         let value = &value.replace("\\\\", "").replace("\\$", "");
@@ -83,17 +83,8 @@ fn asked_for(source: Source<'_>, environment: &Environment) -> Result<Environmen
             names.push((key.to_owned(), true));
         }
         for (name, required) in names {
-            if is_reserved(&name) {
-                errors.push(
-                    source
-                        .error_at(
-                            index + 1,
-                            column(line, &name),
-                            name.len(),
-                            format!("`{name}` belongs to estiba or to the job that it runs in, and fills no env file"),
-                        )
-                        .hint("give the value another name where estiba runs"),
-                );
+            if let Some((why, hint)) = offered.refuses(&name) {
+                errors.push(source.error_at(index + 1, column(line, &name), name.len(), why).hint(hint));
                 continue;
             }
             match environment.get(&name) {
@@ -108,7 +99,7 @@ fn asked_for(source: Source<'_>, environment: &Environment) -> Result<Environmen
                         error = error.hint(format!("`{near}` is set; was that meant?"));
                     }
                     errors.push(error.hint(format!(
-                        "set it where estiba runs, or give a default: ${{{name}:-value}}; ${{{name}:-}} may be empty; '…' is taken as it is"
+                        "set it where estiba runs, or give a default: ${{{name}:-value}}; ${{{name}:-}} may be empty; a value in '…' is not filled in"
                     )));
                 }
             }
@@ -129,7 +120,7 @@ fn wrong(source: Source<'_>, why: &str) -> Error {
     let line = why.split("line ").nth(1).and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
     let quoted = why.split('"').nth(1).filter(|word| !word.is_empty() && source.text.contains(*word));
     let why = why.lines().last().unwrap_or(why).trim_start_matches("failed to read ").replace("the env file: ", "");
-    let message = format!("Docker Compose does not take this env file: {why}");
+    let message = format!("Docker Compose rejects this env file: {why}");
     let error = match (line, quoted) {
         (Some(line), _) => source.error_at(line, 1, usize::MAX, message),
         (None, Some(word)) => source.error_near(word, message),
@@ -145,27 +136,6 @@ pub(super) fn may_be_secret(name: &str) -> bool {
         .any(|end| name == *end || name.ends_with(&format!("_{end}")))
 }
 
-/// A value so that Compose's reader gives it back: bare, in single quotes, or in double quotes with escapes.
-pub fn quote_env_value(value: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,=".contains(c);
-    if value.chars().all(bare) {
-        value.to_owned()
-    } else if !value.contains(['\'', '\n', '\r', '\\']) {
-        format!("'{value}'")
-    } else {
-        let mut quoted = String::from("\"");
-        for c in value.chars() {
-            match c {
-                '\\' | '"' | '$' => quoted.extend(['\\', c]),
-                '\n' => quoted.push_str("\\n"),
-                '\r' => quoted.push_str("\\r"),
-                c => quoted.push(c),
-            }
-        }
-        quoted + "\""
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,7 +145,8 @@ mod tests {
         let path = |name: &str| (name.to_owned(), std::env::var(name).unwrap_or_default());
         let compose = Compose::find(&Environment::from([path("PATH"), path("HOME")])).unwrap();
         let environment = Environment::from([("PASSWORD".into(), "pa$$ 'w{{ord}}".into()), ("PLAIN".into(), "a-1".into())]);
-        EnvFile::render(&compose, Source { name: ".env", text }, ".env", &[("target", "production".into())], &environment)
+        let offered = Offered { environment: &environment, named: None };
+        EnvFile::render(&compose, Source { name: ".env", text }, ".env", &[("target", "production".into())], offered)
     }
 
     #[test]
@@ -195,11 +166,11 @@ mod tests {
             [("A=${NOPE}\n", ".env:1:3"), ("A='x\n", ".env:2:1"), ("A={{ nope }}", ".env:1"), ("A=1\nB=$PLAN", ".env:2:3")]
         {
             let error = render(text).unwrap_err();
-            assert!(error.message.contains(place), "{text}: {error}");
+            assert!(error.to_string().contains(place), "{text}: {error}");
         }
         let both = render("A=${NOPE}\nB=${NEITHER}\n").unwrap_err().to_string();
         assert!(both.contains("`NOPE` is not set") && both.contains("`NEITHER` is not set"), "{both}");
-        assert!(render("A=${ESTIBA_SSH_KEY:-x}").unwrap_err().message.contains("belongs to estiba"));
+        assert!(render("A=${ESTIBA_SSH_KEY:-x}").unwrap_err().message.contains("is reserved for estiba"));
     }
 
     #[test]
@@ -208,5 +179,29 @@ mod tests {
         let text: String = values.iter().enumerate().map(|(at, value)| format!("V{at}={}\n", quote_env_value(value))).collect();
         let read = render(&text).unwrap();
         assert_eq!(read.values.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>(), values);
+    }
+
+    #[test]
+    fn any_text_names_variables_or_is_refused_at_its_line() {
+        let good = [
+            "A=1\nexport B=\"x ${PASSWORD} y\" # z\nC='literal $x\nmore'\nD=${PLAIN:-a}${X:?no}\nPLAIN\nE: f\n",
+            include_str!("../../examples/django/.env.production"),
+        ];
+        let good: Vec<Vec<u8>> = good.iter().map(|text| text.as_bytes().to_vec()).collect();
+        let environment = Environment::from([
+            ("PASSWORD".into(), "pa$$ 'w{{ord}}".into()),
+            ("PLAIN".into(), "a-1".into()),
+            ("ESTIBA_TOKEN".into(), "token".into()),
+        ]);
+        crate::fuzz::read("env", &good, |text| {
+            let Ok(text) = std::str::from_utf8(text) else { return };
+            let source = Source { name: ".env", text };
+            let Ok(text) = render_template(source, &[("target", "production".into())]) else { return };
+            let offered = Offered { environment: &environment, named: None };
+            match asked_for(Source { name: ".env", text: &text }, offered) {
+                Ok(used) => assert!(used.iter().all(|(name, value)| !is_reserved(name) && environment[name] == *value)),
+                Err(error) => assert!(error.to_string().contains(".env:"), "{error}"),
+            }
+        });
     }
 }

@@ -7,9 +7,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Result};
+use crate::text::{Environment, Offered, Source, fill, nearest};
 
 use super::envfile::may_be_secret;
-use super::{Config, Environment, Source, env, nearest, shape};
+use super::{Config, checks, shape};
 
 /// A deploy.toml that was read, with its own text for later errors.
 #[derive(Debug, Clone)]
@@ -44,7 +45,7 @@ pub fn parse(source: Source<'_>, environment: &Environment) -> Result<Config> {
     check_keys(source, document.get_ref(), &schema, &schema, "")?;
     let mut config: Config = toml::from_str(source.text).map_err(|error| toml_error(source, &error))?;
     fill_values(source, &mut config, environment)?;
-    check_values(source, &config).map_err(|error| error.or_hint("`estiba config schema` has every key and its values"))?;
+    checks::check(source, &config).map_err(|error| error.or_hint("`estiba config schema` has every key and its values"))?;
     Ok(config)
 }
 
@@ -166,8 +167,10 @@ fn home_of(name: &str, root: &Json) -> Option<String> {
 /// Fills `${NAME}` in every value that may hold one.
 fn fill_values(source: Source<'_>, config: &mut Config, environment: &Environment) -> Result<()> {
     let mut used = Vec::new();
+    let named = config.project.variables.clone();
+    let offered = Offered { environment, named: named.as_deref() };
     let mut one = |value: &mut String| -> Result<()> {
-        *value = env::fill(source, value, environment, &mut used)?;
+        *value = fill(source, value, offered, &mut used)?;
         Ok(())
     };
     for target in config.target.values_mut() {
@@ -190,137 +193,6 @@ fn fill_values(source: Source<'_>, config: &mut Config, environment: &Environmen
     used.retain(|name| may_be_secret(name));
     config.secrets = used.iter().filter_map(|name| environment.get(name)).filter(|value| value.len() >= 4).cloned().collect();
     Ok(())
-}
-
-fn check_values(source: Source<'_>, config: &Config) -> Result<()> {
-    let name = &config.project.name;
-    check_project_name(source, name, "project.name")?;
-    if let Some(name) = &config.project.compose_project {
-        check_project_name(source, name, "compose-project")?;
-    }
-    for name in config.target.values().filter_map(|section| section.compose_project.as_deref()) {
-        check_project_name(source, name, "compose-project")?;
-    }
-    for (target, section) in &config.target {
-        if section.hosts.is_empty() {
-            return Err(source.error_near("hosts", format!("target `{target}` has no host")).hint("hosts = [\"user@host\"]"));
-        }
-        if section.root.as_deref().is_some_and(|root| !is_safe_root(root)) {
-            let root = section.root.as_deref().unwrap_or_default();
-            return Err(source
-                .error_near(root, format!("the root `{root}` is not an absolute path of plain characters"))
-                .hint("letters, digits and ._-/ only, two folders deep at least or not below a system folder: /srv/name"));
-        }
-    }
-    for section in config.target.values() {
-        let good = |url: &str| url.starts_with("http://") || url.starts_with("https://");
-        if let Some(url) = section.url.as_deref().filter(|url| !good(url)) {
-            return Err(source
-                .error_near(url, format!("the url `{url}` is not an address"))
-                .hint("https://example.com, as in a browser"));
-        }
-    }
-    for folder in config.stack.shared.iter().flatten() {
-        if folder.is_empty()
-            || folder.starts_with('/')
-            || folder.contains("..")
-            || !folder.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b))
-        {
-            return Err(source
-                .error_near(folder, format!("the shared folder `{folder}` is not a relative path of plain characters"))
-                .hint("letters, digits and ._-/ only, from the Compose file's folder"));
-        }
-    }
-    let rollout = &config.rollout;
-    if let Some(rate) = rollout.max_error_rate.filter(|rate| !(0.0..=1.0).contains(rate)) {
-        return Err(source.error_near("max-error-rate", format!("max-error-rate is {rate}; it is a share from 0 to 1")));
-    }
-    if let Some(keep) = rollout.keep_releases.filter(|keep| *keep < 2) {
-        return Err(source
-            .error_near("keep-releases", format!("keep-releases is {keep}; without a previous release there is no way back"))
-            .hint("2 at least"));
-    }
-    for app in std::iter::once(&config.app).chain(config.apps.values()) {
-        let ports = app.port.into_iter().chain(app.ports.iter().flatten().map(|port| port.port));
-        if ports.into_iter().any(|port| port == 0) {
-            return Err(source.error_near("port", "port 0 is no port"));
-        }
-        if app.port.is_some() && app.ports.is_some() {
-            return Err(source
-                .error_near("ports", "an app has either `port` or `ports`")
-                .hint("put the port into the list: ports = [{ port = 8000 }]"));
-        }
-    }
-    for health in
-        std::iter::once(&config.health).chain(config.apps.values().chain([&config.app]).filter_map(|app| app.health.as_ref()))
-    {
-        if let Some(path) = health.path.as_deref().filter(|path| !is_request_path(path)) {
-            return Err(source
-                .error_near(path, format!("health.path `{path}` is not the path of a request"))
-                .hint("it begins with / and has no space in it"));
-        }
-        if let Some(status) = health.expect_status.filter(|status| !(100..600).contains(status)) {
-            return Err(source.error_near("expect-status", format!("expect-status {status} is no HTTP status")));
-        }
-        if let Some(host) = health
-            .host
-            .as_deref()
-            .filter(|host| host.is_empty() || !host.bytes().all(|b| b.is_ascii_graphic() && !b"'\"\\|&;<>`$".contains(&b)))
-        {
-            return Err(source
-                .error_near(host, format!("health.host `{host}` is not the name of a host"))
-                .hint("as in the Host header of a request: example.com"));
-        }
-    }
-    for network in config.edge.trusted_proxies.iter().flatten() {
-        let (address, bits) = network.split_once('/').unwrap_or((network, "32"));
-        if address.parse::<std::net::IpAddr>().is_err() || bits.parse::<u8>().is_err() {
-            return Err(source
-                .error_near(network, format!("`{network}` in trusted-proxies is neither an address nor a network"))
-                .hint("203.0.113.7, or 203.0.113.0/24"));
-        }
-    }
-    if config.database.keep_backups == Some(0) {
-        return Err(source
-            .error_near("keep-backups", "keep-backups is 0; no backup would be there when it is needed")
-            .hint("1 at least"));
-    }
-    if config.database.lock_timeout.is_some_and(|timeout| timeout.0 == 0) {
-        return Err(source
-            .error_near("lock-timeout", "lock-timeout is 0s, by which PostgreSQL would wait for ever")
-            .hint("1s at least"));
-    }
-    Ok(())
-}
-
-fn check_project_name(source: Source<'_>, name: &str, key: &str) -> Result<()> {
-    let good = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
-        && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        && name.len() <= 63;
-    if good {
-        return Ok(());
-    }
-    Err(source
-        .error_near(&format!("\"{name}\""), format!("{key} `{name}` is not a name that Docker and Compose take"))
-        .hint("lower-case letters, digits, - and _, beginning with a letter or digit, 63 at most"))
-}
-
-fn is_safe_root(root: &str) -> bool {
-    const SYSTEM: [&str; 14] =
-        ["/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/opt", "/proc", "/root", "/srv", "/sys", "/usr", "/var"];
-    // Below these nobody keeps an application, and some programs read all that is there.
-    const NEVER: [&str; 8] = ["/bin/", "/boot/", "/dev/", "/etc/", "/lib/", "/proc/", "/sbin/", "/sys/"];
-    let plain = root.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
-    root.starts_with('/')
-        && plain
-        && !root.contains("/..")
-        && !SYSTEM.contains(&root.trim_end_matches('/'))
-        && !NEVER.iter().any(|folder| root.starts_with(folder))
-        && root.len() > 2
-}
-
-fn is_request_path(path: &str) -> bool {
-    path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && !b"'\"\\|&;<>`$".contains(&b))
 }
 
 #[cfg(test)]
@@ -363,5 +235,20 @@ mod tests {
         assert!(error("[project]\nname = \"x\"\n[target.a]\nhosts = [\"u@${NOPE}\"]\n").contains("`NOPE` is not set"));
         assert!(error("project = 3\n").contains("is a section"));
         assert!(error("").contains("missing field `project`"));
+    }
+
+    #[test]
+    fn any_text_is_a_deploy_toml_or_an_error_with_its_place() {
+        let mut good = crate::fuzz::cases("deploy.toml");
+        good.extend(crate::fuzz::files("deploy.toml"));
+        let environment = Environment::from([("A".into(), "a value".into())]);
+        crate::fuzz::read("deploy.toml", &good, |text| {
+            let Ok(text) = std::str::from_utf8(text) else { return };
+            if let Err(error) = load("deploy.toml", text, &environment) {
+                assert!(error.kind == crate::error::Kind::Input && !error.message.is_empty(), "{error}");
+                let snippet = error.to_string();
+                assert!(snippet.len() < 16 * 1024, "{} bytes of error", snippet.len());
+            }
+        });
     }
 }

@@ -1,16 +1,12 @@
 //! The project's folder: the files that a deploy is made of, read once and with limits.
 
-use std::fs;
-
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Error, Result};
 use crate::process;
+use crate::text::{Environment, Offered, read_limited};
 
-use super::{Environment, Loaded, load};
-
-/// No text that is read whole may be longer: 1 MiB.
-const TEXT_LIMIT: u64 = 1024 * 1024;
+use super::{Loaded, load};
 
 /// Where deploy.toml lies and what the environment holds.
 #[derive(Debug, Clone)]
@@ -47,9 +43,25 @@ impl Project {
         top.unwrap_or(folder)
     }
 
-    /// Does that file lie in the project, with its symbolic links followed?
+    /// What its files may be filled from.
+    pub fn offered(&self) -> Offered<'_> {
+        Offered { environment: &self.environment, named: self.loaded.config.project.variables.as_deref() }
+    }
+
+    /// Does that file, from the project's folder, lie in the project, with its symbolic links followed?
     pub fn holds(&self, path: &Utf8Path) -> bool {
-        self.path(path).canonicalize_utf8().is_ok_and(|real| real.starts_with(self.boundary()) && real.is_file())
+        let path = self.path(path);
+        path.is_file() && self.contains(&path)
+    }
+
+    /// Does that file or folder, from where estiba runs, lie in the project, with its symbolic links followed?
+    pub fn contains(&self, path: &Utf8Path) -> bool {
+        path.canonicalize_utf8().is_ok_and(|real| real.starts_with(self.boundary()))
+    }
+
+    /// An error about what does not lie in the project, without its place: `what` names it.
+    pub fn leads_out(&self, what: impl std::fmt::Display) -> Error {
+        Error::input(format!("{what} is outside the project ({})", self.boundary())).hint("move it into the repository")
     }
 
     /// Does git keep that file, or could it? A file that git ignores, or does not know in a repository, is this machine's own.
@@ -65,26 +77,4 @@ impl Project {
     pub fn path(&self, relative: impl AsRef<Utf8Path>) -> Utf8PathBuf {
         if self.folder == "." { relative.as_ref().to_owned() } else { self.folder.join(relative) }
     }
-}
-
-/// Reads a text file whole: UTF-8, 1 MiB at most, else an input error that says where it is wrong.
-pub fn read_limited(path: &Utf8Path) -> Result<String> {
-    let cannot = |why: &dyn std::fmt::Display| Error::input(format!("cannot read {path}: {why}"));
-    let metadata = fs::metadata(path).map_err(|error| cannot(&error))?;
-    if metadata.is_dir() {
-        return Err(cannot(&"it is a folder"));
-    }
-    if metadata.len() > TEXT_LIMIT {
-        let size = metadata.len();
-        return Err(cannot(&format!("it has {size} bytes, more than the {TEXT_LIMIT} that such a file may have"))
-            .hint("is this the right file?"));
-    }
-    let bytes = fs::read(path).map_err(|error| cannot(&error))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let before = String::from_utf8_lossy(&error.as_bytes()[..at]).into_owned();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        Error::input(format!("{path}:{line}:{column}: not UTF-8 (byte {at} of the file)")).hint("save the file as UTF-8")
-    })
 }

@@ -2,25 +2,29 @@
 //! stands where it came from; what is ambiguous is an error that names the candidates.
 
 mod apps;
+mod common;
 mod data;
 mod dockerfile;
 mod folders;
 mod images;
 mod kinds;
 mod proxies;
+mod proxy_files;
 mod statics;
 mod target;
 mod world;
 
 use camino::Utf8PathBuf;
 
-use crate::compose::{Compose, Model, Reading, Service, find_files};
+use crate::compose::{Compose, Model, Reading, find_files};
 use crate::error::{Error, Result};
+use crate::text::{Source, read_limited};
 
+use common::plain;
 use data::{resolve_backup, resolve_cache, resolve_database};
 
-use super::resolved::{Origin, Resolved, Rollout, Setting};
-use super::{EnvFile, Project, Seconds, Source, nearest, read_limited};
+use super::resolved::{Resolved, Rollout, Setting};
+use super::{EnvFile, Project, Seconds};
 
 /// Resolves deploy.toml for the target of that name, or for the only one.
 ///
@@ -45,7 +49,7 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
     let kinds = kinds::decide(&world)?;
     let apps = apps::resolve(&world, &kinds, &target, &mut notes)?;
     let images = images::resolve(&world, section, &kinds, &apps)?;
-    let shared = folders::resolve(&world, &kinds, &images, &mut notes);
+    let shared = folders::resolve(&world, &kinds, &images, &mut notes)?;
     let mut apps = apps;
     apps::choose_strategies(&world, &mut apps, &shared.value, &mut notes);
     let jobs = kinds::jobs(&world, &kinds, &images);
@@ -54,7 +58,7 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
     let database = resolve_database(&world)?;
     if database.is_none() && !app.migrate.value.is_empty() {
         notes.push(
-            "no database is known, though the app migrates one: it is not backed up by a deploy. [database] service names the service that holds it".into(),
+            "the app migrates a database, but none is known, so a deploy makes no backup of it. Set [database] service to the service that holds it".into(),
         );
     }
     let mut resolved = Resolved {
@@ -91,8 +95,7 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
 fn all_have_values(compose: &Model, env: &EnvFile) -> Result<()> {
     let missing = compose.without_value(&env.environment());
     let error = |service: &str, name: &str| {
-        let message =
-            format!("`{service}` names the variable `{name}`, and nothing sets it: neither the Compose file nor {}", env.name);
+        let message = format!("`{service}` needs the variable `{name}`, but neither the Compose file nor {} sets it", env.name);
         compose.error(service, name, &message).hint(format!("a line `{name}=…` in {}; `{name}=` where it may be empty", env.name))
     };
     let errors = missing.iter().flat_map(|(service, names)| names.iter().map(move |name| error(service, name)));
@@ -118,6 +121,10 @@ fn resolve_compose(project: &Project) -> Result<Setting<Vec<Utf8PathBuf>>> {
                 .error_near(file.as_str(), format!("the Compose file {file} does not exist"))
                 .hint("[stack] compose names it from deploy.toml's folder"));
         }
+        if let Some(file) = files.iter().find(|file| !project.holds(file)) {
+            let error = project.leads_out(format_args!("the Compose file {file}"));
+            return Err(project.loaded.source().place(error, file.as_str()));
+        }
     }
     Setting::or_found(named, || {
         let found = find_files(&project.folder).ok_or_else(|| {
@@ -129,6 +136,9 @@ fn resolve_compose(project: &Project) -> Result<Setting<Vec<Utf8PathBuf>>> {
                 some => error.hint(format!("{} could be it: [stack] compose = \"{}\"", some.join(", "), some[0])),
             }
         })?;
+        if !project.contains(&project.path(&found)) {
+            return Err(project.leads_out(format_args!("the Compose file {found}")));
+        }
         Ok((vec![found], "the Compose file beside deploy.toml".into()))
     })
 }
@@ -166,7 +176,7 @@ fn read(
             if project.to_look {
                 EnvFile { name: name.to_owned(), ..EnvFile::default() }
             } else {
-                EnvFile::render(program, source, name, &values, &project.environment)?
+                EnvFile::render(program, source, name, &values, project.offered())?
             }
         }
     };
@@ -205,40 +215,6 @@ pub(super) fn template_values(project: &Project, target: &str) -> Vec<(&'static 
     values
 }
 
-/// A path of deploy.toml without its `./` and the slash at its end.
-fn plain(path: &str) -> String {
-    path.trim_start_matches("./").trim_end_matches('/').to_owned()
-}
-
-fn named<'a>(project: &Project, compose: &'a Model, name: &str, key: &str) -> Result<Service<'a>> {
-    compose.service(name).ok_or_else(|| {
-        let message = format!("{key}: {} has no service `{name}`", compose.name);
-        let source = project.loaded.source();
-        let quoted = format!("\"{name}\"");
-        let error = source.error_near(if source.text.contains(&quoted) { &quoted } else { name }, message);
-        match nearest(name, compose.services().map(|service| service.name)) {
-            Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => {
-                let names: Vec<&str> = compose.services().map(|service| service.name).collect();
-                error.hint(format!("its services: {}", names.join(", ")))
-            }
-        }
-    })
-}
-
-/// The only candidate, or an error that names them.
-fn only<'a>(what: &str, key: &str, compose: &Model, candidates: &[Service<'a>], none: &str) -> Result<Service<'a>> {
-    match candidates {
-        [one] => Ok(*one),
-        [] => Err(Error::input(format!("{}: {none}", compose.name)).hint(format!("name it: {key} = \"…\""))),
-        several => {
-            let names: Vec<&str> = several.iter().map(|service| service.name).collect();
-            let error = compose.error(names[0], names[0], &format!("which service is {what}? {}", names.join(", ")));
-            Err(error.hint(format!("name it: {key} = \"{}\"", names[0])))
-        }
-    }
-}
-
 fn resolve_rollout(project: &Project) -> Rollout {
     let section = &project.loaded.config.rollout;
     Rollout {
@@ -248,21 +224,4 @@ fn resolve_rollout(project: &Project) -> Rollout {
         confirm_timeout: Setting::or_default(section.confirm_timeout, Seconds(60)),
         keep_releases: Setting::or_default(section.keep_releases, 5),
     }
-}
-
-/// A command of the team's is one that a shell would take apart.
-fn check_words(project: &Project, key: &str, command: &str) -> Result<()> {
-    if super::command_words(command).is_some() {
-        return Ok(());
-    }
-    Err(project
-        .loaded
-        .source()
-        .error_near(command, format!("the quotes of {key} do not match"))
-        .hint("a command is written as in a shell; what needs one (pipes, &&, variables) is handed to `sh -c`"))
-}
-
-/// A value that deploy.toml says, with its origin.
-fn said<T>(value: T) -> Setting<T> {
-    Setting { value, origin: Origin::File }
 }

@@ -371,6 +371,8 @@ pub struct Health {
     pub path: Setting<String>,
     /// The status of a healthy answer.
     pub expect_status: Setting<u16>,
+    /// What `/` may answer with, besides a page.
+    pub accept: Setting<Vec<u16>>,
     /// Time between two looks.
     pub interval: Setting<Seconds>,
     /// When a release that is not healthy has failed.

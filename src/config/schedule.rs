@@ -25,7 +25,7 @@ impl Schedule {
         let mut fields = [const { None }; 5];
         for ((part, (name, least, most)), field) in parts.iter().zip(FIELDS).zip(&mut fields) {
             *field = parse_field(part, least, most).ok_or_else(|| {
-                format!("`{part}` is no {name}: numbers from {least} to {most}, `*`, ranges (1-5), steps (*/2) and lists (0,30)")
+                format!("`{part}` is not a {name}: use numbers from {least} to {most}, `*`, ranges (1-5), steps (*/2) and lists (0,30)")
             })?;
         }
         if let Some(weekdays) = &mut fields[4] {

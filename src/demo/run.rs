@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use crate::config::{Environment, resolve};
-use crate::deploy::{Options, Who, deploy};
+use crate::config::resolve;
+use crate::deploy::{Actor, Operation, Options, deploy};
 use crate::error::{Error, Kind, Result};
 use crate::process;
 use crate::report::{Event, Outcome, OutcomeKind, Reporter};
+use crate::text::Environment;
 
 use super::site::Site;
 use super::{Load, Sshd, Tally};
@@ -96,7 +97,7 @@ async fn one(
 ) -> Result<Row> {
     let project = site.project()?;
     let resolved = resolve(&project, None)?;
-    let who = Who::look(demo.environment, &project.folder, (demo.clock)()).await;
+    let actor = Actor::look(demo.environment, &project.folder, (demo.clock)()).await;
     let load = under_load.then(|| {
         Load {
             address: site.address,
@@ -110,7 +111,7 @@ async fn one(
         .start()
     });
     let started = Instant::now();
-    let ended = deploy(&project, &resolved, &Options::default(), &who, reporter).await;
+    let ended = deploy(&Operation::new(&project, &resolved, Options::default(), actor, reporter)).await;
     let took = started.elapsed();
     let tally = match load {
         Some(load) => Some(load.stop().await),

@@ -4,9 +4,10 @@ use std::net::{SocketAddr, TcpListener};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::config::{Environment, Project};
+use crate::config::Project;
 use crate::error::{Error, Result};
 use crate::process;
+use crate::text::Environment;
 
 use super::{Sshd, example};
 
@@ -95,7 +96,15 @@ impl Site {
         if !tags.is_empty() {
             process::run("docker", &[vec!["image", "rm"], tags].concat(), None).await?;
         }
-        std::fs::remove_dir_all(&self.folder).map_err(|error| Error::failed(format!("cannot remove {}: {error}", self.folder)))
+        if std::fs::remove_dir_all(&self.folder).is_err() {
+            // Some files belong to the users of containers.
+            let mount = format!("{}:/demo", self.folder);
+            let in_a_container = ["run", "--rm", "--network", "none", "--user", "0:0", "-v", &mount, "--entrypoint", "sh"];
+            process::run("docker", &[&in_a_container[..], &["estiba-demo:kept", "-c", "rm -rf /demo/*"]].concat(), None).await?;
+            std::fs::remove_dir_all(&self.folder)
+                .map_err(|error| Error::failed(format!("cannot remove {}: {error}", self.folder)))?;
+        }
+        Ok(())
     }
 }
 

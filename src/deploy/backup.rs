@@ -1,16 +1,17 @@
 //! Backups by hand: made, verified and restored as runs on the server, with its lock, its journal and its undo.
 
-use std::time::Instant;
-
-use crate::config::{Project, Resolved};
+use crate::artefact::Artefact;
 use crate::error::{Error, Result};
-use crate::render::Artefact;
-use crate::report::{Outcome, Reporter};
+use crate::report::Outcome;
+use crate::server::{Fact, steps_of};
 
-use super::artefacts::RunSettings;
+use super::conclude::Ending;
+use super::connect::Session;
+use super::follow::carry_out;
+use super::inspect::wait_for_lock;
+use super::launch::RunSettings;
+use super::operation::Operation;
 use super::signals::Signals;
-use super::transaction::{Ending, blank, carry_out, elapsed, wait_for_lock};
-use super::{Options, Session, Who};
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -37,57 +38,41 @@ impl BackupRun {
         }
     }
 
+    /// The steps; without an off-site repository, nothing goes there.
     fn steps(&self, offsite: bool) -> Vec<&'static str> {
-        match self {
-            Self::Create if offsite => vec!["backup", "offsite"],
-            Self::Create => vec!["backup"],
-            Self::Verify(_) => vec!["verify"],
-            Self::Restore { .. } => vec!["load", "swap"],
-        }
+        steps_of(self.kind()).into_iter().filter(|step| offsite || *step != "offsite").collect()
     }
 }
 
 /// Runs it on the target's server and follows it to its end.
-pub async fn backup(
-    project: &Project,
-    resolved: &Resolved,
-    run: BackupRun,
-    options: &Options,
-    who: &Who,
-    reporter: &Reporter,
-) -> Result<Ending> {
-    let started = Instant::now();
+pub async fn backup(operation: &Operation<'_>, run: BackupRun) -> Result<Ending> {
+    let resolved = operation.resolved;
     let mut signals = Signals::listen()?;
-    let mut session = Session::open_only(project, resolved, who).await?;
+    let mut session = Session::open_only(operation.project, resolved).await?;
     session.facts.check()?;
-    wait_for_lock(&mut session, options, reporter).await?;
+    wait_for_lock(&mut session, operation).await?;
     let Some(current) = session.facts.current().map(str::to_owned) else {
         return Err(Error::failed(format!("{} serves nothing yet: there is no database to back up", resolved.target.name))
             .hint("deploy first"));
     };
     // No release is made by it: what served before serves on.
-    let outcome = Outcome {
-        release: None,
-        previous: Some(current.clone()),
-        image: session.facts.get("current_image").map(str::to_owned),
-        ..blank(resolved, &current)
-    };
+    let image = session.facts.get(Fact::CurrentImage).map(str::to_owned);
+    let outcome = Outcome { previous: Some(current.clone()), image, ..operation.blank(None) };
     let (backup, mask) = match &run {
         BackupRun::Create => (String::new(), None),
         BackupRun::Verify(id) => (id.clone(), None),
         BackupRun::Restore { id, mask } => (id.clone(), mask.clone()),
     };
     let settings = RunSettings {
-        run: who.run_id(run.kind()),
+        run: operation.actor.run_id(run.kind()),
         kind: run.kind(),
-        release: current.clone(),
+        release: current,
         image: outcome.image.clone().unwrap_or_default(),
         steps: run.steps(resolved.backup.offsite.is_some()),
         backup,
         ..RunSettings::default()
     };
     let mask = mask.map(|bytes| (format!("runs/{}/mask.sql", settings.run), Artefact { mode: 0o600, bytes, secret: true }));
-    let more = mask.into_iter().collect();
-    let (outcome, kind) = carry_out(&session, &settings, more, options, who, reporter, outcome, &mut signals).await?;
-    Ok((Outcome { duration_ms: elapsed(started), ..outcome }, kind))
+    let ending = carry_out(&session, &settings, mask.into_iter().collect(), operation, outcome, &mut signals).await?;
+    Ok(operation.ended(ending))
 }

@@ -1,17 +1,19 @@
 //! The way back to plain Compose.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
-use crate::config::{Project, Resolved};
+use crate::config::Resolved;
 use crate::error::{Error, Result};
-use crate::plan::EJECT;
-use crate::report::{Outcome, Reporter};
+use crate::report::Outcome;
+use crate::server::{Fact, steps_of};
 
-use super::artefacts::RunSettings;
+use super::conclude::Ending;
+use super::connect::Session;
+use super::follow::carry_out;
+use super::inspect::wait_for_lock;
+use super::launch::RunSettings;
+use super::operation::Operation;
 use super::signals::Signals;
-use super::transaction::{Ending, blank, carry_out, elapsed, wait_for_lock};
-use super::{Options, Session, Who};
 
 /// What ejecting would do, in sentences.
 pub fn eject_steps(resolved: &Resolved) -> Vec<String> {
@@ -23,39 +25,37 @@ pub fn eject_steps(resolved: &Resolved) -> Vec<String> {
         let name = &app.service;
         let publishes = resolved.compose.service(name).is_some_and(|service| !service.published().is_empty());
         told.push(if publishes {
-            format!("the edge of `{name}` goes, and the app publishes its port itself again: it is without an answer until it has started")
+            format!("the edge of `{name}` is removed and the app publishes its port again; it does not answer until the app has started")
         } else {
             format!("`{name}` starts once more under its own name; the proxies in front look it up again, which closes idle connections once; then its edge goes")
         });
     }
-    told.push(
-        "the workers run under their own names; what estiba made (edges, slots, its backup service and its network) goes".into(),
-    );
+    told.push("the workers run under their own names; edges, slots, and estiba's backup service and network are removed".into());
     told.push(format!("data stays where it is: volumes, and the folders in {root}/shared and {root}/stack"));
     told.push("estiba is back with the next `estiba deploy`, which takes the stack over".into());
     told
 }
 
 /// Does it.
-pub async fn eject(project: &Project, resolved: &Resolved, options: &Options, who: &Who, reporter: &Reporter) -> Result<Ending> {
-    let started = Instant::now();
+pub async fn eject(operation: &Operation<'_>) -> Result<Ending> {
+    let resolved = operation.resolved;
     let mut signals = Signals::listen()?;
-    let mut session = Session::open_only(project, resolved, who).await?;
+    let mut session = Session::open_only(operation.project, resolved).await?;
     session.facts.check()?;
-    wait_for_lock(&mut session, options, reporter).await?;
+    wait_for_lock(&mut session, operation).await?;
     let Some(current) = session.facts.current().map(str::to_owned) else {
         return Err(Error::failed(format!("{} serves no release of estiba: there is nothing to eject", resolved.target.name)));
     };
-    let image = session.facts.get("current_image").map(str::to_owned);
-    let outcome = Outcome { release: None, previous: Some(current.clone()), image: image.clone(), ..blank(resolved, &current) };
+    let image = session.facts.get(Fact::CurrentImage).map(str::to_owned);
+    let outcome = Outcome { previous: Some(current.clone()), image: image.clone(), ..operation.blank(None) };
     let settings = RunSettings {
-        run: who.run_id("eject"),
+        run: operation.actor.run_id("eject"),
         kind: "eject",
         release: current,
         image: image.unwrap_or_default(),
-        steps: EJECT.to_vec(),
+        steps: steps_of("eject"),
         ..RunSettings::default()
     };
-    let (outcome, kind) = carry_out(&session, &settings, BTreeMap::new(), options, who, reporter, outcome, &mut signals).await?;
-    Ok((Outcome { duration_ms: elapsed(started), ..outcome }, kind))
+    let ending = carry_out(&session, &settings, BTreeMap::new(), operation, outcome, &mut signals).await?;
+    Ok(operation.ended(ending))
 }

@@ -1,26 +1,72 @@
-//! The client's side of a transaction: look, prepare, upload, start, follow, tell.
+//! The client's side of a run on the servers, stage by stage.
 
-mod artefacts;
+mod actor;
 mod backup;
-mod bring;
+mod conclude;
+mod confirm;
+mod connect;
 mod eject;
-mod fleet;
 mod follow;
+mod gate;
+mod hosts;
+mod inspect;
+mod launch;
+mod look;
 mod offline;
-mod options;
-mod outside;
-mod planning;
-mod session;
+mod operation;
+mod plan;
+mod prepare;
+mod rollback;
+mod ship;
 mod signals;
-mod transaction;
-mod who;
+mod step;
+#[cfg(test)]
+mod tests;
 
+use crate::error::Result;
+
+pub use actor::Actor;
 pub use backup::{BackupRun, backup};
+pub use conclude::Ending;
+pub use connect::{Session, check_host_keys};
 pub use eject::{eject, eject_steps};
-pub use fleet::{all, each};
+pub use hosts::{all, each};
 pub use offline::{open_with_stand_ins, plan_offline};
-pub use options::Options;
-pub use planning::{build_for, plan_all};
-pub use session::{Prepared, Session, check_host_keys, prepare};
-pub use transaction::{deploy, rollback};
-pub use who::Who;
+pub use operation::{Operation, Options};
+pub use plan::plan;
+pub use prepare::Prepared;
+pub use rollback::rollback;
+
+use conclude::{Stop, interrupted};
+use follow::follow;
+use inspect::inspect;
+use launch::launch;
+use prepare::prepare;
+use ship::ship;
+use signals::Signals;
+
+/// Makes the target serve the project as it stands here.
+///
+/// `Ok` holds the outcome; wrong input and a server that cannot be reached are errors. The server is never left in
+/// between: once started, the run ends by itself, whatever becomes of this client.
+pub async fn deploy(operation: &Operation<'_>) -> Result<Ending> {
+    let candidate = prepare(operation).await?;
+    let mut signals = Signals::listen()?;
+    let ready = async {
+        let sessions = Session::open_all(operation.project, operation.resolved).await?;
+        let inspected = inspect(sessions, &candidate.prepared, operation).await?;
+        let shipped = ship(inspected, &candidate, operation).await?;
+        launch(shipped, &candidate, operation).await
+    };
+    let launched = tokio::select! {
+        launched = ready => launched,
+        () = signals.next() => Err(interrupted(operation.blank(Some(&candidate.id)))),
+    };
+    let ending = match launched {
+        // While it is followed, the client gives its word at `confirm`.
+        Ok(launched) => follow(launched, candidate.look.as_ref(), operation, &signals).await?,
+        Err(Stop::Over(ending)) => *ending,
+        Err(Stop::Refused(error)) => return Err(error),
+    };
+    Ok(operation.ended(ending))
+}

@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::compose::{Variable, variables};
-use crate::config::{EnvFile, Environment, Project, read_limited, resolve, shell_words};
+use crate::config::{EnvFile, Project, resolve};
 use crate::error::{Error, Result};
-use crate::plan::{DEPLOY, Plan, Planned, changed_paths, compare, environment_digests};
+use crate::plan::{Plan, Planned, changed_paths, compare, environment_digests};
 use crate::private;
 use crate::process;
 use crate::report::Reporter;
-use crate::server::Facts;
+use crate::server::protocol::marker;
+use crate::server::{Facts, steps_of};
+use crate::text::{Environment, read_limited, shell_words};
 
-use super::{Prepared, prepare};
+use super::prepare::Prepared;
 
 /// What a deploy would change, were `reference` what the target serves. `config` is the path of deploy.toml here.
 pub async fn plan_offline(
@@ -36,7 +38,7 @@ pub async fn plan_offline(
     }
     let before = open_with_stand_ins(&there, environment)?;
     let (old_resolved, new) = (resolve(&before, target)?, resolve(&project, target)?);
-    let (old, new_prepared) = (prepare(&before, &old_resolved, reporter)?, prepare(&project, &new, reporter)?);
+    let (old, new_prepared) = (Prepared::render(&before, &old_resolved, reporter)?, Prepared::render(&project, &new, reporter)?);
     let salt = "offline";
     let facts = as_served(&old, &old_resolved.env, reference, salt)?;
     let known = old.context().migrations();
@@ -50,27 +52,27 @@ pub async fn plan_offline(
         rendered: &new_prepared.rendered,
         env: &new.env,
         context: &new_prepared.context_digest,
-        steps: &DEPLOY,
+        steps: &steps_of("deploy"),
         pending: &pending,
         drift: &[],
     };
     let mut plan = compare(planned, &facts, &contents, salt);
     plan.notes.push(format!(
-        "made without a server, against {reference}: secrets have stand-ins, and what the server has is not known"
+        "made without a server, against {reference}: secrets have placeholders, and the server's state is not known"
     ));
     Ok(plan)
 }
 
 /// The facts of a server that serves that release.
 fn as_served(old: &Prepared<'_>, env: &EnvFile, reference: &str, salt: &str) -> Result<Facts> {
-    let mut text = format!("estiba:facts\ncurrent_CONTEXT_DIGEST={}\n", shell_words([old.context_digest.as_str()]));
+    let mut text = format!("{}\ncurrent_CONTEXT_DIGEST={}\n", marker::FACTS, shell_words([old.context_digest.as_str()]));
     for (path, artefact) in &old.rendered.release {
         text += &format!("current_file={}  {path}\n", artefact.digest());
     }
     for (key, digest) in environment_digests(env, salt) {
         text += &format!("current_env={key} {digest}\n");
     }
-    Ok(Facts::parse(&(text + "estiba:end\n"))?.of_commit(reference))
+    Ok(Facts::parse(&(text + marker::END))?.of_commit(reference))
 }
 
 /// Opens a project with a word for each variable that its files ask for and nobody has set: for looks that need no secret.
@@ -103,9 +105,8 @@ struct CheckedOut {
 
 /// The project's part of that commit.
 async fn checked_out(folder: &Utf8Path, reference: &str) -> Result<CheckedOut> {
-    let here = Some(folder);
     let git = async |arguments: &[&str]| -> Result<String> {
-        let ended = process::run("git", arguments, here).await?;
+        let ended = process::ask_git(folder, arguments).await?;
         if ended.success {
             return Ok(ended.stdout.trim().to_owned());
         }
@@ -117,7 +118,7 @@ async fn checked_out(folder: &Utf8Path, reference: &str) -> Result<CheckedOut> {
     let commit = git(&["rev-parse", "--verify", "--end-of-options", &format!("{reference}^{{commit}}")]).await?;
     let (temporary, path) = private::folder()?;
     let archive = path.join("commit.tar");
-    let ended = process::run("git", &["archive", "--output", archive.as_str(), &commit], Some(Utf8Path::new(&top))).await?;
+    let ended = process::ask_git(Utf8Path::new(&top), &["archive", "--output", archive.as_str(), &commit]).await?;
     if !ended.success {
         return Err(Error::failed(format!("git archive {reference}: {}", ended.stderr.trim())));
     }

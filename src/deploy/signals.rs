@@ -31,6 +31,13 @@ impl Signals {
         Ok(Self { count, seen: 0 })
     }
 
+    /// Signals that a test sends.
+    #[cfg(test)]
+    pub(super) fn by_hand() -> (watch::Sender<u32>, Self) {
+        let (sender, count) = watch::channel(0);
+        (sender, Self { count, seen: 0 })
+    }
+
     /// Waits for the next one.
     pub(super) async fn next(&mut self) {
         let seen = self.seen;

@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::FileExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::digest::sha256_of;
 use crate::error::{Error, Result};
-use crate::render::digest_of;
 
+mod blob;
 mod members;
 mod parts;
 
+pub(super) use blob::Part;
+use blob::{Blob, Bounded, Layer, sha256};
 pub(super) use members::platform_of;
 use members::{Image, Members};
 pub(super) use parts::StoredBlob;
@@ -32,18 +34,9 @@ pub struct Archive {
     layers: Vec<Layer>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Blob {
-    offset: u64,
-    size: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Layer {
-    /// The digest of its tar, without compression.
-    id: String,
-    blob: Blob,
-}
+/// A layer that unpacks to more than so many times its size, and some more, is made to waste time.
+const MOST_TIMES: u64 = 1000;
+const SPARE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How a layer is kept.
 #[derive(Clone, Copy)]
@@ -93,7 +86,7 @@ impl Archive {
             .zip(files)
             .map(|(id, file)| Ok(Layer { id: id.clone(), blob: file.as_deref().map_or(Ok(absent), &mut append)? }))
             .collect();
-        let other = |what: &str| Error::failed(format!("{what} did not come out of the Engine as it is there"));
+        let other = |what: &str| Error::failed(format!("{what}, as saved by Docker, has a wrong digest"));
         if sha256(Sha256::new_with_prefix(&text)) != *id {
             return Err(other("the image's configuration"));
         }
@@ -152,7 +145,8 @@ impl Archive {
             Form::Zstd => Box::new(zstd::Decoder::new(raw)?),
             Form::Plain => Box::new(raw),
         };
-        Ok(format!("sha256:{}", digest_of(plain)?))
+        let bound = layer.blob.size.saturating_mul(MOST_TIMES).saturating_add(SPARE_BYTES);
+        Ok(format!("sha256:{}", sha256_of(Bounded { from: plain, left: bound })?))
     }
 
     /// Writes an archive that `docker load` reads, without the layers below `from`: a classic image store that has those
@@ -196,23 +190,6 @@ impl Archive {
     }
 }
 
-/// Reads a part of a file, whoever else reads others.
-pub(super) struct Part<'a> {
-    pub(super) file: &'a File,
-    pub(super) at: u64,
-    pub(super) left: u64,
-}
-
-impl Read for Part<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let count = self.file.read_at(&mut buffer[..most], self.at)?;
-        self.at += count as u64;
-        self.left -= count as u64;
-        Ok(count)
-    }
-}
-
 pub(super) fn append(archive: &mut tar::Builder<impl Write>, name: &str, size: u64, from: impl Read) -> std::io::Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_size(size);
@@ -223,14 +200,6 @@ pub(super) fn append(archive: &mut tar::Builder<impl Write>, name: &str, size: u
 
 fn bare(digest: &str) -> &str {
     digest.strip_prefix("sha256:").unwrap_or(digest)
-}
-
-fn sha256(sum: Sha256) -> String {
-    let mut text = String::from("sha256:");
-    for byte in sum.finalize() {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
 }
 
 #[cfg(test)]
@@ -375,11 +344,22 @@ mod tests {
         assert!(absolute.contains("outside"), "{absolute}");
         let another = config(&[one]);
         let wrong = open(&saved(&another, one, two, &[])).unwrap_err().to_string();
-        assert!(wrong.contains("1 layers, it has 2"), "{wrong}");
+        assert!(wrong.contains("1 layers, but it holds 2"), "{wrong}");
         let cut = saved(&good, one, two, &[]);
         cut.as_file().set_len(1600).unwrap();
         assert!(open(&cut).unwrap_err().to_string().contains("no image archive"));
         assert!(open(&tar_of(&[])).is_err());
+    }
+
+    #[test]
+    fn a_layer_that_unpacks_without_end_is_let_go() {
+        // Zeros, of which each compressed byte stands for thousands.
+        let zeros = vec![0; 80 * 1024 * 1024];
+        let packed = zstd::encode_all(zeros.as_slice(), 1).unwrap();
+        assert!(packed.len() < 16 * 1024, "{}", packed.len());
+        let config = config(&[&zeros, b"upper"]);
+        let error = open(&saved(&config, &packed, b"upper", &[])).unwrap().verify().unwrap_err().to_string();
+        assert!(error.contains("unpacks to more than 1000 times its size"), "{error}");
     }
 
     #[test]
@@ -401,5 +381,26 @@ mod tests {
         open(&with("../a/layer.tar")).unwrap().verify().unwrap();
         let out = open(&with("../../etc/passwd")).unwrap_err().to_string();
         assert!(out.contains("leads out of it"), "{out}");
+    }
+
+    #[test]
+    fn any_file_is_an_archive_that_is_whole_or_an_error() {
+        let (one, two) = (b"lower".as_slice(), b"upper".as_slice());
+        let saved = saved(&config(&[one, two]), one, two, &[]);
+        let bytes = |file: &tempfile::NamedTempFile| std::fs::read(file.path()).unwrap();
+        let linked =
+            tar_of(&[("manifest.json", b"[]"), ("oci-layout", b"{\"imageLayoutVersion\":\"1.0.0\"}"), ("index.json", b"{}")]);
+        let good = [bytes(&saved), bytes(&linked)];
+        let file = tempfile::NamedTempFile::new().unwrap();
+        crate::fuzz::read("archive", &good, |text| {
+            std::fs::write(file.path(), text).unwrap();
+            let Ok(archives) = Archive::open(Utf8Path::from_path(file.path()).unwrap()) else { return };
+            for archive in archives {
+                let whole = archive.verify().is_ok();
+                let _ = (archive.layers(), archive.size_from(0));
+                // What is said to be whole can be sent.
+                assert!(archive.write(0, "shop:1", std::io::sink()).is_ok() || !whole);
+            }
+        });
     }
 }

@@ -6,6 +6,7 @@ use crate::process;
 use crate::report::{Event, Reporter};
 
 use super::Context;
+use super::settings::steers;
 
 /// An image of the local engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub async fn build(context: &Context, tag: &str, platform: Option<&str>, reporte
     let mut arguments = way.arguments(platform);
     arguments.extend(["-t", tag, "-f", dockerfile.as_str()]);
     // By name, with the value in the environment, where nobody else sees it. A name that would steer the program itself stands
-    // with its value: none of those is a secret.
+    // with its value, which holds no secret.
     let (steering, plain): (Vec<_>, Vec<_>) = context.arguments.iter().partition(|(name, _)| steers(name));
     let steering: Vec<String> = steering.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     for argument in plain.iter().map(|(name, _)| name.as_str()).chain(steering.iter().map(String::as_str)) {
@@ -84,14 +85,6 @@ pub async fn build(context: &Context, tag: &str, platform: Option<&str>, reporte
     }
 }
 
-/// Would a variable of this name steer the program that builds, or one that it starts?
-fn steers(name: &str) -> bool {
-    const NAMES: [&str; 6] = ["PATH", "HOME", "IFS", "ENV", "SHELL", "TMPDIR"];
-    const BEGINNINGS: [&str; 12] =
-        ["LD_", "DOCKER_", "BUILDKIT_", "BUILDX_", "COMPOSE_", "ESTIBA_", "GIT_", "SSL_", "GODEBUG", "XDG_", "BASH_", "ACTIONS_"];
-    NAMES.contains(&name) || BEGINNINGS.iter().any(|known| name.starts_with(known))
-}
-
 /// Which of Docker's builders it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Way {
@@ -125,7 +118,7 @@ impl Way {
         }
         if needs_buildx && !builder.success {
             return Err(Error::failed(
-                "the build has additional contexts, for which it takes docker buildx, and there is none here; nothing was changed",
+                "the build's additional contexts need docker buildx, which is not installed here; nothing was changed",
             )
             .hint("install Docker's plugin docker-buildx-plugin (Debian: docker-buildx)"));
         }

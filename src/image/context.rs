@@ -8,13 +8,14 @@ use std::os::unix::fs::PermissionsExt;
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Image, Project, Resolved, Source, read_limited};
+use crate::config::{Image, Project, Resolved};
+use crate::digest::{sha256, sha256_of};
 use crate::error::{Error, Result};
-use crate::render::{digest, digest_of};
+use crate::text::{Source, read_limited};
 
 use super::dockerfile;
 use super::ignore::Ignore;
-use super::settings::BuildSettings;
+use super::settings::{BuildSettings, steers};
 
 /// A build context that was looked through.
 #[derive(Debug, Clone)]
@@ -42,7 +43,7 @@ impl Context {
     pub fn open(project: &Project, resolved: &Resolved, image: &Image) -> Result<Self> {
         let Image { context, dockerfile: named, build_target, .. } = image;
         let folder = project.path(&context.value);
-        let ignore = Self::ignore(&folder, &named.value)?;
+        let ignore = Self::ignore(project, &folder, &named.value)?;
         let mut found = Vec::new();
         let mut size = 0;
         if image.build_is_here() {
@@ -62,6 +63,7 @@ impl Context {
         let own = own.map(|path| project.path(path)).chain([Utf8PathBuf::from(&project.loaded.name)]);
         let beside_the_image = own.filter_map(|path| below(&folder, &path)).collect();
         let base = project.path(resolved.compose_paths.value[0].parent().unwrap_or(Utf8Path::new("")));
+        check_arguments(resolved, image)?;
         Ok(Self {
             beside_the_image,
             dockerfile: named.value.clone(),
@@ -75,10 +77,13 @@ impl Context {
         })
     }
 
-    fn ignore(folder: &Utf8Path, dockerfile: &str) -> Result<Ignore> {
+    fn ignore(project: &Project, folder: &Utf8Path, dockerfile: &str) -> Result<Ignore> {
         for name in [format!("{dockerfile}.dockerignore"), String::from(".dockerignore")] {
             let path = folder.join(&name);
             if path.is_file() {
+                if !project.contains(&path) {
+                    return Err(project.leads_out(&path));
+                }
                 let text = read_limited(&path)?;
                 return Ignore::parse(Source { name: path.as_str(), text: &text });
             }
@@ -133,9 +138,9 @@ impl Context {
             let metadata = fs::symlink_metadata(&full).map_err(|error| cannot_read(&full, &error))?;
             let (mode, digest) = if metadata.is_symlink() {
                 let target = fs::read_link(&full).map_err(|error| cannot_read(&full, &error))?;
-                ("link".to_owned(), digest(target.to_string_lossy().as_bytes()))
+                ("link".to_owned(), sha256(target.to_string_lossy().as_bytes()))
             } else {
-                let digest = fs::File::open(&full).and_then(digest_of).map_err(|error| cannot_read(&full, &error))?;
+                let digest = fs::File::open(&full).and_then(sha256_of).map_err(|error| cannot_read(&full, &error))?;
                 (format!("{:o}", metadata.permissions().mode() & 0o777), digest)
             };
             text.push_str(&format!("{mode} {digest}  {path}\n"));
@@ -152,6 +157,20 @@ impl Context {
         }
         archive.into_inner()?.flush()
     }
+}
+
+/// A build argument whose name would steer Docker itself is given to it as an argument, where others see it: it holds no secret.
+fn check_arguments(resolved: &Resolved, image: &Image) -> Result<()> {
+    let shown = |(name, value): (&String, &String)| {
+        let seen = steers(name) && resolved.env.secrets.iter().any(|secret| value.contains(secret.as_str()));
+        seen.then(|| {
+            let service = image.services.first().map(String::as_str).unwrap_or_default();
+            let message =
+                format!("service `{service}`: the build argument `{name}` holds a secret, and its name is one that Docker reads");
+            resolved.compose.error(service, name, &message).hint("give it another name, or hand it over by `build.secrets`")
+        })
+    };
+    Error::all(image.arguments.iter().filter_map(shown).collect())
 }
 
 /// What of a context is to be sent to who has another one: the files that are new or other there, and the paths that are

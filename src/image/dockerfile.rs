@@ -2,8 +2,8 @@
 
 use camino::Utf8Path;
 
-use crate::config::{Source, read_limited};
 use crate::error::Result;
+use crate::text::{Source, read_limited};
 
 /// Refuses a `COPY` or `ADD` of a file that the context does not hold. What only a build can know (variables,
 /// patterns, other stages, addresses) is left to the build.
@@ -122,5 +122,22 @@ mod tests {
         let found: Vec<_> =
             instructions(text).map(|(line, text)| (line, text.split_whitespace().collect::<Vec<_>>().join(" "))).collect();
         assert_eq!(found, [(2, "FROM a".into()), (3, "RUN b && c".into()), (6, "RUN <<EOF".into()), (9, "COPY d e /".into())]);
+    }
+
+    #[test]
+    fn any_dockerfile_is_looked_through() {
+        let good = [
+            include_str!("../../examples/django/Dockerfile"),
+            "# x\nFROM a AS b\nRUN b \\\n  # not this\n  && c\nRUN <<EOF\nCOPY nothing /\nEOF\nCOPY --chown=1:1 d \\\n e /\nADD [\"f g\", \"/h\"]\n",
+        ];
+        let good: Vec<Vec<u8>> = good.iter().map(|text| text.as_bytes().to_vec()).collect();
+        crate::fuzz::read("dockerfile", &good, |text| {
+            let text = String::from_utf8_lossy(text);
+            let lines = text.lines().count();
+            for (line, instruction) in instructions(&text) {
+                assert!((1..=lines).contains(&line));
+                assert!(copied(&instruction).iter().all(|path| !path.contains('$')));
+            }
+        });
     }
 }

@@ -10,23 +10,20 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::{ACCEPT_RANGES, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE, WWW_AUTHENTICATE};
+use hyper::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::login::Login;
 use super::oci::{MANIFEST, Oci};
-
-/// Who may ask.
-pub(crate) const USER: &str = "estiba";
 
 /// What is served.
 pub(super) struct Endpoint {
     /// The repository's name.
     pub(super) repository: String,
-    /// What [`USER`] has to know: a server's loopback is open to all of its users, and they see the arguments of each other's
-    /// programs, where the repository's name stands.
-    pub(super) password: String,
+    /// Who may ask: the repository's name is no secret, since it stands in the arguments of a program of the server.
+    pub(super) login: Login,
     /// The image.
     pub(super) image: Arc<Oci>,
     /// The digests of blobs that were asked for.
@@ -51,10 +48,8 @@ impl Endpoint {
         if !head && request.method() != Method::GET {
             return status(StatusCode::METHOD_NOT_ALLOWED);
         }
-        if !self.is_let_in(request) {
-            let mut response = status(StatusCode::UNAUTHORIZED);
-            response.headers_mut().insert(WWW_AUTHENTICATE, hyper::header::HeaderValue::from_static("Basic realm=\"estiba\""));
-            return response;
+        if !self.login.lets_in(request) {
+            return refusal();
         }
         let path = request.uri().path();
         if path == "/v2/" {
@@ -84,15 +79,6 @@ impl Endpoint {
     }
 }
 
-impl Endpoint {
-    fn is_let_in<B>(&self, request: &Request<B>) -> bool {
-        use base64::Engine;
-        let known = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{}", self.password));
-        let given = request.headers().get(AUTHORIZATION).and_then(|given| given.to_str().ok()).unwrap_or_default();
-        given.strip_prefix("Basic ") == Some(known.as_str())
-    }
-}
-
 /// From which byte to before which, of a blob of that size. `None`: there is no such part.
 fn bounds(range: Option<&str>, size: u64) -> Option<(u64, u64)> {
     let Some(range) = range else { return Some((0, size)) };
@@ -100,6 +86,13 @@ fn bounds(range: Option<&str>, size: u64) -> Option<(u64, u64)> {
     let start = start.parse().ok().filter(|start| *start < size)?;
     let end = if end.is_empty() { size } else { end.parse::<u64>().ok()?.saturating_add(1).min(size) };
     (start < end).then_some((start, end))
+}
+
+/// The answer to a request that does not bring its login.
+pub(super) fn refusal() -> Response<Piece> {
+    let mut response = status(StatusCode::UNAUTHORIZED);
+    response.headers_mut().insert(WWW_AUTHENTICATE, hyper::header::HeaderValue::from_static("Basic realm=\"estiba\""));
+    response
 }
 
 pub(super) fn status(code: StatusCode) -> Response<Piece> {
@@ -170,6 +163,8 @@ impl Body for Piece {
 mod tests {
     use std::collections::BTreeMap;
 
+    use hyper::header::AUTHORIZATION;
+
     use super::*;
 
     fn endpoint() -> Arc<Endpoint> {
@@ -177,7 +172,7 @@ mod tests {
         std::io::Write::write_all(&mut file, b"0123456789").unwrap();
         Arc::new(Endpoint {
             repository: "word/shop".into(),
-            password: "secret".into(),
+            login: Login { password: "secret".into() },
             image: Arc::new(Oci {
                 digest: "sha256:m".into(),
                 manifest: Bytes::from_static(b"{}"),

@@ -3,8 +3,8 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::config::Source;
 use crate::error::Result;
+use crate::text::Source;
 
 /// The patterns of a .dockerignore.
 #[derive(Debug, Clone, Default)]
@@ -86,5 +86,18 @@ mod tests {
         assert!(left_out("docs\n!docs/keep.md", "docs/other.md"));
         assert!(left_out("!docs/keep.md\ndocs", "docs/keep.md"));
         assert!(!left_out("*\n!app", "app/x.py"));
+    }
+
+    #[test]
+    fn any_patterns_leave_files_out_or_are_refused() {
+        let good = ["# x\n*.pyc\n**/node_modules\n!keep/[a-z]?.txt\n./dist/\n\\#x\n".as_bytes().to_vec()];
+        crate::fuzz::read("dockerignore", &good, |text| {
+            let text = String::from_utf8_lossy(text);
+            let Ok(ignore) = Ignore::parse(Source { name: ".dockerignore", text: &text }) else { return };
+            let _ = ignore.has_exceptions();
+            for path in ["a.pyc", "node_modules/a/b/c.js", "keep/a1.txt", "a/b/c/d/e/f/g/h", "é/\u{1f4a9}"] {
+                let _ = ignore.leaves_out(path);
+            }
+        });
     }
 }

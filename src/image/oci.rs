@@ -9,8 +9,8 @@ use bytes::Bytes;
 use camino::Utf8Path;
 use serde_json::{Value, json};
 
+use crate::digest::sha256;
 use crate::error::{Error, Result};
-use crate::render::digest;
 
 use super::archive::{Archive, Part, StoredBlob, append};
 
@@ -42,7 +42,7 @@ impl Oci {
         let manifest = manifest().map_err(|error| Error::failed(format!("looking at the image's parts: {error}")))?.to_string();
         let layers = parts.layers.iter().map(|blob| blob.digest.clone()).collect();
         let blobs = parts.layers.into_iter().chain([parts.config]).map(|blob| (blob.digest, Arc::new(blob.file))).collect();
-        Ok(Self { digest: format!("sha256:{}", digest(manifest.as_bytes())), manifest: manifest.into(), blobs, layers })
+        Ok(Self { digest: format!("sha256:{}", sha256(manifest.as_bytes())), manifest: manifest.into(), blobs, layers })
     }
 
     /// How many bytes these blobs have.

@@ -7,16 +7,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::error::{Answer, Error, Result};
 use crate::private;
-use crate::render::hex;
+use crate::random;
 use crate::server::{Loaded, Server};
 use crate::ssh::Connection;
 
-use super::endpoint::{Endpoint, USER};
-use super::send::{Sent, blocking};
+use super::endpoint::Endpoint;
+use super::login::{Login, USER};
 use super::supply::Supply;
-use super::transfer::{Destination, transfer};
+use super::task::blocking;
+use super::transfer::{Destination, Sent, transfer};
 
 /// A way that brings nothing for this long is none.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -26,15 +27,15 @@ pub(super) async fn pull(
     to: &Destination,
     supply: &Supply,
     told: impl Fn(u64, u64) + Send + Sync + 'static,
-) -> Result<std::result::Result<Sent, String>> {
+) -> Result<Answer<Sent>> {
     let tag = &supply.tag;
     let image = supply.unpacked().await?;
     let progress =
         Arc::new(Progress { now: Mutex::new((0, Instant::now())), all: image.size(&image.layers), told: Box::new(told) });
     let moved = progress.clone();
-    let repository = format!("{}/image", word()?);
+    let repository = format!("{}/image", random::hex(16));
     let told = Box::new(move |count| moved.more(count));
-    let endpoint = Arc::new(Endpoint { repository, password: word()?, image, asked: Mutex::default(), told });
+    let endpoint = Arc::new(Endpoint { repository, login: Login::new(), image, asked: Mutex::default(), told });
     let mut loaded = loop {
         match through(to, &endpoint, tag).await {
             Ok(Ok(loaded)) => break loaded,
@@ -66,13 +67,13 @@ pub(super) async fn pull(
         let connection = Connection::again(&to.settings).await?;
         loaded = match Server::new(&connection, &to.root).load_segments(&to.id, tag, "plain", &segments).await? {
             Ok(loaded) if loaded.whole => loaded,
-            Ok(_) => return Ok(Err("its Engine does not keep all of its layers".into())),
+            Ok(_) => return Ok(Err("its Docker Engine did not keep all layers of the image".into())),
             Err(why) => return Ok(Err(why)),
         };
         count = layers.len();
     }
     if loaded.layers != supply.layers {
-        return Ok(Err(format!("what it has under that name is another image, {}", loaded.id)));
+        return Ok(Err(format!("it has a different image under that name, {}", loaded.id)));
     }
     Ok(Ok(Sent { id: loaded.id, layers: (count, layers.len()), bytes: progress.sent() }))
 }
@@ -104,7 +105,7 @@ impl Progress {
 }
 
 /// The outer error is the connection's.
-async fn through(to: &Destination, endpoint: &Arc<Endpoint>, tag: &str) -> Result<std::result::Result<Loaded, String>> {
+async fn through(to: &Destination, endpoint: &Arc<Endpoint>, tag: &str) -> Result<Answer<Loaded>> {
     let connection = Connection::again(&to.settings).await?;
     let Some(mut forward) = connection.forward().await? else {
         return Ok(Err("its sshd forwards no ports (AllowTcpForwarding)".into()));
@@ -118,17 +119,10 @@ async fn through(to: &Destination, endpoint: &Arc<Endpoint>, tag: &str) -> Resul
         }
     };
     let pulled = tokio::select! {
-        pulled = server.pull_here(&to.id, port, &reference, tag, (USER, &endpoint.password)) => pulled?,
+        pulled = server.pull_here(&to.id, port, &reference, tag, (USER, &endpoint.login.password)) => pulled?,
         () = serving => return Ok(Err("the port was closed".into())),
     };
     forward.close().await;
     connection.close().await;
     Ok(pulled)
-}
-
-/// A word that nobody can guess.
-fn word() -> Result<String> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| Error::failed(format!("the system has no random bytes: {error}")))?;
-    Ok(hex(&bytes))
 }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use hyper::body::{Body, Incoming};
 use hyper::header::{HeaderValue, LOCATION, RANGE};
 use hyper::{Method, Request, Response, StatusCode};
@@ -18,33 +18,41 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use crate::digest::{sha256, sha256_of};
 use crate::private;
 use crate::process;
-use crate::render::{digest, digest_of};
 
 use super::archive::{Archive, platform_of};
 use super::build::Built;
-use super::endpoint::{Piece, response, status};
-use super::send::blocking;
+use super::endpoint::{Piece, refusal, response, status};
+use super::login::Login;
+use super::task::blocking;
 
 /// An Engine that needs longer has to compress layers that it never pushed; `docker save` is sooner then. What it had
 /// compressed by now is known the next time.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// The ports that a system does not hand out by itself begin here: the Engine remembers layers by the registry's port.
 const FIRST_PORT: u16 = 20_000;
+/// What an image's layers, packed, may come to beyond its size unpacked.
+const SPARE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Takes the layers from `from` on out of the local Engine, as an archive without those below. `None`: it cannot be had this
 /// way, and `docker save` has to do.
 pub(super) async fn take(built: &Built, tag: &str, from: usize) -> Option<Archive> {
+    let engine = engine_of_this_machine().await?;
     let (folder, path) = private::folder().ok()?;
     let (name, _) = tag.rsplit_once(':')?;
     let listener = listen(name).await?;
-    let reference = format!("127.0.0.1:{}/estiba/{name}:push", listener.local_addr().ok()?.port());
+    let registry_name = listener.local_addr().ok()?.to_string();
+    let reference = format!("{registry_name}/estiba/{name}:push");
+    let login = Login::new();
+    let docker = Docker::let_in(&path, engine, &registry_name, &login)?;
     // In a classic store the image's id is its configuration's digest: it can be asked for at once.
     let state = State { absent: BTreeSet::from([built.id.clone()]), ..State::default() };
-    let registry = Arc::new(Registry { folder: path.clone(), state: Mutex::new(state) });
+    let bound = built.size.saturating_add(SPARE_BYTES);
+    let registry = Arc::new(Registry { folder: path.clone(), login, bound, state: Mutex::new(state) });
     let serving = tokio::spawn(registry.clone().serve(listener));
-    let pushed = timeout(PATIENCE, push(&registry, built, &reference, from)).await.ok().flatten();
+    let pushed = timeout(PATIENCE, push(&docker, &registry, built, &reference, from)).await.ok().flatten();
     serving.abort();
     let opened = async {
         let Pushed { config, layers } = pushed?;
@@ -66,15 +74,51 @@ struct Pushed {
     layers: Vec<Option<Utf8PathBuf>>,
 }
 
-async fn push(registry: &Registry, built: &Built, reference: &str, from: usize) -> Option<Pushed> {
-    let docker = async |arguments: &[&str]| process::run("docker", arguments, None).await.is_ok_and(|ended| ended.success);
+/// Where the local Engine is, if it is a process of this machine: of another one, or of a virtual machine or a namespace with a
+/// loopback of its own, it would push to whoever listens there.
+async fn engine_of_this_machine() -> Option<String> {
+    let here = |file: &str| std::fs::read_to_string(file).map(|text| text.trim().to_owned()).ok();
+    let context = ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"];
+    let info = ["info", "--format", "{{.Name}}\n{{.KernelVersion}}\n{{.SecurityOptions}}"];
+    let (context, info) = tokio::join!(process::run("docker", &context, None), process::run("docker", &info, None));
+    let (context, info) = (context.ok()?.stdout.trim().to_owned(), info.ok()?.stdout);
+    let mut lines = info.lines();
+    let same = lines.next() == here("/proc/sys/kernel/hostname").as_deref()
+        && lines.next() == here("/proc/sys/kernel/osrelease").as_deref()
+        && lines.next().is_some_and(|options| !options.contains("name=rootless"));
+    (same && context.starts_with("unix://")).then_some(context)
+}
+
+/// The `docker` program, with a login to the endpoint of this transfer.
+struct Docker {
+    engine: String,
+    folder: Utf8PathBuf,
+}
+
+impl Docker {
+    /// The login stands in a folder of its own, which nobody else reads: the user's own `config.json` stays as it is.
+    fn let_in(folder: &Utf8Path, engine: String, registry: &str, login: &Login) -> Option<Self> {
+        let folder = folder.join("docker");
+        std::fs::create_dir(&folder).ok()?;
+        let config = serde_json::json!({ "auths": { registry: { "auth": login.encoded() } } });
+        private::create(&folder.join("config.json")).ok()?.write_all(config.to_string().as_bytes()).ok()?;
+        Some(Self { engine, folder })
+    }
+
+    async fn succeeds(&self, arguments: &[&str]) -> bool {
+        let arguments = [&["--config", self.folder.as_str(), "--host", self.engine.as_str()], arguments].concat();
+        process::run("docker", &arguments, None).await.is_ok_and(|ended| ended.success)
+    }
+}
+
+async fn push(docker: &Docker, registry: &Registry, built: &Built, reference: &str, from: usize) -> Option<Pushed> {
     // By its id: a tag may name another image by now.
-    if !docker(&["tag", &built.id, reference]).await {
+    if !docker.succeeds(&["tag", &built.id, reference]).await {
         return None;
     }
     // The second time, what it was told is there already and is not.
     for _ in 0..2 {
-        if !docker(&["push", "-q", reference]).await {
+        if !docker.succeeds(&["push", "-q", reference]).await {
             return None;
         }
         let mut state = registry.state();
@@ -99,7 +143,7 @@ async fn push(registry: &Registry, built: &Built, reference: &str, from: usize) 
 
 /// Listens on the loopback, on the same port for the same project where it is free.
 async fn listen(name: &str) -> Option<TcpListener> {
-    let number = u16::from_str_radix(&digest(name.as_bytes())[..4], 16).unwrap_or(0);
+    let number = u16::from_str_radix(&sha256(name.as_bytes())[..4], 16).unwrap_or(0);
     match TcpListener::bind(("127.0.0.1", FIRST_PORT + number % 10_000)).await {
         Ok(listener) => Some(listener),
         Err(_) => TcpListener::bind(("127.0.0.1", 0)).await.ok(),
@@ -109,6 +153,9 @@ async fn listen(name: &str) -> Option<TcpListener> {
 /// What the Engine pushes to.
 struct Registry {
     folder: Utf8PathBuf,
+    login: Login,
+    /// No more bytes are taken.
+    bound: u64,
     state: Mutex<State>,
 }
 
@@ -119,6 +166,8 @@ struct State {
     /// What has come, by digest.
     blobs: BTreeMap<String, Utf8PathBuf>,
     uploads: u32,
+    /// Bytes that came in uploads.
+    received: u64,
     /// By digest.
     manifests: BTreeMap<String, Value>,
     /// The digest of the one that came last: the image, or an index of what was built with it.
@@ -164,6 +213,9 @@ impl Registry {
     async fn answer(&self, request: Request<Incoming>) -> Option<Response<Piece>> {
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
+        if !self.login.lets_in(&request) {
+            return Some(refusal());
+        }
         if path == "/v2/" {
             return Some(status(StatusCode::OK));
         }
@@ -176,31 +228,7 @@ impl Registry {
             });
         }
         if let Some((before, id)) = path.split_once("/blobs/uploads/") {
-            if method == Method::POST {
-                let id = {
-                    let mut state = self.state();
-                    state.uploads += 1;
-                    state.uploads
-                };
-                File::create(self.upload(&id.to_string())?).ok()?;
-                return located(StatusCode::ACCEPTED, &format!("{before}/blobs/uploads/{id}"), None);
-            }
-            let file = self.upload(id)?;
-            let digest = request.uri().query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("digest=")));
-            let digest = digest.map(|digest| digest.replace("%3A", ":"));
-            let mut out = OpenOptions::new().append(true).open(&file).ok()?;
-            each_frame(request.into_body(), |bytes| out.write_all(bytes).is_ok()).await?;
-            let size = out.metadata().ok()?.len();
-            let Some(digest) = digest.filter(|_| method == Method::PUT) else {
-                return located(StatusCode::ACCEPTED, &path, Some(size));
-            };
-            let came = File::open(&file).ok()?;
-            let found = blocking(move || Ok(digest_of(came))).await.ok()?.ok()?;
-            if digest != format!("sha256:{found}") {
-                return None;
-            }
-            self.state().blobs.insert(digest.clone(), file);
-            return created(&format!("{before}/blobs/{digest}"), &digest);
+            return self.receive(request, before, id).await;
         }
         if path.contains("/manifests/") && method == Method::PUT {
             let mut manifest = Vec::new();
@@ -209,7 +237,7 @@ impl Registry {
                 manifest.len() < LARGEST_MANIFEST
             })
             .await?;
-            let digest = format!("sha256:{}", digest(&manifest));
+            let digest = format!("sha256:{}", sha256(&manifest));
             {
                 let mut state = self.state();
                 state.manifests.insert(digest.clone(), serde_json::from_slice(&manifest).ok()?);
@@ -218,6 +246,44 @@ impl Registry {
             return created(&path, &digest);
         }
         Some(status(StatusCode::NOT_FOUND))
+    }
+
+    /// A blob on its way: the place for one is asked for, or a piece of it comes, or its end.
+    async fn receive(&self, request: Request<Incoming>, before: &str, id: &str) -> Option<Response<Piece>> {
+        let path = request.uri().path().to_owned();
+        let method = request.method().clone();
+        if method == Method::POST {
+            let id = {
+                let mut state = self.state();
+                state.uploads += 1;
+                state.uploads
+            };
+            File::create(self.upload(&id.to_string())?).ok()?;
+            return located(StatusCode::ACCEPTED, &format!("{before}/blobs/uploads/{id}"), None);
+        }
+        let file = self.upload(id)?;
+        let digest = request.uri().query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("digest=")));
+        let digest = digest.map(|digest| digest.replace("%3A", ":"));
+        let mut out = OpenOptions::new().append(true).open(&file).ok()?;
+        each_frame(request.into_body(), |bytes| self.has_room(bytes.len()) && out.write_all(bytes).is_ok()).await?;
+        let size = out.metadata().ok()?.len();
+        let Some(digest) = digest.filter(|_| method == Method::PUT) else {
+            return located(StatusCode::ACCEPTED, &path, Some(size));
+        };
+        let came = File::open(&file).ok()?;
+        let found = blocking(move || Ok(sha256_of(came))).await.ok()?.ok()?;
+        if digest != format!("sha256:{found}") {
+            return None;
+        }
+        self.state().blobs.insert(digest.clone(), file);
+        created(&format!("{before}/blobs/{digest}"), &digest)
+    }
+
+    /// May so many bytes more come?
+    fn has_room(&self, count: usize) -> bool {
+        let mut state = self.state();
+        state.received = state.received.saturating_add(count as u64);
+        state.received <= self.bound
     }
 
     /// The file of an upload. Its id is a number that was given here.
@@ -253,4 +319,48 @@ async fn each_frame(mut body: Incoming, mut see: impl FnMut(&[u8]) -> bool) -> O
         }
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// The status of the answer to a request with that header and body.
+    async fn ask(address: std::net::SocketAddr, request: &str, authorization: &str, body: &[u8]) -> String {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let length = body.len();
+        let head =
+            format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{authorization}Content-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // It may be refused before all of it is sent.
+        let _ = stream.write_all(body).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap_or("none").to_owned()
+    }
+
+    #[tokio::test]
+    async fn only_the_engine_that_was_asked_may_push_and_no_more_than_the_image() {
+        let (_folder, folder) = private::folder().unwrap();
+        let login = Login::new();
+        let (right, wrong) = (login.encoded(), Login::new().encoded());
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let registry = Arc::new(Registry { folder: folder.clone(), login, bound: 1000, state: Mutex::default() });
+        tokio::spawn(registry.serve(listener));
+        let uploads = || std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>();
+        for header in [String::new(), format!("Authorization: Basic {wrong}\r\n"), format!("Authorization: {right}\r\n")] {
+            for request in ["GET /v2/", "POST /v2/a/blobs/uploads/", "PUT /v2/a/manifests/push"] {
+                assert_eq!(ask(address, request, &header, b"{}").await, "401", "{request} {header}");
+            }
+        }
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        let header = format!("Authorization: Basic {right}\r\n");
+        assert_eq!(ask(address, "GET /v2/", &header, b"").await, "200");
+        assert_eq!(ask(address, "POST /v2/a/blobs/uploads/", &header, b"").await, "202");
+        assert_eq!(ask(address, "PATCH /v2/a/blobs/uploads/1", &header, &[0; 600]).await, "202");
+        assert_eq!(ask(address, "PATCH /v2/a/blobs/uploads/1", &header, &[0; 600]).await, "400");
+        assert!(uploads() <= 1000, "{}", uploads());
+    }
 }

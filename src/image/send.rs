@@ -3,27 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, Result};
-use crate::private;
-use crate::process;
+use crate::error::{Answer, Error, Result};
 use crate::server::Server;
 use crate::ssh::Connection;
 
-use super::archive::Archive;
-use super::build::Built;
 use super::layers::common_layers;
 use super::pull::pull;
-use super::supply::Supply;
-use super::transfer::{Destination, transfer};
-
-/// How the archive is compressed on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Compression {
-    /// Where the server has the program `zstd`.
-    Zstd,
-    /// Which every `docker load` reads.
-    Gzip,
-}
+use super::supply::{Compression, Supply};
+use super::transfer::{Destination, Sent, transfer};
 
 /// What is known of the server that an image goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,36 +21,6 @@ pub struct Receiver {
     pub classic: bool,
     /// The images that it has: the digests of their layers, by their ids.
     pub images: BTreeMap<String, Vec<String>>,
-}
-
-/// What arrived.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
-    /// The image's id on the server.
-    pub id: String,
-    /// How many of its layers were sent, of how many.
-    pub layers: (usize, usize),
-    /// Bytes of the archive that was sent.
-    pub bytes: u64,
-}
-
-/// Has the local engine write an image into a file, which has no name any more once it is open. By its id: a tag may name
-/// another image by now.
-pub(super) async fn save(built: &Built) -> Result<Archive> {
-    let id = built.id.as_str();
-    let (_folder, path) = private::folder()?;
-    let file = path.join("image.tar");
-    let ended = process::run("docker", &["save", "-o", file.as_str(), id], None).await?;
-    if !ended.success {
-        return Err(Error::failed(format!("docker save {id}: {}", ended.stderr.trim()))
-            .hint("it needs room for the whole image in the temporary folder (TMPDIR)"));
-    }
-    let layers = built.layer_ids();
-    let archives = blocking(move || Archive::open(&file)).await?;
-    archives
-        .into_iter()
-        .find(|archive| archive.layers() == layers)
-        .ok_or_else(|| Error::failed(format!("docker save {id} did not write the image that was built")).hint("deploy again"))
 }
 
 /// Sends an image under this tag. `told` hears of the bytes on their way: sent, and all.
@@ -108,7 +65,7 @@ pub async fn send(
 }
 
 fn refused(tag: &str, why: &str) -> Error {
-    Error::failed(format!("the server did not take the image {tag}: {why}"))
+    Error::failed(format!("the server rejected the image {tag}: {why}"))
         .hint("nothing that serves was touched; `docker system df` there shows what fills its disk")
 }
 
@@ -120,7 +77,7 @@ async fn attempt(
     receiver: &Receiver,
     from: usize,
     told: impl Fn(u64, u64) + Send + Sync + 'static,
-) -> Result<std::result::Result<Sent, String>> {
+) -> Result<Answer<Sent>> {
     let Supply { layers, tag, .. } = supply;
     let file = supply.parcel(from, receiver.compression).await?;
     let bytes = file.metadata().map_err(|error| Error::failed(format!("looking at the packed image: {error}")))?.len();
@@ -140,7 +97,7 @@ async fn attempt(
     };
     Ok(loaded.and_then(|loaded| {
         if loaded.layers != *layers || receiver.classic && loaded.id != id {
-            return Err(format!("what it has under that name is another image, {}", loaded.id));
+            return Err(format!("it has a different image under that name, {}", loaded.id));
         }
         Ok(Sent { id: loaded.id, layers: (layers.len() - from, layers.len()), bytes })
     }))
@@ -156,8 +113,4 @@ async fn round_trip(server: &Server<'_>, bytes: u64) -> Result<Duration> {
     let started = Instant::now();
     server.nothing().await?;
     Ok(started.elapsed())
-}
-
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Error::failed(format!("looking at the image: {error}")))?
 }

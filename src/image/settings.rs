@@ -6,8 +6,8 @@ use camino::Utf8Path;
 use yaml_serde::{Mapping, Value};
 
 use crate::config::{Image, Resolved};
+use crate::digest::sha256;
 use crate::error::{Error, Result};
-use crate::render::digest;
 
 /// What a build is told by options, and what by its environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,45 +29,45 @@ impl BuildSettings {
     pub(super) fn read(resolved: &Resolved, image: &Image, base: &Utf8Path, boundary: &Utf8Path) -> Result<Self> {
         let mut settings = Self::default();
         let service = image.services.first().map(String::as_str).unwrap_or_default();
+        let wrong = |needle: &str, message: String, hint: &str| {
+            resolved.compose.error(service, needle, &format!("service `{service}`: {message}")).hint(hint)
+        };
         let mut errors = Vec::new();
-        for (key, value) in &image.build {
-            let key = key.as_str().unwrap_or_default();
+        for (key, value) in image.build.iter().filter_map(|(key, value)| Some((key.as_str()?, value))) {
             let mut option = |name: &str, value: String| settings.options.extend([format!("--{name}"), value]);
             match key {
                 "network" => option("network", text(value)),
                 "shm_size" => option("shm-size", text(value)),
                 "isolation" => option("isolation", text(value)),
-                "cache_from" => list(value).into_iter().for_each(|from| option("cache-from", from)),
-                "cache_to" => {
-                    list(value).into_iter().for_each(|to| option("cache-to", to));
-                    settings.needs_buildx = true;
+                "cache_from" | "cache_to" => {
+                    for cache in list(value) {
+                        let message = || format!("`build.{key}` is a folder of this machine");
+                        let local = cache.contains("type=local");
+                        errors.extend(local.then(|| wrong(&cache, message(), "use a registry: type=registry,ref=…")));
+                        option(&key.replace('_', "-"), cache);
+                    }
+                    settings.needs_buildx |= key == "cache_to";
                 }
-                "labels" => pairs(value).into_iter().for_each(|(name, value)| option("label", format!("{name}={value}"))),
-                "extra_hosts" => pairs(value).into_iter().for_each(|(name, value)| option("add-host", format!("{name}:{value}"))),
-                "ulimits" => pairs(value).into_iter().for_each(|(name, value)| option("ulimit", format!("{name}={value}"))),
+                "labels" => each(value, |name, value| option("label", format!("{name}={value}"))),
+                "extra_hosts" => each(value, |name, value| option("add-host", format!("{name}:{value}"))),
+                "ulimits" => each(value, |name, value| option("ulimit", format!("{name}={value}"))),
                 "no_cache" if value.as_bool() == Some(true) => settings.options.push("--no-cache".into()),
                 "pull" if value.as_bool() == Some(true) => settings.options.push("--pull".into()),
                 "ssh" => {
-                    pairs(value).into_iter().for_each(|(name, value)| {
-                        option("ssh", if value.is_empty() { name } else { format!("{name}={value}") });
-                    });
+                    for (name, value) in pairs(value) {
+                        let message = || format!("`build.ssh` names a key or a socket of this machine, {value}");
+                        let hint = "ssh: [default] lends the SSH agent of whoever deploys";
+                        errors.extend((!value.is_empty()).then(|| wrong(&value, message(), hint)));
+                        option("ssh", name);
+                    }
                     settings.needs_buildkit = true;
                 }
                 "additional_contexts" => {
                     settings.needs_buildx = true;
                     for (name, place) in pairs(value) {
-                        match settings.context(base, boundary, &name, &place) {
-                            Ok(()) => {}
-                            Err(why) => errors.push(
-                                resolved
-                                    .compose
-                                    .error(
-                                        service,
-                                        &place,
-                                        &format!("service `{service}`: the additional context `{name}`: {why}"),
-                                    )
-                                    .hint("what a build reads lies in the repository, or is an image (docker-image://…)"),
-                            ),
+                        if let Err(why) = settings.context(base, boundary, &name, &place) {
+                            let hint = "what a build reads lies in the repository, or is an image (docker-image://…)";
+                            errors.push(wrong(&place, format!("the additional context `{name}`: {why}"), hint));
                         }
                     }
                 }
@@ -76,14 +76,9 @@ impl BuildSettings {
                     for entry in value.as_sequence().into_iter().flatten() {
                         let source = entry.as_str().or_else(|| entry.get("source")?.as_str()).unwrap_or_default();
                         let target = entry.get("target").and_then(Value::as_str).unwrap_or(source);
-                        match settings.secret(resolved, base, boundary, source, target) {
-                            Ok(()) => {}
-                            Err(why) => errors.push(
-                                resolved
-                                    .compose
-                                    .error(service, source, &format!("service `{service}`: the build's secret `{source}`: {why}"))
-                                    .hint("secrets: NAME: { environment: VARIABLE } takes it from the env file"),
-                            ),
+                        if let Err(why) = settings.secret(resolved, base, boundary, source, target) {
+                            let hint = "secrets: NAME: { environment: VARIABLE } takes it from the env file";
+                            errors.push(wrong(source, format!("the build's secret `{source}`: {why}"), hint));
                         }
                     }
                 }
@@ -134,7 +129,7 @@ impl BuildSettings {
 
     /// What an image built with them depends on.
     pub(super) fn digest(&self) -> String {
-        digest(format!("{:?}{:?}", self.options, self.contents).as_bytes())
+        sha256(format!("{:?}{:?}", self.options, self.contents).as_bytes())
     }
 }
 
@@ -143,11 +138,11 @@ fn inside(base: &Utf8Path, boundary: &Utf8Path, path: &str) -> Result<String, St
     let full = base.join(path);
     let real = full.canonicalize_utf8().map_err(|error| format!("{full}: {error}"))?;
     let boundary = boundary.canonicalize_utf8().unwrap_or_else(|_| boundary.to_owned());
-    if real.starts_with(&boundary) {
-        Ok(real.into_string())
-    } else {
-        Err(format!("{full} leads out of the project ({boundary})"))
-    }
+    if real.starts_with(&boundary) { Ok(real.into_string()) } else { Err(format!("{full} is outside the project ({boundary})")) }
+}
+
+fn each(value: &Value, mut tell: impl FnMut(String, String)) {
+    pairs(value).into_iter().for_each(|(name, value)| tell(name, value));
 }
 
 /// What lies below the folder: names and contents, as a digest.
@@ -157,12 +152,12 @@ fn contents(path: &str) -> String {
     while let Some(path) = open.pop() {
         if path.is_dir() && !path.is_symlink() {
             open.extend(path.read_dir_utf8().into_iter().flatten().flatten().map(|entry| entry.path().to_owned()));
-        } else if let Ok(sum) = std::fs::File::open(&path).and_then(crate::render::digest_of) {
+        } else if let Ok(sum) = std::fs::File::open(&path).and_then(crate::digest::sha256_of) {
             lines.push(format!("{path} {sum}"));
         }
     }
     lines.sort();
-    digest(lines.join("\n").as_bytes())
+    sha256(lines.join("\n").as_bytes())
 }
 
 fn text(value: &Value) -> String {
@@ -207,4 +202,12 @@ fn pairs(value: &Value) -> Vec<(String, String)> {
             .collect(),
         _ => Vec::new(),
     }
+}
+
+/// Would a variable of this name steer the program that builds, or one that it starts?
+pub(super) fn steers(name: &str) -> bool {
+    const NAMES: [&str; 6] = ["PATH", "HOME", "IFS", "ENV", "SHELL", "TMPDIR"];
+    const BEGINNINGS: [&str; 12] =
+        ["LD_", "DOCKER_", "BUILDKIT_", "BUILDX_", "COMPOSE_", "ESTIBA_", "GIT_", "SSL_", "GODEBUG", "XDG_", "BASH_", "ACTIONS_"];
+    NAMES.contains(&name) || BEGINNINGS.iter().any(|known| name.starts_with(known))
 }

@@ -15,7 +15,17 @@ use super::archive::Archive;
 use super::build::Built;
 use super::oci::Oci;
 use super::push;
-use super::send::{Compression, blocking, save};
+use super::save::save;
+use super::task::blocking;
+
+/// How the archive is compressed on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Compression {
+    /// Where the server has the program `zstd`.
+    Zstd,
+    /// Which every `docker load` reads.
+    Gzip,
+}
 
 /// An image, and its packed forms as servers have asked for them.
 pub struct Supply {

@@ -35,6 +35,17 @@ pub struct Destination {
     pub id: String,
 }
 
+/// What arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The image's id on the server.
+    pub id: String,
+    /// How many of its layers were sent, of how many.
+    pub layers: (usize, usize),
+    /// Bytes of the archive that was sent.
+    pub bytes: u64,
+}
+
 /// Sends a file, over `spare` too where such a connection was made meanwhile. `told` hears how many bytes are on their way,
 /// all in all. A connection that is lost is made again, and only what had not arrived is sent again.
 pub async fn transfer(

@@ -5,8 +5,8 @@ use std::time::Duration;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::config::{Environment, read_limited};
 use crate::error::{Error, Result};
+use crate::text::{Environment, read_limited};
 
 /// A comment holds 65,536 characters; what is longer is refused whole.
 const LONGEST: usize = 64_000;
@@ -31,6 +31,16 @@ pub async fn comment(environment: &Environment, name: &str, body: &str) -> Resul
     }
 }
 
+/// The number of the pull request that an event is about; `name` is the event's file.
+fn number(event: &str, name: &str) -> Result<u64> {
+    let event: Value =
+        serde_json::from_str(event).map_err(|error| Error::failed(format!("{name} is not the JSON of an event: {error}")))?;
+    event["pull_request"]["number"]
+        .as_u64()
+        .or_else(|| event["number"].as_u64())
+        .ok_or_else(|| Error::input("--comment: this workflow does not run for a pull request").hint("run it `on: pull_request`"))
+}
+
 struct PullRequest {
     api: String,
     repository: String,
@@ -47,11 +57,7 @@ impl PullRequest {
                 .hint("on a laptop leave --comment out; `estiba plan --format markdown` prints the same text")
         };
         let event = get("GITHUB_EVENT_PATH").ok_or_else(|| missing("GITHUB_EVENT_PATH"))?;
-        let event: Value = serde_json::from_str(&read_limited(event.as_str().into())?)
-            .map_err(|error| Error::failed(format!("{event} is not the JSON of an event: {error}")))?;
-        let number = event["pull_request"]["number"].as_u64().or_else(|| event["number"].as_u64()).ok_or_else(|| {
-            Error::input("--comment: this workflow does not run for a pull request").hint("run it `on: pull_request`")
-        })?;
+        let number = number(&read_limited(event.as_str().into())?, &event)?;
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(20))
             .user_agent(concat!("estiba/", env!("CARGO_PKG_VERSION")))
@@ -116,7 +122,7 @@ fn shortened(body: &str) -> String {
         None => body.to_owned(),
         Some((at, _)) => {
             format!(
-                "{}\n\n```\n\n</details>\n\nThe plan is longer than a comment holds; the summary of the job has more of it.\n",
+                "{}\n\n```\n\n</details>\n\nThe plan is too long for a comment; the job's summary shows more of it.\n",
                 &body[..at]
             )
         }
@@ -137,5 +143,15 @@ mod tests {
     fn outside_of_a_pull_request_it_says_so() {
         let error = PullRequest::of(&Environment::new()).err().unwrap();
         assert!(error.to_string().contains("GITHUB_EVENT_PATH"), "{error}");
+    }
+
+    #[test]
+    fn any_event_is_of_a_pull_request_or_an_error() {
+        let good = [r#"{"action":"opened","number":7,"pull_request":{"number":7,"head":{"ref":"a","sha":"b"}},"repository":{"full_name":"a/b"}}"#.as_bytes().to_vec()];
+        crate::fuzz::read("event", &good, |text| {
+            if let Err(error) = number(&String::from_utf8_lossy(text), "event.json") {
+                assert!(!error.message.is_empty());
+            }
+        });
     }
 }

@@ -7,8 +7,9 @@ use yaml_serde::Value;
 
 use crate::compose::variables;
 use crate::config::{BackupService, EnvFile};
-use crate::render::{Rendered, digest};
-use crate::server::Facts;
+use crate::digest::sha256;
+use crate::render::Rendered;
+use crate::server::{Fact, Facts};
 
 /// Rendered files whose changes another file or another part of the plan shows.
 const SAID_ELSEWHERE: [&str; 3] = ["settings.env", "files/slot-green.yml", "files/plain.yml"];
@@ -140,7 +141,7 @@ pub fn changed_paths(rendered: &Rendered, facts: &Facts) -> BTreeMap<String, Cha
 pub fn environment_digests(env: &EnvFile, salt: &str) -> BTreeMap<String, String> {
     let text = env.to_text();
     let keyed =
-        text.lines().filter_map(|line| Some((line.split_once('=')?.0.to_owned(), digest(format!("{salt}{line}").as_bytes()))));
+        text.lines().filter_map(|line| Some((line.split_once('=')?.0.to_owned(), sha256(format!("{salt}{line}").as_bytes()))));
     keyed.collect()
 }
 
@@ -168,8 +169,8 @@ pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, 
         changes: image_changes || !changed.is_empty() || !drift.is_empty(),
         image_changes,
         image: PlannedImage {
-            current: facts.get("current_image").map(str::to_owned),
-            current_size: facts.get("current_image_size").and_then(|size| size.parse().ok()),
+            current: facts.get(Fact::CurrentImage).map(str::to_owned),
+            current_size: facts.get(Fact::CurrentImageSize).and_then(|size| size.parse().ok()),
             context: context.to_owned(),
             built: None,
         },
@@ -193,7 +194,7 @@ pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, 
         .filter(|(path, _)| !secret(path))
         .map(|(path, file)| format!("{path} {}\n", file.digest()))
         .collect();
-    plan.digest = digest(format!("{plan:?}{contents}{context}").as_bytes())[..16].to_owned();
+    plan.digest = sha256(format!("{plan:?}{contents}{context}").as_bytes())[..16].to_owned();
     plan
 }
 

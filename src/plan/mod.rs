@@ -8,6 +8,5 @@ mod warnings;
 
 pub use compare::{BuiltImage, Change, FileChange, Plan, Planned, PlannedImage, changed_paths, compare, environment_digests};
 pub use moved::moved;
-pub(crate) use show::fence;
-pub use steps::{DEPLOY, EJECT, ROLLBACK, consequences};
+pub use steps::consequences;
 pub use warnings::{SPARE_KB, warnings};

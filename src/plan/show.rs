@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::text::fence;
+
 use super::{Change, Plan, consequences};
 
 impl Change {
@@ -49,7 +51,7 @@ impl Plan {
         }
         self.write_environment(&mut text);
         if !self.drift.is_empty() {
-            text.push_str("\nNot as the release that serves says, and mended by a deploy:\n");
+            text.push_str("\nDrift from the release that serves; a deploy repairs it:\n");
             for drift in &self.drift {
                 let _ = writeln!(text, "! {drift}");
             }
@@ -141,7 +143,7 @@ impl Plan {
             }
         }
         if !self.drift.is_empty() {
-            text.push_str("\n**Not as the release that serves says**, and mended by a deploy\n\n");
+            text.push_str("\n**Drift from the release that serves**; a deploy repairs it\n\n");
             for drift in &self.drift {
                 let _ = writeln!(text, "- {drift}");
             }
@@ -195,8 +197,24 @@ fn allow(replaced: &[String]) -> String {
     replaced.iter().map(|service| format!(" --allow-replace {service}")).collect()
 }
 
-/// A Markdown fence longer than any in the text, so that the text cannot end it.
-pub(crate) fn fence(text: &str) -> String {
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    "`".repeat(3.max(longest + 1))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_plan_file_is_shown_or_refused() {
+        let plan = serde_json::json!({
+            "target": "production", "current": "r1", "changes": true, "image_changes": true,
+            "image": {"current": "sha256:a", "built": {"id": "sha256:b", "size": 10, "layers": 4, "missing": 1}},
+            "files": [{"path": "stack/a.conf", "change": "changed", "diff": "-a\n+b\n", "secret": false}],
+            "environment": {"KEY": "added"}, "replaced": ["db"], "pending": ["app 0001_a"], "drift": ["the env file"],
+            "steps": ["preflight", "image", "switch"], "notes": ["a"], "warnings": ["b"], "digest": "abc",
+        });
+        crate::fuzz::read("plan", &[plan.to_string().into_bytes()], |text| {
+            let Ok(plan) = serde_json::from_slice::<Plan>(text) else { return };
+            let _ = (plan.summary(), plan.to_text(), plan.to_markdown());
+            let again: Plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
+            assert_eq!(again, plan);
+        });
+    }
 }

@@ -1,6 +1,6 @@
 //! What may go wrong with a deploy, as the server stands now.
 
-use crate::server::{Facts, Status};
+use crate::server::{Fact, Facts, Status};
 
 /// Room that a release needs beside its image: files, containers and logs, in KiB.
 pub const SPARE_KB: u64 = 200 * 1024;
@@ -8,7 +8,7 @@ pub const SPARE_KB: u64 = 200 * 1024;
 /// A line for each thing that somebody should look at before the deploy.
 pub fn warnings(facts: &Facts, image_changes: bool) -> Vec<String> {
     let mut warnings = Vec::new();
-    let size = facts.get("current_image_size").and_then(|size| size.parse::<u64>().ok()).unwrap_or(0);
+    let size = facts.get(Fact::CurrentImageSize).and_then(|size| size.parse::<u64>().ok()).unwrap_or(0);
     // The new image is taken to be as large as the one that serves.
     let needed = SPARE_KB + if image_changes { size / 1024 } else { 0 };
     if let Some(free) = facts.free_kb().filter(|free| *free < needed) {
@@ -23,7 +23,7 @@ pub fn warnings(facts: &Facts, image_changes: bool) -> Vec<String> {
     } else if let Some(run) = facts.open_runs.first() {
         warnings.push(format!("{run} was interrupted; a deploy ends it first"));
     }
-    warnings.extend(Status::of("", facts).backup_failed.map(|why| format!("the last backup is none: {why}")));
+    warnings.extend(Status::of("", facts).backup_failed.map(|why| format!("the last backup failed: {why}")));
     warnings
 }
 

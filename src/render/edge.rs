@@ -9,9 +9,8 @@ use yaml_serde::{Mapping, Value};
 
 use crate::compose::Service;
 use crate::config::{AppService, Protocol, Resolved};
+use crate::digest::sha256;
 use crate::error::Result;
-
-use super::artefact::digest;
 
 /// The slots that an edge knows; `legacy` is what ran before estiba.
 const SLOTS: [&str; 3] = ["blue", "green", "legacy"];
@@ -147,11 +146,9 @@ fn backend(text: &mut String, resolved: &Resolved, app: &AppService, slot: &str,
     let _ = writeln!(text, "    server-template b 1-{MOST_REPLICAS} {name}:{port} backup disabled {check} {find}{proto}");
 }
 
-/// The service of the stack that is the edge: of the team's own service only what tells others how to find it.
-pub(super) fn service(resolved: &Resolved, app: &AppService, service: Service<'_>) -> Result<Mapping> {
+/// What the container of an edge has, whatever the team's service is like: no right that it does not need, bounded memory and logs.
+fn own_settings(root: &str, name: &str) -> Mapping {
     let text = |lines: &[&str]| Value::Sequence(lines.iter().map(|line| Value::from(*line)).collect());
-    let root = &resolved.target.root.value;
-    let name = service.name;
     let mut map = Mapping::new();
     map.insert("image".into(), "${ESTIBA_EDGE_IMAGE}".into());
     map.insert("pull_policy".into(), "never".into());
@@ -175,12 +172,23 @@ pub(super) fn service(resolved: &Resolved, app: &AppService, service: Service<'_
     let logging =
         Mapping::from_iter([(Value::from("driver"), Value::from("json-file")), (Value::from("options"), options.into())]);
     map.insert("logging".into(), logging.into());
-    let mount = Mapping::from_iter([
-        (Value::from("type"), Value::from("bind")),
-        ("source".into(), format!("{root}/edge/{name}").into()),
-        ("target".into(), FOLDER.into()),
-    ]);
-    map.insert("volumes".into(), vec![Value::from(mount)].into());
+    // It reads its orders and writes nothing but its sockets.
+    let mount = |below: &str, read_only: bool| {
+        Value::from(Mapping::from_iter([
+            (Value::from("type"), Value::from("bind")),
+            ("source".into(), format!("{root}/edge/{name}{below}").into()),
+            ("target".into(), format!("{FOLDER}{below}").into()),
+            ("read_only".into(), read_only.into()),
+        ]))
+    };
+    map.insert("volumes".into(), vec![mount("", true), mount("/run", false)].into());
+    map
+}
+
+/// The service of the stack that is the edge: of the team's own service only what tells others how to find it.
+pub(super) fn service(resolved: &Resolved, app: &AppService, service: Service<'_>) -> Result<Mapping> {
+    let name = service.name;
+    let mut map = own_settings(&resolved.target.root.value, name);
     for key in ["container_name", "hostname", "domainname", "ports"] {
         if let Some(value) = service.map.get(key) {
             map.insert(key.into(), value.clone());
@@ -203,7 +211,7 @@ pub(super) fn service(resolved: &Resolved, app: &AppService, service: Service<'_
         .map(|(label, value)| (Value::from(label), value))
         .collect();
     labels.insert("estiba.edge".into(), name.into());
-    labels.insert("estiba.edge.configuration".into(), digest(configuration(resolved, app).as_bytes())[..16].into());
+    labels.insert("estiba.edge.configuration".into(), sha256(configuration(resolved, app).as_bytes())[..16].into());
     map.insert("labels".into(), labels.into());
     let environment = discovery_environment(resolved, service);
     if !environment.is_empty() {

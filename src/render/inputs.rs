@@ -41,49 +41,61 @@ impl Files {
 
     /// Reads these files and folders (all that lies below them) under `folder`.
     ///
-    /// What does not exist is left out; what cannot be read, is no regular file or leads out of `boundary` is an input error.
-    pub fn read(folder: &Utf8Path, boundary: &Utf8Path, paths: impl IntoIterator<Item = String>) -> Result<Self> {
+    /// What does not exist is left out; what cannot be read, is no regular file or leads out of `boundary` is an input error,
+    /// told with the one of `paths` that led there.
+    pub fn read(
+        folder: &Utf8Path,
+        boundary: &Utf8Path,
+        paths: impl IntoIterator<Item = String>,
+    ) -> Result<Self, (String, Error)> {
         let boundary = boundary.canonicalize_utf8().unwrap_or_else(|_| boundary.to_owned());
         let mut read = Self::default();
         let mut total = 0;
         for path in paths {
-            let mut open = vec![Utf8PathBuf::from(path)];
-            while let Some(path) = open.pop() {
-                let full = folder.join(&path);
-                let cannot = |error: std::io::Error| Error::input(format!("cannot read {full}: {error}"));
-                let Ok(metadata) = fs::metadata(&full) else { continue };
-                let real = full.canonicalize_utf8().map_err(cannot)?;
-                if !real.starts_with(&boundary) {
-                    return Err(Error::input(format!("{full} leads out of the project, to {real}"))
-                        .hint("what a deploy reads lies in the repository"));
-                }
-                if metadata.is_dir() {
-                    for entry in full.read_dir_utf8().map_err(cannot)? {
-                        open.push(path.join(entry.map_err(cannot)?.file_name()));
-                    }
-                    continue;
-                }
-                if !metadata.is_file() {
-                    return Err(Error::input(format!("{full} is neither a file nor a folder"))
-                        .hint("sockets and devices are no part of a release"));
-                }
-                total += metadata.len();
-                if total > LIMIT {
-                    return Err(Error::input(format!("the mounted files are more than {} MiB in all ({full})", LIMIT >> 20))
-                        .hint("list the folder under [stack] shared, or put it into an image or a volume"));
-                }
-                // What only its owner may read here, only its owner may read there.
-                let own = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
-                let mode = match (own & 0o044 != 0, own & 0o100 != 0) {
-                    (true, true) => 0o755,
-                    (true, false) => 0o644,
-                    (false, true) => 0o700,
-                    (false, false) => 0o600,
-                };
-                read.files.insert(path.into_string(), InputFile { mode, bytes: fs::read(&full).map_err(cannot)? });
-            }
+            read.add(folder, &boundary, &path, &mut total).map_err(|error| (path, error))?;
         }
         Ok(read)
+    }
+
+    /// Adds the file, or what lies below the folder.
+    fn add(&mut self, folder: &Utf8Path, boundary: &Utf8Path, path: &str, total: &mut u64) -> Result<()> {
+        let mut open = vec![Utf8PathBuf::from(path)];
+        while let Some(path) = open.pop() {
+            let full = folder.join(&path);
+            let cannot = |error: std::io::Error| Error::input(format!("cannot read {full}: {error}"));
+            let Ok(metadata) = fs::metadata(&full) else { continue };
+            let real = full.canonicalize_utf8().map_err(cannot)?;
+            if !real.starts_with(boundary) {
+                return Err(
+                    Error::input(format!("{full} is a link to {real}, outside the project")).hint("move it into the repository")
+                );
+            }
+            if metadata.is_dir() {
+                for entry in full.read_dir_utf8().map_err(cannot)? {
+                    open.push(path.join(entry.map_err(cannot)?.file_name()));
+                }
+                continue;
+            }
+            if !metadata.is_file() {
+                return Err(Error::input(format!("{full} is neither a file nor a folder"))
+                    .hint("sockets and devices cannot be part of a release"));
+            }
+            *total += metadata.len();
+            if *total > LIMIT {
+                return Err(Error::input(format!("the mounted files are more than {} MiB in all ({full})", LIMIT >> 20))
+                    .hint("list the folder under [stack] shared, or put it into an image or a volume"));
+            }
+            // What only its owner may read here, only its owner may read there.
+            let own = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
+            let mode = match (own & 0o044 != 0, own & 0o100 != 0) {
+                (true, true) => 0o755,
+                (true, false) => 0o644,
+                (false, true) => 0o700,
+                (false, false) => 0o600,
+            };
+            self.files.insert(path.into_string(), InputFile { mode, bytes: fs::read(&full).map_err(cannot)? });
+        }
+        Ok(())
     }
 
     /// The file at this path.

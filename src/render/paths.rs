@@ -14,7 +14,7 @@ use yaml_serde::{Mapping, Value};
 use crate::compose::{Model, Mount, Service};
 use crate::config::Resolved;
 use crate::error::{Error, Result};
-use crate::paths::{is_within, tidy};
+use crate::text::paths::{is_within, tidy};
 
 use super::Files;
 
@@ -212,8 +212,8 @@ impl<'a> Layout<'a> {
             self.wrong(
                 name,
                 written,
-                &format!("service `{name}` mounts `{written}`, which holds more than a release does"),
-                "a mount of the project's own code is for a laptop: the image has it. Keep it in compose.override.yml; data lies in a folder of its own, below the Compose file's",
+                &format!("service `{name}` mounts `{written}`, a folder at or above the Compose file's"),
+                "for code, move this mount to compose.override.yml: the image holds the code. For data, mount a folder of its own below the Compose file's",
             );
             return None;
         }
@@ -235,7 +235,7 @@ impl<'a> Layout<'a> {
             self.wrong(
                 name,
                 written,
-                &format!("service `{name}` can write to `{written}`, which a new release would take from it"),
+                &format!("service `{name}` can write to `{written}`, which each new release replaces"),
                 &format!(
                     "if it holds data: [stack] shared = [\"{path}\"]; if not, mount it read-only: {written}:{}:ro",
                     mount.target

@@ -1,16 +1,19 @@
 //! One release, rendered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::artefact::{Artefact, manifest};
 use crate::config::{
-    Backup, DuringMigrations, Engine, Origin, Project, Protocol, Resolved, Restore, Schedule, Setting, Source, StaticFiles,
-    StaticPlace, Strategy, command_words, render_template, shell_words,
+    Backup, DuringMigrations, Engine, Origin, Project, Protocol, Resolved, Restore, Schedule, Setting, StaticFiles, StaticPlace,
+    Strategy,
 };
 use crate::error::{Error, Result};
+use crate::server::{SettingsFile, VERSION};
+use crate::text::{Source, command_words, render_template, shell_words};
 
-use super::{Artefact, Files, InputFile, Rendered, edge, manifest, paths, plain, slot, stack};
+use super::{Files, InputFile, Rendered, edge, paths, plain, slot, stack};
 
 /// What rendering is made from.
 #[derive(Debug, Clone)]
@@ -36,7 +39,9 @@ impl<'a> Renderer<'a> {
             ("app", resolved.app.service.value.clone()),
             ("port", resolved.apps[0].port().number.to_string()),
         ];
-        Ok(Self { resolved, template_values, files: Files::read(&base, &project.boundary(), paths::wanted(resolved))? })
+        let files = Files::read(&base, &project.boundary(), paths::wanted(resolved))
+            .map_err(|(path, error)| resolved.compose.about_path(&path, error))?;
+        Ok(Self { resolved, template_values, files })
     }
 }
 
@@ -92,8 +97,8 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     }
     let values = resolved.env.values.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let places = secret_places(values, &rendered.secrets);
-    let settings = settings(resolved, &layout.shared(), &places, &offsite_places)?;
-    files.insert("settings.env".into(), Artefact::text(settings));
+    let settings = settings(resolved, &layout.shared(), places, offsite_places)?;
+    files.insert("settings.env".into(), Artefact::text(settings.to_text()));
     rendered.secrets.extend(offsite_secrets);
     files.insert("manifest".into(), Artefact::text(manifest(&files)));
     rendered.release = files;
@@ -176,7 +181,7 @@ fn apps(resolved: &Resolved) -> Result<String> {
                 .error(
                     &name,
                     "replicas",
-                    &format!("service `{name}` runs {replicas} times; an edge knows {most} containers of a slot at most"),
+                    &format!("service `{name}` has {replicas} replicas; an edge handles at most {most} per slot"),
                 )
                 .hint("run more workers in each container"));
         }
@@ -221,127 +226,129 @@ fn secret_places<'a>(values: impl Iterator<Item = (&'a str, &'a str)>, secrets: 
     values.flat_map(in_value).collect::<Vec<_>>().join(" ")
 }
 
-/// The settings that the server's half reads: shell assignments, every value quoted.
-fn settings(resolved: &Resolved, shared: &[String], secrets: &str, offsite_secrets: &str) -> Result<String> {
-    let words = |command: &str| -> Result<String> {
-        let words = command_words(command).ok_or_else(|| Error::input(format!("the quotes do not match: {command}")))?;
-        Ok(shell_words(words.iter().map(String::as_str)))
-    };
+/// The settings that the server's half reads.
+fn settings(resolved: &Resolved, shared: &[String], secrets: String, offsite_secrets: String) -> Result<SettingsFile> {
+    let app = &resolved.app;
     let first = &resolved.apps[0];
-    let health = &first.health;
     let order = stack::order(resolved);
-    let (files, folders): (Vec<&String>, Vec<&String>) =
-        shared.iter().partition(|path| [".sqlite3", ".sqlite", ".db"].iter().any(|end| path.ends_with(end)));
-    let joined = |paths: Vec<&String>| paths.into_iter().map(String::as_str).collect::<Vec<_>>().join(" ");
-    let images = resolved.images.iter().map(|image| format!("{}:{}", image.variable, image.name.value));
-    let slot_jobs = resolved.jobs.iter().filter(|job| job.in_slot).map(|job| job.service.clone());
+    let is_file = |path: &&String| [".sqlite3", ".sqlite", ".db"].iter().any(|end| path.ends_with(end));
+    let (shared_files, shared): (Vec<&String>, Vec<&String>) = shared.iter().partition(is_file);
+    let owned = |paths: Vec<&String>| paths.into_iter().cloned().collect();
     let stack_built = resolved.images.iter().filter(|image| !image.services.iter().any(|service| resolved.in_slot(service)));
     let recreate = resolved.apps.iter().any(|app| app.strategy.value == Strategy::Recreate);
-    let settings: Vec<(&str, String)> = vec![
-        ("PROJECT", resolved.project.clone()),
-        ("TARGET", resolved.target.name.clone()),
-        ("COMPOSE_PROJECT", resolved.compose_project.value.clone()),
-        ("APP_SERVICE", first.service.clone()),
-        ("APPS", stack::app_order(resolved).join(" ")),
-        ("WORKERS", resolved.app.workers.value.join(" ")),
-        ("JOBS", slot_jobs.collect::<Vec<_>>().join(" ")),
-        ("OVERLAP", u8::from(resolved.app.overlap.value).to_string()),
-        ("MIGRATE", words(&resolved.app.migrate.value)?),
-        ("MIGRATE_SERVICE", resolved.app.migrate_service.clone()),
-        ("PENDING_MIGRATIONS", words(&resolved.app.pending_migrations.value)?),
-        ("REVERSE_MIGRATION", words(&resolved.app.reverse_migration.value)?),
-        ("MIGRATE_TIMEOUT", resolved.app.migrate_timeout.value.0.to_string()),
-        // A command of the team's own may do more than migrate.
-        ("MIGRATE_ALWAYS", u8::from(resolved.app.migrate.origin == Origin::File).to_string()),
-        ("COLLECT_STATIC", words(&resolved.app.collect_static.value)?),
-        ("STACK_SERVICES", order.services.join(" ")),
-        ("STACK_JOBS", order.jobs.join(" ")),
-        ("STACK_AFTER_JOBS", order.after_jobs.join(" ")),
-        ("STACK_AFTER_APPS", order.after_apps.join(" ")),
-        ("STACK_BUILT", stack_built.map(|image| image.variable.clone()).collect::<Vec<_>>().join(" ")),
-        ("PROXIES", resolved.proxies.join(" ")),
-        ("SHARED", joined(folders)),
-        ("SHARED_FILES", joined(files)),
-        ("DRAIN_TIMEOUT", resolved.edge.drain_timeout.value.0.to_string()),
-        ("EDGE_IMAGE", resolved.edge.image.value.clone()),
-        ("HEALTH_TIMEOUT", resolved.apps.iter().map(|app| app.health.timeout.value.0).max().unwrap_or(60).to_string()),
-        ("HEALTH_REQUEST_TIMEOUT", health.timeout.value.0.clamp(1, 5).to_string()),
-        ("ENV_FILE", resolved.env.name.clone()),
-        ("SECRETS", secrets.to_owned()),
-        ("OFFSITE_SECRETS", offsite_secrets.to_owned()),
-        ("STRATEGY", String::from(if recreate { "recreate" } else { "blue-green" })),
-        ("IMAGE_NAME", resolved.image().name.value.clone()),
-        ("IMAGES", images.collect::<Vec<_>>().join(" ")),
-    ];
-    let settings = settings.into_iter().chain(database_settings(resolved)).collect::<Vec<_>>();
-    let line = |(key, value): &(&str, String)| format!("{key}={}\n", shell_words([value.as_str()]));
-    Ok(settings.iter().map(line).collect())
+    let mut settings = SettingsFile {
+        protocol: VERSION,
+        project: resolved.project.clone(),
+        target: resolved.target.name.clone(),
+        compose_project: resolved.compose_project.value.clone(),
+        app_service: first.service.clone(),
+        apps: stack::app_order(resolved),
+        workers: app.workers.value.clone(),
+        jobs: resolved.jobs.iter().filter(|job| job.in_slot).map(|job| job.service.clone()).collect(),
+        overlap: app.overlap.value,
+        migrate: words(&app.migrate.value)?,
+        migrate_service: app.migrate_service.clone(),
+        pending_migrations: words(&app.pending_migrations.value)?,
+        reverse_migration: words(&app.reverse_migration.value)?,
+        migrate_timeout: app.migrate_timeout.value.0,
+        migrate_always: app.migrate.origin == Origin::File,
+        collect_static: words(&app.collect_static.value)?,
+        stack_services: order.services,
+        stack_jobs: order.jobs,
+        stack_after_jobs: order.after_jobs,
+        stack_after_apps: order.after_apps,
+        stack_built: stack_built.map(|image| image.variable.clone()).collect(),
+        proxies: resolved.proxies.clone(),
+        shared: owned(shared),
+        shared_files: owned(shared_files),
+        drain_timeout: resolved.edge.drain_timeout.value.0,
+        edge_image: resolved.edge.image.value.clone(),
+        health_timeout: resolved.apps.iter().map(|app| app.health.timeout.value.0).max().unwrap_or(60),
+        health_request_timeout: first.health.timeout.value.0.clamp(1, 5),
+        health_accept: accepted(resolved),
+        env_file: resolved.env.name.clone(),
+        secrets,
+        offsite_secrets,
+        strategy: if recreate { "recreate" } else { "blue-green" },
+        image_name: resolved.image().name.value.clone(),
+        images: resolved.images.iter().map(|image| format!("{}:{}", image.variable, image.name.value)).collect(),
+        ..SettingsFile::default()
+    };
+    add_data(&mut settings, resolved);
+    add_backup_service(&mut settings, resolved);
+    Ok(settings)
 }
 
-/// The settings of the database and the cache. A name that deploy.toml does not tell is asked of the database's own
-/// container, which knows what Compose filled in.
-fn database_settings(resolved: &Resolved) -> Vec<(&'static str, String)> {
+/// A command of the team's as the words of a shell.
+fn words(command: &str) -> Result<String> {
+    let words = command_words(command).ok_or_else(|| Error::input(format!("the quotes do not match: {command}")))?;
+    Ok(shell_words(words.iter().map(String::as_str)))
+}
+
+/// The statuses that `/` may answer with, of whichever app.
+fn accepted(resolved: &Resolved) -> Vec<String> {
+    let all: BTreeSet<u16> = resolved.apps.iter().flat_map(|app| app.health.accept.value.iter().copied()).collect();
+    all.iter().map(u16::to_string).collect()
+}
+
+/// The database and the cache. A name that deploy.toml does not tell is asked of the database's own container, which knows what
+/// Compose filled in.
+fn add_data(settings: &mut SettingsFile, resolved: &Resolved) {
     let told = |setting: &Setting<String>| {
         if setting.origin == Origin::File { setting.value.clone() } else { String::new() }
     };
-    let mut settings = Vec::new();
     if let Some(database) = &resolved.database {
-        let backup = match database.backup.value {
+        settings.database_service = database.service.value.clone();
+        settings.database_engine = match database.engine.value {
+            Engine::Postgres => "postgres",
+            Engine::Mysql => "mysql",
+        };
+        settings.database_name = told(&database.name);
+        settings.database_user = told(&database.user);
+        settings.backup = match database.backup.value {
             Backup::BeforeMigrations => "before-migrations",
             Backup::Always => "always",
             Backup::Never => "never",
         };
-        let during_migrations = match database.during_migrations.value {
+        settings.during_migrations = match database.during_migrations.value {
             DuringMigrations::Online => "online",
             DuringMigrations::ReadOnly => "read-only",
             DuringMigrations::Maintenance => "maintenance",
         };
-        let restore = match database.restore.value {
+        settings.restore = match database.restore.value {
             Restore::WhenLossless => "when-lossless",
             Restore::OnCriticalFailure => "on-critical-failure",
             Restore::Never => "never",
         };
-        settings.extend([
-            ("DATABASE_SERVICE", database.service.value.clone()),
-            (
-                "DATABASE_ENGINE",
-                String::from(match database.engine.value {
-                    Engine::Postgres => "postgres",
-                    Engine::Mysql => "mysql",
-                }),
-            ),
-            ("DATABASE_NAME", told(&database.name)),
-            ("DATABASE_USER", told(&database.user)),
-            ("BACKUP", backup.to_owned()),
-            ("DURING_MIGRATIONS", during_migrations.to_owned()),
-            ("RESTORE", restore.to_owned()),
-            ("LOCK_TIMEOUT", database.lock_timeout.value.0.to_string()),
-            ("KEEP_BACKUPS", database.keep_backups.value.to_string()),
-            ("KEEP_DAILY", database.keep_daily.value.to_string()),
-            ("KEEP_WEEKLY", database.keep_weekly.value.to_string()),
-            ("KEEP_MONTHLY", database.keep_monthly.value.to_string()),
-        ]);
+        settings.lock_timeout = database.lock_timeout.value.0;
+        settings.keep_backups = database.keep_backups.value.into();
+        settings.keep_daily = database.keep_daily.value.into();
+        settings.keep_weekly = database.keep_weekly.value.into();
+        settings.keep_monthly = database.keep_monthly.value.into();
     }
     if let Some(cache) = &resolved.cache {
-        settings.push(("CACHE_SERVICE", cache.service.value.clone()));
-        settings.push(("CACHE_PERSIST", u8::from(cache.persist.value).to_string()));
+        settings.cache_service = cache.service.value.clone();
+        settings.cache_persist = cache.persist.value;
     }
+}
+
+/// The backup service and the off-site repository.
+fn add_backup_service(settings: &mut SettingsFile, resolved: &Resolved) {
     let backup = &resolved.backup;
     if backup.is_wanted() {
         let spelled = |schedule: &Option<(String, Schedule)>| {
             schedule.as_ref().map(|(_, schedule)| schedule.spelled_out()).unwrap_or_default()
         };
-        settings.push(("BACKUP_SCHEDULE", spelled(&backup.schedule)));
-        settings.push(("DRILL_SCHEDULE", spelled(&backup.drill)));
+        settings.backup_schedule = spelled(&backup.schedule);
+        settings.drill_schedule = spelled(&backup.drill);
         let alert = command_words(&backup.alert).unwrap_or_default();
-        settings.push(("BACKUP_ALERT", shell_words(alert.iter().map(String::as_str))));
+        settings.backup_alert = shell_words(alert.iter().map(String::as_str));
     }
     if let Some(offsite) = &backup.offsite {
         // Its address may hold a password: that is in offsite.env.
-        settings.push(("OFFSITE", if offsite.starts_with('/') { offsite.clone() } else { "remote".to_owned() }));
-        settings.push(("OFFSITE_IMAGE", backup.offsite_image.value.clone()));
+        settings.offsite = if offsite.starts_with('/') { offsite.clone() } else { "remote".to_owned() };
+        settings.offsite_image = backup.offsite_image.value.clone();
     }
-    settings
 }
 
 /// What restic gets in its environment, a line each; nothing where there is no off-site repository.

@@ -41,8 +41,8 @@ fn refuse_hooks(resolved: &Resolved) -> Result<()> {
     let with_hook =
         resolved.compose.services().filter(|service| resolved.in_slot(service.name) && service.map.contains_key("pre_stop"));
     let error = |service: Service<'_>| {
-        let message = format!("service `{}`: `pre_stop` is refused: a deploy stops its containers by their signal", service.name);
-        let hint = "what has to happen before the end belongs into the program that gets the signal (stop_signal, SIGTERM else)";
+        let message = format!("service `{}`: `pre_stop` is refused: deploys stop containers by signal only", service.name);
+        let hint = "let the program do it when it gets its stop_signal (SIGTERM by default)";
         resolved.compose.error(service.name, "pre_stop", &message).hint(hint)
     };
     Error::all(with_hook.map(error).collect())

@@ -182,3 +182,24 @@ pub struct Outcome {
     /// The steps, in their order.
     pub steps: Vec<StepReport>,
 }
+
+impl Outcome {
+    /// A failure on that target of which nothing more is known.
+    pub fn failed(target: &str) -> Self {
+        Self {
+            event: "outcome",
+            outcome: OutcomeKind::Failed,
+            target: target.to_owned(),
+            release: None,
+            previous: None,
+            image: None,
+            url: None,
+            failed_step: None,
+            reason: None,
+            unfinished: Vec::new(),
+            differs: Vec::new(),
+            duration_ms: 0,
+            steps: Vec::new(),
+        }
+    }
+}

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::plain::print;
 use super::{Event, Sink};
+use crate::error::Error;
 
 /// Writes one JSON object a line.
 pub(super) struct Json {
@@ -14,6 +15,13 @@ impl Json {
     pub(super) fn new(people: Box<dyn Sink>) -> Self {
         Self { people }
     }
+}
+
+/// One of the things that are wrong: `place` is null where it is in no file.
+fn one_error(error: &Error) -> Value {
+    let place = error.place.as_deref();
+    let place = place.map(|place| json!({"file": place.file, "line": place.line, "column": place.column}));
+    json!({"message": error.message, "place": place, "hints": error.hints})
 }
 
 fn object(event: &Event) -> Option<Value> {
@@ -30,7 +38,8 @@ fn object(event: &Event) -> Option<Value> {
         Event::Output { step, line } => json!({"event": "output", "step": step, "line": line}),
         Event::Progress { what, done, total } => json!({"event": "progress", "what": what, "done": done, "total": total}),
         Event::Error(error) => json!({
-            "event": "error", "exit": error.kind.code(), "message": error.message, "hints": error.hints,
+            "event": "error", "exit": error.kind.code(), "message": error.text(), "hints": error.last_hints(),
+            "errors": error.each().map(one_error).collect::<Vec<_>>(),
         }),
         Event::Document(document) => document.clone(),
         Event::Outcome(outcome) => serde_json::to_value(outcome).ok()?,

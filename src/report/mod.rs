@@ -2,16 +2,21 @@
 //! a sink turns events into a terminal with progress, plain lines, or JSON lines. No other room prints.
 
 mod ask;
+mod choice;
 mod event;
 mod github;
 mod json;
 mod plain;
 mod reporter;
+mod sink;
 mod style;
 mod terminal;
 
 pub use ask::ask;
+pub use choice::Choice;
 pub use event::{Event, Outcome, OutcomeKind, StepReport, StepStatus};
 pub use github::Workflow;
-pub use reporter::{Choice, Reporter, Sink};
-pub use style::printable;
+#[cfg(test)]
+pub(crate) use plain::plain_lines;
+pub use reporter::Reporter;
+pub use sink::Sink;

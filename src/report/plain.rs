@@ -35,7 +35,7 @@ impl Plain {
                     lines.push(format!("  {step} …"));
                 }
             }
-            Event::Still { step, seconds } if loud => lines.push(format!("  {step}: at work for {seconds} s")),
+            Event::Still { step, seconds } if loud => lines.push(format!("  {step}: running for {seconds} s")),
             Event::Done { step, duration_ms } if loud => {
                 lines.push(format!("{} {step} {}", paint(GOOD, "✓"), paint(DIM, seconds(*duration_ms))));
             }
@@ -67,10 +67,11 @@ impl Plain {
             }
             Event::Outcome(outcome) => lines.push(verdict(outcome)),
             Event::Error(error) => {
-                let mut text = error.message.lines();
+                let text = error.text();
+                let mut text = text.lines();
                 lines.push(format!("{} {}", paint(BAD, "error:"), text.next().unwrap_or_default()));
                 lines.extend(text.map(str::to_owned));
-                lines.extend(error.hints.iter().map(|hint| format!("  {} {hint}", paint(BOLD, "hint:"))));
+                lines.extend(error.last_hints().iter().map(|hint| format!("  {} {hint}", paint(BOLD, "hint:"))));
             }
             Event::OnHost { host, event } => {
                 let plain = self.hosts.entry(host.clone()).or_insert_with(|| Self::new(self.verbose, self.quiet));
@@ -87,6 +88,13 @@ impl Plain {
     }
 }
 
+/// The lines that these events come to, without colours.
+#[cfg(test)]
+pub(crate) fn plain_lines(events: &[Event]) -> Vec<String> {
+    let mut plain = Plain::default();
+    events.iter().flat_map(|event| plain.lines(event)).map(|line| anstream::adapter::strip_str(&line).to_string()).collect()
+}
+
 /// What is to be known of a release that serves.
 fn but(outcome: &Outcome) -> String {
     outcome.reason.as_ref().map_or_else(String::new, |reason| format!("; {}", paint(WARN, reason)))
@@ -101,11 +109,11 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
     let not_undone = outcome.steps.iter().find(|step| step.status == StepStatus::UndoFailed);
     let serving = match (before, not_undone) {
         (Some(before), _) if !outcome.differs.is_empty() => {
-            format!("{before} serves, but not all is as before: {}", outcome.differs.join("; "))
+            format!("{before} serves, but some things differ: {}", outcome.differs.join("; "))
         }
         (_, Some(step)) => format!("what serves is not certain: the step {} could not be undone", step.name),
         (Some(before), None) => format!("{before} serves, as before"),
-        (None, None) => String::from("nothing served before, and nothing does now"),
+        (None, None) => String::from("no release served before, and none does now"),
     };
     match outcome.outcome {
         OutcomeKind::Deployed => format!("{} {target} serves {release} ({took}){}", paint(GOOD, "deployed:"), but(outcome)),

@@ -2,39 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::github::{Files, Log};
-use super::json::Json;
-use super::plain::Plain;
-use super::terminal::Terminal;
-use super::{Event, Outcome, StepReport, Workflow, printable};
+use crate::error::{Error, Place};
+use crate::text::printable;
 
-/// Turns events into something to read.
-pub trait Sink: Send {
-    /// Tells one event.
-    fn tell(&mut self, event: &Event);
-
-    /// Is told of values that must not be shown. They are taken out of every event already; this is for readers that
-    /// hide them themselves.
-    fn hide(&mut self, _secrets: &[String]) {}
-
-    /// Nothing more will happen.
-    fn finish(&mut self) {}
-}
-
-/// Which sink, by what the user asked for and where output goes.
-#[derive(Debug, Clone, Default)]
-pub struct Choice {
-    /// JSON lines on standard output, people's text on standard error.
-    pub json: bool,
-    /// Is standard error a terminal whose cursor moves?
-    pub terminal: bool,
-    /// Also what commands print when all goes well, and each look at something.
-    pub verbose: bool,
-    /// Only what went wrong.
-    pub quiet: bool,
-    /// In GitHub Actions: where its files are.
-    pub workflow: Option<Workflow>,
-}
+use super::plain::print;
+use super::{Event, Outcome, Sink, StepReport};
 
 /// Hands events to a sink, from any task. Secrets are taken out of every text on the way.
 #[derive(Clone)]
@@ -58,20 +30,6 @@ impl Reporter {
     /// A reporter for this sink.
     pub fn new(sink: Box<dyn Sink>) -> Self {
         Self { inner: Arc::new(Mutex::new(Inner { sink, secrets: Vec::new() })), host: None }
-    }
-
-    /// The reporter of the command line.
-    pub fn choose(choice: Choice) -> Self {
-        let people: Box<dyn Sink> = match &choice {
-            Choice { workflow: Some(_), .. } => Box::new(Log::new(choice.quiet)),
-            Choice { terminal: true, quiet: false, json: false, .. } => Box::new(Terminal::new(choice.verbose)),
-            _ => Box::new(Plain::new(choice.verbose, choice.quiet)),
-        };
-        let sink = if choice.json { Box::new(Json::new(people)) } else { people };
-        Self::new(match choice.workflow {
-            Some(workflow) => Box::new(Files::new(workflow, sink)),
-            None => sink,
-        })
     }
 
     /// The same, for what happens on one host of a fleet.
@@ -112,6 +70,20 @@ impl Reporter {
         inner.sink.tell(&event);
     }
 
+    /// Tells of a fault of estiba's own, from wherever it happened: also while an event is being told.
+    pub fn fault(&self, place: &str, message: &str) {
+        let Ok(mut inner) = self.inner.try_lock() else {
+            // What it says may hold a secret, and cannot be cleaned of it now.
+            print::err(&format!("estiba stopped at {place}; this is a fault of estiba, please report it"));
+            return;
+        };
+        let error = Error::failed(format!("estiba stopped at {place}: {message}"))
+            .hint("this is a fault of estiba; please report it")
+            .hint("a run that has begun goes on without this client, and ends by itself: `estiba status` shows what serves");
+        let event = redacted(Event::Error(error), &inner.secrets);
+        inner.sink.tell(&event);
+    }
+
     /// A text as it may be shown: for what leaves by another way than an event.
     pub fn shown(&self, text: &str) -> String {
         let secrets = self.inner.lock().map(|inner| inner.secrets.clone()).unwrap_or_default();
@@ -134,6 +106,16 @@ impl Reporter {
 fn cleaned(text: String, secrets: &[String]) -> String {
     let text = secrets.iter().fold(text, |text, secret| if text.contains(secret) { text.replace(secret, "***") } else { text });
     printable(&text)
+}
+
+fn cleaned_error(error: Error, secrets: &[String]) -> Error {
+    let clean = |text: String| cleaned(text, secrets);
+    let place = error.place.map(|place| {
+        let Place { file, line, column, text, mark } = *place;
+        Box::new(Place { file: clean(file), line, column, text: clean(text), mark: clean(mark) })
+    });
+    let hints = error.hints.into_iter().map(clean).collect();
+    Error { kind: error.kind, message: cleaned(error.message, secrets), place, hints, others: error.others }
 }
 
 fn clean_document(document: serde_json::Value, secrets: &[String]) -> serde_json::Value {
@@ -170,9 +152,8 @@ fn redacted(event: Event, secrets: &[String]) -> Event {
         Event::Text(text) => Event::Text(clean(text)),
         Event::Document(document) => Event::Document(clean_document(document, secrets)),
         Event::Error(mut error) => {
-            error.message = clean(error.message);
-            error.hints = error.hints.into_iter().map(clean).collect();
-            Event::Error(error)
+            error.others = error.others.into_iter().map(|other| cleaned_error(other, secrets)).collect();
+            Event::Error(cleaned_error(error, secrets))
         }
         Event::Outcome(outcome) => Event::Outcome(Outcome {
             event: outcome.event,
@@ -218,12 +199,19 @@ mod tests {
         reporter.tell(Event::Plan { document, markdown: "hunter22".into() });
         let clean = serde_json::json!({"***": ["***", {"image": "x ***"}], "count": 3});
         assert_eq!(reporter.shown("a\nhunter22\u{7}"), "a\n***");
+        reporter.fault("src/x.rs:1", "called with hunter22");
+        {
+            let _telling = reporter.inner.lock();
+            reporter.fault("src/x.rs:2", "called with hunter22");
+        }
         let kept = kept.lock().unwrap();
         assert_eq!(kept[0], Event::Note("a *** b".into()));
         assert_eq!(kept[1], Event::Output { step: "s".into(), line: "*** ***".into() });
         assert_eq!(kept[2], Event::Began { step: "check ***".into() });
         assert_eq!(kept[3], Event::Document(clean.clone()));
         assert_eq!(kept[4], Event::Plan { document: clean, markdown: "***".into() });
+        assert!(matches!(&kept[5], Event::Error(error) if error.message == "estiba stopped at src/x.rs:1: called with ***"));
+        assert_eq!(kept.len(), 6);
     }
 
     #[test]

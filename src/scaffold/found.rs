@@ -2,10 +2,12 @@
 
 use camino::Utf8Path;
 
-use crate::compose::find_files;
-use crate::compose::{Variable, variables};
-use crate::config::read_limited;
+use crate::compose::{Variable, find_files, variables};
 use crate::error::{Error, Result};
+use crate::text::read_limited;
+
+/// The env file's template of the stack for a site that has none.
+pub(super) const ENV_FILE: &str = include_str!("../../examples/django/.env.production");
 
 /// Parts of names of Compose files that are not for a server.
 const ELSEWHERE: [&str; 9] = ["local", "dev", "development", "test", "tests", "ci", "override", "debug", "docs"];
@@ -47,7 +49,7 @@ pub fn look(folder: &Utf8Path, name: Option<&str>) -> Result<Found> {
     let secrets = match &env_file {
         Some(file) => required(&read_limited(&folder.join(file))?),
         None if !compose.is_empty() => Vec::new(),
-        None => required(super::templates::ENV_FILE),
+        None => required(ENV_FILE),
     };
     if compose.is_empty() {
         notes.extend(missing(folder)?);
@@ -89,7 +91,7 @@ fn compose_files(folder: &Utf8Path) -> (Vec<String>, Vec<String>) {
         ([one, ..], usual) => {
             let others: Vec<&str> = usual.iter().map(String::as_str).filter(|name| name != one).collect();
             if !others.is_empty() {
-                notes.push(format!("{one} is deployed, and {} is not: its name says that it is for a server", others.join(", ")));
+                notes.push(format!("{one} is deployed, as its name says it is for a server; {} is not", others.join(", ")));
             }
             vec![one.clone()]
         }

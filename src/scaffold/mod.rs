@@ -5,5 +5,5 @@ mod templates;
 mod write;
 
 pub use found::{Found, look};
-pub use templates::files;
+pub use templates::{ACTION, files};
 pub use write::{Written, write};

@@ -1,8 +1,7 @@
 //! The files, made of the example and of this repository's own workflows, which are tested.
 
 use super::Found;
-
-pub(super) const ENV_FILE: &str = include_str!("../../examples/django/.env.production");
+use super::found::ENV_FILE;
 
 /// The files of a stack for a Django site that has none.
 const STACK: [(&str, &str); 7] = [
@@ -22,15 +21,16 @@ const WORKFLOWS: [(&str, &str); 3] = [
 ];
 
 /// The action, by the commit that this binary was built from: the release workflow tells it.
-const ACTION: &str = match option_env!("ESTIBA_ACTION") {
-    Some(action) => action,
-    None => concat!("OWNER/estiba@v", env!("CARGO_PKG_VERSION")),
-};
+pub const ACTION: Option<&str> = option_env!("ESTIBA_ACTION");
 
-/// The files for that project, by their paths, in the order of their paths.
-pub fn files(found: &Found) -> Vec<(String, String)> {
+/// What stands in the workflows where nobody has said which action it is.
+const UNKNOWN_ACTION: &str = concat!("OWNER/estiba@v", env!("CARGO_PKG_VERSION"));
+
+/// The files for that project, by their paths, in the order of their paths, with that action in the workflows.
+pub fn files(found: &Found, action: Option<&str>) -> Vec<(String, String)> {
+    let action = action.unwrap_or(UNKNOWN_ACTION);
     let mut files = vec![("deploy.toml".to_owned(), deploy_toml(found))];
-    files.extend(WORKFLOWS.iter().map(|(path, text)| ((*path).to_owned(), workflow(text, found))));
+    files.extend(WORKFLOWS.iter().map(|(path, text)| ((*path).to_owned(), workflow(text, found, action))));
     if let (true, Some(wsgi)) = (found.compose.is_empty(), &found.django) {
         files.extend(STACK.iter().map(|(path, text)| ((*path).to_owned(), stack(text, &found.name, wsgi))));
     }
@@ -79,11 +79,11 @@ fn deploy_toml(found: &Found) -> String {
 }
 
 /// The workflow with the project's own secrets, and with the action where it is published.
-fn workflow(text: &str, found: &Found) -> String {
+fn workflow(text: &str, found: &Found, action: &str) -> String {
     let secrets: String = found.secrets.iter().map(|name| format!("          {name}: ${{{{ secrets.{name} }}}}\n")).collect();
     let ours = "          DJANGO_SECRET_KEY: ${{ secrets.DJANGO_SECRET_KEY }}\n          POSTGRES_PASSWORD: ${{ secrets.POSTGRES_PASSWORD }}\n";
     let text = if secrets.is_empty() { text.replace(&format!("        env:\n{ours}"), "") } else { text.replace(ours, &secrets) };
-    let text = text.replace("uses: ./\n", &format!("uses: {ACTION}\n"));
+    let text = text.replace("uses: ./\n", &format!("uses: {action}\n"));
     if found.compose.is_empty() {
         return text;
     }
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_django_site_gets_a_stack_with_its_own_names() {
-        let files = files(&found());
+        let files = files(&found(), None);
         let text = |path: &str| files.iter().find(|(known, _)| known == path).map(|(_, text)| text.as_str()).unwrap();
         assert!(text("compose.yml").contains("image: mi-tienda") && text("compose.yml").contains("mi_tienda_prod"));
         assert!(text("Dockerfile").contains("core.wsgi:application"));
@@ -125,13 +125,13 @@ mod tests {
             secrets: vec!["TOKEN".into()],
             ..found()
         };
-        let made = files(&other);
+        let made = files(&other, None);
         assert_eq!(made.len(), 4);
         let workflow = &made.iter().find(|(path, _)| path.ends_with("deploy.yml")).unwrap().1;
         assert!(
             workflow.contains("TOKEN: ${{ secrets.TOKEN }}") && !workflow.contains("DJANGO") && !workflow.contains("manage.py")
         );
-        let none = files(&Found { secrets: Vec::new(), ..other });
+        let none = files(&Found { secrets: Vec::new(), ..other }, None);
         assert!(none.iter().all(|(_, text)| !text.contains("        env:\n")));
     }
 }

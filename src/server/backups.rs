@@ -1,26 +1,36 @@
 //! The server's backups: listed, brought here, taken there.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::error::{Error, Result};
 use crate::private;
-use crate::ssh::Piece;
+use crate::ssh::{ChannelWriter, Piece};
 
 use super::Server;
+use super::protocol::marker;
 
 /// The files of a backup, by what comes behind its id. The dump is the last.
 const PARTS: [&str; 5] = ["json", "counts", "dump.sha256", "rdb", "dump"];
 
+/// How long a server may send nothing of a backup.
+const SILENT: Duration = Duration::from_secs(300);
+/// Bytes of a line between the files of a backup.
+const LONGEST_HEADER: usize = 4096;
+/// Bytes of a file that is no dump.
+const LARGEST_NOTE: u64 = 1024 * 1024;
+
 impl Server<'_> {
     /// What is told of each backup, oldest first.
     pub async fn backups(&self) -> Result<Vec<Value>> {
-        let output = self.connection().run(&Self::inline("backups.sh", &[self.root()]), Bytes::new()).await?;
+        let output = self.connection().run(&Self::inline("ask/backups.sh", &[self.root()]), Bytes::new()).await?;
         Ok(output.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
@@ -32,15 +42,15 @@ impl Server<'_> {
         let names: Vec<String> = PARTS.iter().map(|part| format!("{id}.{part}")).collect();
         let from = format!("{}/backups", self.root());
         let arguments: Vec<&str> = [from.as_str()].into_iter().chain(names.iter().map(String::as_str)).collect();
-        let mut running = self.connection().start(&Self::inline("cat.sh", &arguments)).await?;
+        let mut running = self.connection().start(&Self::inline("ask/cat.sh", &arguments)).await?;
         let mut files = Incoming { folder: folder.to_owned(), asked: names.clone(), open: None, header: Vec::new(), over: false };
-        while let Some(piece) = running.next().await {
+        while let Some(piece) = timeout(SILENT, running.next()).await.unwrap_or_default() {
             if let Piece::Out(bytes) = piece {
                 files.take(&bytes, &mut progress).await?;
             }
         }
         if !files.over {
-            return Err(Error::failed(format!("the backup {id} was cut short on its way; what came is kept as *.part")));
+            return Err(Error::failed(format!("the download of backup {id} was cut short; what came is kept as *.part")));
         }
         let dump = folder.join(format!("{id}.dump"));
         let part = format!("{dump}.part");
@@ -51,8 +61,8 @@ impl Server<'_> {
         let sum = tokio::task::spawn_blocking(move || sha256(Utf8Path::new(&part))).await;
         let sum = sum.map_err(|error| Error::failed(error.to_string()))?.map_err(|error| cannot(folder, &error))?;
         if told.split(' ').next() != Some(sum.as_str()) {
-            return Err(Error::failed(format!("the backup {id} is not what was written: its SHA-256 is {sum}, not {told}"))
-                .hint("it is kept as *.part; `estiba backup verify` looks at the server's own"));
+            return Err(Error::failed(format!("the backup {id} arrived damaged: its SHA-256 is {sum}, not {told}"))
+                .hint("it is kept as *.part; `estiba backup verify` checks the server's copy"));
         }
         std::fs::rename(format!("{dump}.part"), &dump).map_err(|error| cannot(folder, &error))?;
         Ok(dump)
@@ -64,26 +74,26 @@ impl Server<'_> {
         let (sender, receiver) = mpsc::channel(4);
         let names: Vec<String> = PARTS.iter().map(|part| format!("{id}.{part}")).collect();
         let packing = tokio::task::spawn_blocking(move || pack(&folder, &names, sender));
-        let output = self.pipe(&Self::inline("backup-take.sh", &[self.root(), id]), receiver, progress).await?;
+        let output = self.pipe(&Self::inline("receive/backup.sh", &[self.root(), id]), receiver, progress).await?;
         packing
             .await
             .map_err(|error| Error::failed(error.to_string()))?
             .map_err(|error| Error::failed(format!("packing {dump}: {error}")))?;
-        if output.text().contains("estiba:received") {
+        if output.text().contains(marker::RECEIVED) {
             return Ok(());
         }
-        let why = output.text().lines().find_map(|line| line.strip_prefix("estiba:error ").map(str::to_owned));
+        let why = output.text().lines().find_map(|line| marker::behind(marker::ERROR, line).map(str::to_owned));
         Err(Error::failed(format!("the server did not take the backup {id}: {}", why.unwrap_or_else(|| output.complaint()))))
     }
 }
 
 fn sha256(path: &Utf8Path) -> std::io::Result<String> {
-    crate::render::digest_of(std::fs::File::open(path)?)
+    crate::digest::sha256_of(std::fs::File::open(path)?)
 }
 
 /// Writes a tar of those files that exist into the channel.
 fn pack(folder: &Utf8Path, names: &[String], sender: mpsc::Sender<Bytes>) -> std::io::Result<()> {
-    let mut archive = tar::Builder::new(crate::image::ChannelWriter::of(sender));
+    let mut archive = tar::Builder::new(ChannelWriter::of(sender));
     for name in names {
         let path: PathBuf = folder.join(name).into();
         if path.is_file() {
@@ -127,6 +137,9 @@ impl Incoming {
             let end = bytes.iter().position(|byte| *byte == b'\n');
             self.header.extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
             bytes = &bytes[end.map_or(bytes.len(), |end| end + 1)..];
+            if self.header.len() > LONGEST_HEADER {
+                return Err(Error::failed("the server's answer is not a backup: a line of it does not end"));
+            }
             if end.is_some() {
                 let line = String::from_utf8_lossy(&std::mem::take(&mut self.header)).into_owned();
                 self.header_line(&line).await?;
@@ -136,12 +149,18 @@ impl Incoming {
     }
 
     async fn header_line(&mut self, line: &str) -> Result<()> {
-        if line == "estiba:end" {
+        if line == marker::END {
             self.over = true;
-        } else if let Some((size, name)) = line.strip_prefix("estiba:file ").and_then(|rest| rest.split_once(' ')) {
+        } else if let Some((size, name)) = marker::behind(marker::FILE, line).and_then(|rest| rest.split_once(' ')) {
             // What comes becomes a file here: only what was asked for.
             let size: u64 = match size.parse() {
-                Ok(size) if self.asked.iter().any(|asked| asked == name) => size,
+                // Beside the dump there are a sum, row counts and what `backup list` shows.
+                Ok(size)
+                    if self.asked.iter().any(|asked| asked == name)
+                        && (name.ends_with(".dump") || name.ends_with(".rdb") || size <= LARGEST_NOTE) =>
+                {
+                    size
+                }
                 _ => return Err(Error::failed(format!("the server's answer is not a backup: `{line}`; nothing was kept of it"))),
             };
             let path = self.folder.join(format!("{name}.part"));
@@ -168,4 +187,29 @@ impl Incoming {
 
 fn cannot(folder: &Utf8Path, error: &std::io::Error) -> Error {
     Error::failed(format!("cannot write into {folder}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_line_without_an_end_and_a_note_of_any_size_are_no_backup() {
+        let (_folder, folder) = private::folder().unwrap();
+        let incoming = || Incoming {
+            folder: folder.clone(),
+            asked: vec!["b.json".into(), "b.dump".into()],
+            open: None,
+            header: Vec::new(),
+            over: false,
+        };
+        let mut endless = incoming();
+        let mut refused = None;
+        for _ in 0..3 {
+            refused = refused.or(endless.take(&[b'x'; 2000], &mut |_, _| {}).await.err());
+        }
+        assert!(refused.is_some_and(|error| error.to_string().contains("does not end")));
+        let large = format!("{} {} b.json\n", marker::FILE, LARGEST_NOTE + 1);
+        assert!(incoming().take(large.as_bytes(), &mut |_, _| {}).await.is_err());
+    }
 }

@@ -7,11 +7,13 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::config::{Resolved, shell_words};
-use crate::error::{Error, Result};
-use crate::render::{Artefact, manifest};
+use crate::artefact::{Artefact, manifest};
+use crate::config::Resolved;
+use crate::error::{Answer, Error, Result};
 use crate::ssh::{Connection, Output, Piece, keep_the_end};
+use crate::text::shell_words;
 
+use super::protocol::marker;
 use super::{Facts, Record, Scripts};
 
 /// A server and the root of one target on it.
@@ -81,11 +83,11 @@ impl<'a> Server<'a> {
             &Scripts::digest(),
             &resolved.edge.image.value,
         ];
-        let output = self.look(&Self::inline("facts.sh", &arguments)).await?;
+        let output = self.look(&Self::inline("ask/facts.sh", &arguments)).await?;
         Facts::parse(&output.text()).map_err(|error| {
             let said = output.complaint();
             let error = error.while_doing(self.connection.address());
-            if said.is_empty() { error } else { error.hint(format!("it said: {said}")) }
+            if said.is_empty() { error } else { error.hint(format!("the server said: {said}")) }
         })
     }
 
@@ -93,27 +95,30 @@ impl<'a> Server<'a> {
     /// manifest before any of it is in place. Folders that exist there are left alone.
     pub async fn send(&self, id: &str, files: BTreeMap<String, Artefact>) -> Result<()> {
         let bytes = tar(files).map_err(|error| Error::failed(format!("packing the upload: {error}")))?;
-        let command = Self::inline("receive.sh", &[self.root, id]);
+        let command = Self::inline("receive/files.sh", &[self.root, id]);
         let output = self.connection.run(&command, bytes).await?;
-        if output.text().lines().any(|line| line == "estiba:received") {
+        if output.text().lines().any(|line| line == marker::RECEIVED) {
             return Ok(());
         }
-        let why = output.text().lines().find_map(|line| line.strip_prefix("estiba:error ").map(str::to_owned));
+        let why = output.text().lines().find_map(|line| marker::behind(marker::ERROR, line).map(str::to_owned));
         let error = Error::failed(format!(
-            "{}: the upload of the release was not taken: {}",
+            "{}: the server rejected the upload: {}",
             self.connection.address(),
             why.unwrap_or_else(|| "no answer came".into())
         ));
         let said = output.complaint();
-        Err(if said.is_empty() { error } else { error.hint(format!("it said: {said}")) })
+        Err(if said.is_empty() { error } else { error.hint(format!("the server said: {said}")) })
     }
 
     /// Every image that it has: its id and the digests of its layers, lowest first.
     pub async fn images(&self) -> Result<BTreeMap<String, Vec<String>>> {
-        let script = "docker image ls -q --no-trunc | sort -u | xargs -r docker image inspect -f 'estiba:image {{.Id}} {{json .RootFS.Layers}}'";
-        let output = self.look(&format!("exec /bin/sh -c {}", shell_words([script]))).await?;
+        let script = format!(
+            "docker image ls -q --no-trunc | sort -u | xargs -r docker image inspect -f '{} {{{{.Id}}}} {{{{json .RootFS.Layers}}}}'",
+            marker::IMAGE
+        );
+        let output = self.look(&format!("exec /bin/sh -c {}", shell_words([script.as_str()]))).await?;
         let image = |line: &str| {
-            let (id, layers) = line.strip_prefix("estiba:image ")?.split_once(' ')?;
+            let (id, layers) = marker::behind(marker::IMAGE, line)?.split_once(' ')?;
             Some((id.to_owned(), serde_json::from_str(layers).ok()?))
         };
         Ok(output.text().lines().filter_map(image).collect())
@@ -136,7 +141,7 @@ impl<'a> Server<'a> {
         }
         let folder = format!("{}/{folder}", self.root);
         let arguments: Vec<&str> = [folder.as_str()].into_iter().chain(paths.iter().copied()).collect();
-        let output = self.look(&Self::inline("cat.sh", &arguments)).await?;
+        let output = self.look(&Self::inline("ask/cat.sh", &arguments)).await?;
         unpack(&output.stdout)
             .ok_or_else(|| Error::failed(format!("{}: reading {folder} was cut short", self.connection.address())))
     }
@@ -144,12 +149,12 @@ impl<'a> Server<'a> {
     /// Starts a run, and hands each record of its journal to `see` until its outcome. `Ok(None)` when the
     /// server ended without one.
     pub async fn start(&self, start: &Start, see: impl FnMut(Record)) -> Result<Followed> {
-        self.followed(&self.script("start.sh", &[&start.run]), see).await
+        self.followed(&self.script("run/start.sh", &[&start.run]), see).await
     }
 
     /// Follows a run's journal from this byte on.
     pub async fn follow(&self, run: &str, offset: u64, see: impl FnMut(Record)) -> Result<Followed> {
-        self.followed(&self.script("follow.sh", &[run, &offset.to_string()]), see).await
+        self.followed(&self.script("run/follow.sh", &[run, &offset.to_string()]), see).await
     }
 
     async fn followed(&self, command: &str, mut see: impl FnMut(Record)) -> Result<Followed> {
@@ -170,7 +175,7 @@ impl<'a> Server<'a> {
                 let line: Vec<u8> = buffer.drain(..=end).collect();
                 let text = String::from_utf8_lossy(&line[..end]).into_owned();
                 if !begun {
-                    begun = text == "estiba:journal";
+                    begun = text == marker::JOURNAL;
                     continue;
                 }
                 followed.bytes += line.len() as u64 + std::mem::take(&mut let_go);
@@ -197,11 +202,11 @@ impl<'a> Server<'a> {
             Ok(nonce) => ("yes", nonce),
             Err(why) => ("no", why),
         };
-        let output = self.connection.run(&self.script("confirm.sh", &[run, yes]), format!("{text}\n")).await?;
-        if output.text().contains("estiba:taken") {
+        let output = self.connection.run(&self.script("run/confirm.sh", &[run, yes]), format!("{text}\n")).await?;
+        if output.text().contains(marker::TAKEN) {
             return Ok(());
         }
-        Err(Error::failed(format!("the server did not take the word on run {run}: {}", output.complaint())))
+        Err(Error::failed(format!("the server did not accept this client's word on the run {run}: {}", output.complaint())))
     }
 
     /// Has the server end every run that was interrupted; waits for that.
@@ -217,16 +222,26 @@ impl<'a> Server<'a> {
     }
 
     /// The migrations that the database has, as `app name`; why not, where that cannot be told.
-    pub async fn applied_migrations(&self) -> Result<std::result::Result<BTreeSet<String>, String>> {
-        let output = self.look(&Self::inline("applied.sh", &[self.root])).await?;
+    pub async fn applied_migrations(&self) -> Result<Answer<BTreeSet<String>>> {
+        let output = self.look(&Self::inline("ask/applied.sh", &[self.root])).await?;
         let text = output.text();
-        let mut lines = text.lines().skip_while(|line| *line != "estiba:applied").skip(1);
-        let applied: BTreeSet<String> = lines.by_ref().take_while(|line| *line != "estiba:end").map(str::to_owned).collect();
-        if text.lines().any(|line| line == "estiba:end") {
+        let mut lines = text.lines().skip_while(|line| *line != marker::APPLIED).skip(1);
+        let applied: BTreeSet<String> = lines.by_ref().take_while(|line| *line != marker::END).map(str::to_owned).collect();
+        if text.lines().any(|line| line == marker::END) {
             return Ok(Ok(applied));
         }
-        let why = text.lines().find_map(|line| line.strip_prefix("estiba:unknown ").map(str::to_owned));
+        let why = text.lines().find_map(|line| marker::behind(marker::UNKNOWN, line).map(str::to_owned));
         Ok(Err(why.unwrap_or_else(|| output.complaint())))
+    }
+
+    /// What people get of the release that serves and is not as that says, a line each; nothing where the server has the scripts
+    /// of a version that could not tell.
+    pub async fn compare(&self) -> Result<Vec<String>> {
+        let text = self.look(&Self::inline("ask/compare.sh", &[self.root])).await?.text();
+        let lines: Vec<&str> = text.lines().skip_while(|line| *line != marker::COMPARED).skip(1).collect();
+        let is_cut = text.lines().any(|line| line == marker::COMPARED) && lines.last() != Some(&marker::END);
+        let cut = is_cut.then_some("the check of the apps' answers and static files was cut short");
+        Ok(lines.into_iter().filter(|line| *line != marker::END).chain(cut).map(str::to_owned).collect())
     }
 
     /// Tells the running driver to stop and undo.
@@ -248,10 +263,17 @@ pub struct Followed {
     pub bytes: u64,
     /// Did the outcome come?
     pub over: bool,
-    /// The exit status of follow.sh: 9 when nobody works on the run any more.
+    /// The exit status of follow.sh.
     pub exit: Option<u32>,
     /// What came on standard error.
     pub complaint: String,
+}
+
+impl Followed {
+    /// Is the process that carried out the run gone?
+    pub fn is_abandoned(&self) -> bool {
+        self.exit == Some(9)
+    }
 }
 
 /// A tar of these files with their manifest first, in sha256sum's format.
@@ -281,10 +303,10 @@ fn unpack(stream: &[u8]) -> Option<BTreeMap<String, Vec<u8>>> {
         let end = rest.iter().position(|byte| *byte == b'\n')?;
         let line = std::str::from_utf8(&rest[..end]).ok()?;
         rest = &rest[end + 1..];
-        if line == "estiba:end" {
+        if line == marker::END {
             return Some(files);
         }
-        let mut words = line.strip_prefix("estiba:file ")?.splitn(2, ' ');
+        let mut words = marker::behind(marker::FILE, line)?.splitn(2, ' ');
         let length: usize = words.next()?.parse().ok()?;
         let name = words.next()?;
         files.insert(name.to_owned(), rest.get(..length)?.to_vec());

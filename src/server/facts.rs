@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 
+use super::protocol::{Fact, Repeated, marker};
+
 /// A release that can be rolled back to, or could if its image were still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptRelease {
@@ -81,33 +83,33 @@ impl Facts {
     /// Reads what facts.sh printed; whatever a login shell printed before it is passed over.
     pub fn parse(text: &str) -> Result<Self> {
         let mut facts = Self::default();
-        let mut lines = text.lines().skip_while(|line| *line != "estiba:facts").skip(1);
+        let mut lines = text.lines().skip_while(|line| *line != marker::FACTS).skip(1);
         for line in &mut lines {
-            if line == "estiba:end" {
+            if line == marker::END {
                 return Ok(facts);
             }
             let Some((key, value)) = line.split_once('=') else { continue };
             // These go into outputs, links and paths: the server's own are names.
             if NAMES.contains(&key) && !value.split(' ').all(is_name) {
-                return Err(Error::failed(format!("the server's answer has a `{key}` that is no name of estiba's: {value}"))
-                    .hint("somebody has changed what lies in the target's folder on the server"));
+                return Err(Error::failed(format!("the server reports a `{key}` that estiba never writes: {value}"))
+                    .hint("somebody changed the target's root on the server: undo that change"));
             }
             let words: Vec<&str> = value.splitn(4, ' ').collect();
-            match (key, words.as_slice()) {
-                ("release", [id, image, there, ..]) => facts.releases.push(KeptRelease {
+            match (Repeated::named(key), words.as_slice()) {
+                (Some(Repeated::Release), [id, image, there, ..]) => facts.releases.push(KeptRelease {
                     id: (*id).to_owned(),
                     image: (*image).to_owned(),
                     present: *there == "present",
                 }),
-                ("current_file", _) => {
+                (Some(Repeated::CurrentFile), _) => {
                     if let Some((digest, path)) = value.split_once("  ") {
                         facts.files.insert(path.to_owned(), digest.to_owned());
                     }
                 }
-                ("current_env", [name, digest, ..]) => {
+                (Some(Repeated::CurrentEnv), [name, digest, ..]) => {
                     facts.environment.insert((*name).to_owned(), (*digest).to_owned());
                 }
-                ("container", [service, state, id, rest]) => {
+                (Some(Repeated::Container), [service, state, id, rest]) => {
                     let (edge, rest) = rest.split_once(' ').unwrap_or((rest, ""));
                     let (release, status) = rest.split_once(' ').unwrap_or((rest, ""));
                     facts.containers.push(Container {
@@ -119,57 +121,65 @@ impl Facts {
                         health: ["unhealthy", "healthy", "starting"].into_iter().find(|health| status.contains(health)),
                     });
                 }
-                ("environment_moved", _) => facts.environments_moved.push(value.to_owned()),
-                ("edited", _) => facts.edited.push(value.to_owned()),
-                ("slot_image", [service, image, release]) if facts.get("current") == Some(release) => {
+                (Some(Repeated::EnvironmentMoved), _) => facts.environments_moved.push(value.to_owned()),
+                (Some(Repeated::Edited), _) => facts.edited.push(value.to_owned()),
+                (Some(Repeated::SlotImage), [service, image, release]) if facts.get(Fact::Current) == Some(release) => {
                     facts.images.insert((*service).to_owned(), (*image).to_owned());
                 }
-                ("edge", [app, slot, ..]) => drop(facts.edges.insert((*app).to_owned(), (*slot).to_owned())),
-                ("own_image", [variable, id, ..]) => drop(facts.own_images.insert((*variable).to_owned(), (*id).to_owned())),
-                ("open_run", _) => facts.open_runs.push(value.to_owned()),
-                _ => {
-                    facts.values.insert(key.to_owned(), value.to_owned());
+                (Some(Repeated::Edge), [app, slot, ..]) => drop(facts.edges.insert((*app).to_owned(), (*slot).to_owned())),
+                (Some(Repeated::OwnImage), [variable, id, ..]) => {
+                    drop(facts.own_images.insert((*variable).to_owned(), (*id).to_owned()))
                 }
+                (Some(Repeated::OpenRun), _) => facts.open_runs.push(value.to_owned()),
+                (None, _) => drop(facts.values.insert(key.to_owned(), value.to_owned())),
+                // A line that was cut, or is of another release.
+                (Some(_), _) => {}
             }
         }
-        Err(Error::failed("the server's answer to the first question was cut short"))
+        Err(Error::failed("the server's first answer was cut short: try again"))
     }
 
     /// The same, where what serves is no release but a commit of that name.
     pub fn of_commit(mut self, name: &str) -> Self {
-        self.values.insert("current".into(), name.to_owned());
+        self.values.insert(Fact::Current.name().into(), name.to_owned());
         self
     }
 
     /// A single value; `None` where it is empty or missing.
-    pub fn get(&self, key: &str) -> Option<&str> {
-        self.values.get(key).map(String::as_str).filter(|value| !value.is_empty())
+    pub fn get(&self, fact: Fact) -> Option<&str> {
+        self.value(fact.name())
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The release that serves.
     pub fn current(&self) -> Option<&str> {
-        self.get("current")
+        self.get(Fact::Current)
     }
 
     /// The one before it.
     pub fn previous(&self) -> Option<&str> {
-        self.get("previous")
+        self.get(Fact::Previous)
     }
 
     /// Who holds the lock, and since when.
     pub fn lock(&self) -> Option<&str> {
-        self.get("lock")
+        self.get(Fact::Lock)
     }
 
     /// The slot of the release that serves.
     pub fn slot(&self) -> Option<&'static str> {
         let current = self.current()?;
-        ["blue", "green"].into_iter().find(|slot| self.get(&format!("slot_{slot}")) == Some(current))
+        [("blue", Fact::SlotBlue), ("green", Fact::SlotGreen)]
+            .into_iter()
+            .find_map(|(slot, fact)| (self.get(fact) == Some(current)).then_some(slot))
     }
 
     /// A shell-quoted value of the current release's own files, taken out of its quotes.
     pub fn current_setting(&self, key: &str) -> Option<String> {
-        let quoted = self.get(&format!("current_{key}"))?;
+        let quoted = self.value(&format!("current_{key}"))?;
         shlex::split(quoted)?.into_iter().next()
     }
 
@@ -187,7 +197,7 @@ impl Facts {
 
     /// What its containers run on, as `linux/amd64`; `None` for a machine that Docker has no word for.
     pub fn platform(&self) -> Option<String> {
-        let machine = match self.get("arch")? {
+        let machine = match self.get(Fact::Machine)? {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
             "armv7l" | "armv6l" => "arm",
@@ -200,31 +210,35 @@ impl Facts {
 
     /// Free space under the root and for Docker, the lesser of both, in KiB.
     pub fn free_kb(&self) -> Option<u64> {
-        let number = |key| self.get(key).and_then(|value| value.parse::<u64>().ok());
-        number("free_kb").into_iter().chain(number("docker_free_kb")).min()
+        let number = |fact| self.get(fact).and_then(|value| value.parse::<u64>().ok());
+        number(Fact::FreeKb).into_iter().chain(number(Fact::DockerFreeKb)).min()
     }
 
     /// Refuses a server that cannot take a deploy, with what to do about it.
     pub fn check(&self) -> Result<()> {
-        let user = self.get("user").unwrap_or("the user");
-        if let Some(error) = self.get("docker_error") {
+        let user = self.get(Fact::User).unwrap_or("the user");
+        if let Some(error) = self.get(Fact::DockerError) {
             return Err(Error::failed(format!("the server's Docker does not answer {user}: {error}"))
                 .hint("is Docker Engine installed and running, and is the user in the group `docker`?"));
         }
-        if self.get("compose").is_none() {
+        if self.get(Fact::Compose).is_none() {
             return Err(Error::failed("the server has no Compose v2 (`docker compose version` fails)")
                 .hint("install the package docker-compose-plugin (Docker's own) or docker-compose-v2 (Ubuntu's)"));
         }
-        if let Some(lacks) = self.get("lacks") {
+        if let Some(lacks) = self.get(Fact::Lacks) {
             return Err(Error::failed(format!("the server lacks {lacks}")).hint("install that package"));
         }
-        if let Some(folder) = self.get("unwritable") {
+        if let Some(folder) = self.get(Fact::Unwritable) {
             return Err(Error::failed(format!("{user} cannot write to {folder} on the server"))
                 .hint(format!("as root there: install -d -o {user} /srv/NAME, or set the target's `root`")));
         }
-        if let Some(owner) = self.get("foreign") {
+        if let Some(owner) = self.get(Fact::ForeignOwner) {
             return Err(Error::failed(format!("the target's folder on the server belongs to {owner}, not to {user} or root"))
                 .hint("whoever owns it could put anything in the place of a release: chown it, or set the target's `root`"));
+        }
+        if let Some(folder) = self.get(Fact::OpenToAll) {
+            return Err(Error::failed(format!("every user of the server may write to {folder}"))
+                .hint(format!("whoever may could put anything in the place of a release: chmod o-w {folder}")));
         }
         Ok(())
     }
@@ -247,7 +261,24 @@ mod tests {
         assert!(Facts::parse(&text[..40]).is_err());
         for line in ["current=r1<img>", "previous=../r", "release=r1 sha256:a\u{1b} present", "current_image=$(x)"] {
             let said = Facts::parse(&format!("estiba:facts\n{line}\nestiba:end\n")).unwrap_err().to_string();
-            assert!(said.contains("no name of estiba's"), "{said}");
+            assert!(said.contains("that estiba never writes"), "{said}");
         }
+    }
+
+    #[test]
+    fn any_answer_is_facts_with_names_or_an_error() {
+        let good = [
+            "estiba:facts\ncurrent=r1\nslot_green=r1\nrelease=r1 sha256:a present\ncontainer=web-green running 12 - r1 unhealthy\ncontainer=web running 14 edge  \ncurrent_file=ab  files/stack.yml\ncurrent_env=KEY 00\nedge=web green\nown_image=IMAGE sha256:b x\nestiba:end\n",
+            "estiba:facts\ndocker=27.1\narchitecture=x86_64\nfree_kb=1000\nlock=free\nopen_run=20260101T000000Z-deploy-1\nlast_deploy={\"outcome\":\"deployed\"}\nenvironment_moved=web\nedited=stack/a\nestiba:end\n",
+        ];
+        let good: Vec<Vec<u8>> = good.iter().map(|text| text.as_bytes().to_vec()).collect();
+        crate::fuzz::read("facts", &good, |text| {
+            let Ok(facts) = Facts::parse(&String::from_utf8_lossy(text)) else { return };
+            let names = [facts.current(), facts.previous(), facts.slot()];
+            assert!(names.into_iter().flatten().flat_map(|name| name.split(' ')).all(is_name), "{names:?}");
+            let _ = (facts.platform(), facts.free_kb(), facts.check(), facts.lock(), facts.current_words("shared"));
+            let status = super::super::Status::of("root@h", &facts);
+            assert!(serde_json::to_string(&status).is_ok());
+        });
     }
 }

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::error::{Error, Result};
+use crate::error::{Answer, Error, Result};
 
 use super::Server;
+use super::protocol::marker;
 
 /// Bytes that have arrived, as a file of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Loaded {
 
 impl Server<'_> {
     fn incoming(&self, id: &str, arguments: &[&str]) -> String {
-        Self::inline("incoming.sh", &[&[self.root(), id], arguments].concat())
+        Self::inline("receive/image.sh", &[&[self.root(), id], arguments].concat())
     }
 
     /// Sends a segment. The outer error is the connection's, and says nothing of how much has arrived: see
@@ -44,10 +45,10 @@ impl Server<'_> {
         sent: impl FnMut(u64) + Send,
     ) -> Result<Result<()>> {
         let output = self.pipe(&self.incoming(id, &["put", name]), input, sent).await?;
-        if output.text().contains("estiba:taken") {
+        if output.text().contains(marker::TAKEN) {
             return Ok(Ok(()));
         }
-        Ok(Err(Error::failed(format!("{}: the image was not taken: {}", self.connection().address(), output.complaint()))
+        Ok(Err(Error::failed(format!("{}: the server rejected the image: {}", self.connection().address(), output.complaint()))
             .hint("nothing that serves was touched; `df -h` there shows whether a disk is full")))
     }
 
@@ -55,8 +56,8 @@ impl Server<'_> {
     pub async fn segment_size(&self, id: &str, name: &str) -> Result<u64> {
         let output = self.connection().run(&self.incoming(id, &["size", name]), Bytes::new()).await?;
         let text = output.text();
-        let size = text.lines().find_map(|line| line.strip_prefix("estiba:size ")?.trim().parse().ok());
-        size.ok_or_else(|| Error::failed(format!("{}: no answer to how much has arrived", self.connection().address())))
+        let size = text.lines().find_map(|line| marker::behind(marker::SIZE, line)?.trim().parse().ok());
+        size.ok_or_else(|| Error::failed(format!("{}: the server did not say how much arrived", self.connection().address())))
     }
 
     /// Has the Engine pull this reference through the port that leads here, with that user and password, which is in no argument.
@@ -68,44 +69,32 @@ impl Server<'_> {
         reference: &str,
         tag: &str,
         login: (&str, &str),
-    ) -> Result<std::result::Result<Loaded, String>> {
+    ) -> Result<Answer<Loaded>> {
         let command = self.incoming(id, &["pull", tag, reference, &port.to_string(), login.0]);
         self.brings_an_image(&command, Bytes::from(login.1.to_owned())).await
     }
 
     /// Has the Engine pull this reference from its registry. `Err` holds the server's words.
-    pub async fn fetch(
-        &self,
-        id: &str,
-        reference: &str,
-        login: Option<&(String, String)>,
-        tag: &str,
-    ) -> Result<std::result::Result<Loaded, String>> {
+    pub async fn fetch(&self, id: &str, reference: &str, login: Option<&(String, String)>, tag: &str) -> Result<Answer<Loaded>> {
         let (user, password) = login.map_or(("", ""), |(user, password)| (user.as_str(), password.as_str()));
         let command = self.incoming(id, &["fetch", tag, reference, user]);
         self.brings_an_image(&command, Bytes::from(password.to_owned())).await
     }
 
     /// Loads the segments as one archive. `Err` holds the server's words where it did not take it.
-    pub async fn load_segments(
-        &self,
-        id: &str,
-        tag: &str,
-        form: &str,
-        segments: &[Segment],
-    ) -> Result<std::result::Result<Loaded, String>> {
+    pub async fn load_segments(&self, id: &str, tag: &str, form: &str, segments: &[Segment]) -> Result<Answer<Loaded>> {
         let named: Vec<String> = segments.iter().map(|segment| format!("{}:{}", segment.name, segment.size)).collect();
         let arguments: Vec<&str> = ["load", tag, form].into_iter().chain(named.iter().map(String::as_str)).collect();
         self.brings_an_image(&self.incoming(id, &arguments), Bytes::new()).await
     }
 
-    async fn brings_an_image(&self, command: &str, input: Bytes) -> Result<std::result::Result<Loaded, String>> {
+    async fn brings_an_image(&self, command: &str, input: Bytes) -> Result<Answer<Loaded>> {
         let output = self.connection().run(command, input).await?;
         let text = output.text();
         let loaded = text.lines().find_map(|line| {
-            let mut words = line.strip_prefix("estiba:image ")?.splitn(3, ' ');
+            let mut words = marker::behind(marker::IMAGE, line)?.splitn(3, ' ');
             let (id, platform) = (words.next()?.to_owned(), words.next()?.to_owned());
-            Some(Loaded { id, platform, layers: serde_json::from_str(words.next()?).ok()?, whole: text.contains("estiba:whole") })
+            Some(Loaded { id, platform, layers: serde_json::from_str(words.next()?).ok()?, whole: text.contains(marker::WHOLE) })
         });
         Ok(loaded.ok_or_else(|| output.complaint()))
     }

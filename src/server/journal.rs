@@ -86,4 +86,17 @@ mod tests {
             assert_eq!(Record::parse(line), None);
         }
     }
+
+    #[test]
+    fn any_line_is_a_record_whose_step_is_a_name_or_none() {
+        let good = ["123\tout\tmigrate\ta\tb", "9\toutcome\tcheck\t3 rolled-back it said no", "5\trun\t\tid deploy release"];
+        let good: Vec<Vec<u8>> = good.iter().map(|text| text.as_bytes().to_vec()).collect();
+        crate::fuzz::read("journal", &good, |text| {
+            for line in String::from_utf8_lossy(text).lines() {
+                let Some(record) = Record::parse(line) else { continue };
+                assert!(record.step.len() <= 40 && record.step.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
+                let _ = record.outcome();
+            }
+        });
+    }
 }

@@ -5,12 +5,16 @@ mod calls;
 mod facts;
 mod incoming;
 mod journal;
+pub mod protocol;
 mod scripts;
 mod status;
+mod steps;
 
 pub use calls::{Followed, Server, Start};
 pub use facts::{Container, Facts, KeptRelease};
 pub use incoming::{Loaded, Segment};
 pub use journal::{Record, RecordKind};
+pub use protocol::{BuildFile, Fact, ReleaseFile, RunFile, SettingsFile, VERSION};
 pub use scripts::Scripts;
 pub use status::Status;
+pub use steps::{Step, kinds, steps_of};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::render::{Artefact, digest};
+use crate::artefact::Artefact;
+use crate::digest::sha256;
 
 macro_rules! scripts {
     ($($path:literal),* $(,)?) => {
@@ -12,25 +13,15 @@ macro_rules! scripts {
 
 const FILES: &[(&str, &str)] = scripts![
     "abort.sh",
-    "applied.sh",
-    "backup-take.sh",
-    "backups.sh",
     "boot.sh",
-    "cat.sh",
-    "confirm.sh",
-    "edges.sh",
-    "facts.sh",
-    "follow.sh",
-    "guard.sh",
-    "incoming.sh",
-    "receive.sh",
     "recover.sh",
     "schedule.sh",
     "scheduled.sh",
-    "start.sh",
-    "step.sh",
-    "supervise.sh",
-    "transaction.sh",
+    "ask/applied.sh",
+    "ask/backups.sh",
+    "ask/cat.sh",
+    "ask/compare.sh",
+    "ask/facts.sh",
     "lib/apps.sh",
     "lib/common.sh",
     "lib/compose.sh",
@@ -47,13 +38,24 @@ const FILES: &[(&str, &str)] = scripts![
     "lib/proxies.sh",
     "lib/recovery.sh",
     "lib/schedule.sh",
+    "lib/settings.sh",
+    "lib/site.sh",
     "lib/static.sh",
-    "lib/watchdog.sh",
-    "steps/alert.sh",
+    "receive/backup.sh",
+    "receive/files.sh",
+    "receive/image.sh",
+    "run/confirm.sh",
+    "run/edges.sh",
+    "run/follow.sh",
+    "run/guard.sh",
+    "run/start.sh",
+    "run/step.sh",
+    "run/supervise.sh",
+    "run/transaction.sh",
+    "run/watchdog.sh",
     "steps/backup.sh",
     "steps/check.sh",
     "steps/commit.sh",
-    "steps/compare.sh",
     "steps/confirm.sh",
     "steps/drain.sh",
     "steps/drill.sh",
@@ -62,7 +64,6 @@ const FILES: &[(&str, &str)] = scripts![
     "steps/image.sh",
     "steps/jobs.sh",
     "steps/leave.sh",
-    "steps/left-overs.sh",
     "steps/lift.sh",
     "steps/load.sh",
     "steps/migrate.sh",
@@ -73,13 +74,17 @@ const FILES: &[(&str, &str)] = scripts![
     "steps/preflight.sh",
     "steps/prune.sh",
     "steps/stack.sh",
-    "steps/revive.sh",
     "steps/start.sh",
     "steps/static.sh",
     "steps/swap.sh",
     "steps/switch.sh",
     "steps/verify.sh",
     "steps/workers.sh",
+    "tasks/alert.sh",
+    "tasks/compare.sh",
+    "tasks/left-overs.sh",
+    "tasks/revive.sh",
+    "plans",
 ];
 
 /// The scripts of this version of the client.
@@ -91,14 +96,25 @@ impl Scripts {
     pub fn digest() -> String {
         let mut all = Vec::new();
         for (path, text) in FILES {
-            all.extend(format!("{path}\0{}\n", digest(text.as_bytes())).into_bytes());
+            all.extend(format!("{path}\0{}\n", sha256(text.as_bytes())).into_bytes());
         }
-        digest(&all)[..16].to_owned()
+        sha256(&all)[..16].to_owned()
+    }
+
+    /// All of them, by their paths.
+    #[cfg(test)]
+    pub const fn all() -> &'static [(&'static str, &'static str)] {
+        FILES
     }
 
     /// The text of one.
     pub fn text(name: &str) -> &'static str {
-        FILES.iter().find(|(path, _)| *path == name).map_or("", |(_, text)| text)
+        Self::file(name).map_or("", |(_, text)| text)
+    }
+
+    /// The path and the text of one.
+    pub(super) fn file(name: &str) -> Option<(&'static str, &'static str)> {
+        FILES.iter().copied().find(|(path, _)| *path == name)
     }
 
     /// All of them, by their path below the root.
@@ -115,7 +131,7 @@ mod tests {
     #[test]
     fn every_script_of_the_folder_is_embedded() {
         let mut found = Vec::new();
-        for folder in ["", "lib/", "lib/database/", "steps/"] {
+        for folder in ["", "ask/", "lib/", "lib/database/", "receive/", "run/", "steps/", "tasks/"] {
             let path = format!("{}/remote-scripts/{folder}", env!("CARGO_MANIFEST_DIR"));
             for entry in std::fs::read_dir(path).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();
@@ -124,6 +140,7 @@ mod tests {
                 }
             }
         }
+        found.push("plans".to_owned());
         found.sort();
         let mut embedded: Vec<_> = FILES.iter().map(|(path, _)| (*path).to_owned()).collect();
         embedded.sort();

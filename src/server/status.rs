@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Facts;
+use super::{Fact, Facts};
 
 /// The JSON status of docs/reference.md, one object a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,22 +45,22 @@ impl Status {
             release: text(facts.current()),
             previous: text(facts.previous()),
             slot: text(facts.slot()),
-            image: text(facts.get("current_image")),
+            image: text(facts.get(Fact::CurrentImage)),
             commit: facts.current_setting("COMMIT").filter(|commit| !commit.is_empty()),
-            since: text(facts.get("current_since")),
-            by: text(facts.get("current_by")),
+            since: text(facts.get(Fact::CurrentSince)),
+            by: text(facts.get(Fact::CurrentBy)),
             running: running(facts),
-            backup: text(facts.get("backup")),
-            backup_failed: last(facts, "last_backup").filter(|(fine, _)| !fine).map(|(_, text)| text),
-            drill: last(facts, "last_drill").map(|(_, text)| text),
+            backup: text(facts.get(Fact::Backup)),
+            backup_failed: last(facts, Fact::LastBackup).filter(|(fine, _)| !fine).map(|(_, text)| text),
+            drill: last(facts, Fact::LastDrill).map(|(_, text)| text),
             drift: drift(facts),
         }
     }
 }
 
 /// The last entry of the history of a kind: did it end well, and in words.
-fn last(facts: &Facts, key: &str) -> Option<(bool, String)> {
-    let entry: serde_json::Value = serde_json::from_str(facts.get(key)?).ok()?;
+fn last(facts: &Facts, fact: Fact) -> Option<(bool, String)> {
+    let entry: serde_json::Value = serde_json::from_str(facts.get(fact)?).ok()?;
     let get = |key: &str| entry[key].as_str().unwrap_or_default();
     let fine = entry["exit"] == 0;
     Some((
@@ -75,7 +75,7 @@ fn last(facts: &Facts, key: &str) -> Option<(bool, String)> {
 
 fn running(facts: &Facts) -> Option<String> {
     match (facts.lock(), facts.open_runs.first()) {
-        (Some(holder), _) if facts.get("holder_stopped").is_some() => {
+        (Some(holder), _) if facts.get(Fact::HolderStopped).is_some() => {
             Some(format!("{holder} (its process is stopped by a signal, and still holds the lock)"))
         }
         (Some(holder), _) => Some(holder.to_owned()),
@@ -84,18 +84,12 @@ fn running(facts: &Facts) -> Option<String> {
     }
 }
 
-/// Held against the release that serves, not against the project as it stands here.
-fn drift(facts: &Facts) -> Vec<String> {
+/// Containers that are missing, do not run, are unhealthy or belong to another release.
+fn containers_that_differ(facts: &Facts, current: &str, slot: &str, apps: &[String]) -> Vec<String> {
     let mut drift = Vec::new();
-    let (Some(current), Some(slot)) = (facts.current(), facts.slot()) else { return drift };
-    // While a deploy runs, both releases do.
-    if facts.lock().is_some() {
-        return drift;
-    }
-    let apps = facts.current_words("APPS");
-    let in_slot = [apps.clone(), facts.current_words("WORKERS")].concat();
+    let in_slot = [apps.to_vec(), facts.current_words("WORKERS")].concat();
     let in_stack = ["STACK_SERVICES", "STACK_AFTER_JOBS", "STACK_AFTER_APPS"].map(|key| facts.current_words(key)).concat();
-    let in_stack = [apps.clone(), in_stack].concat();
+    let in_stack = [apps.to_vec(), in_stack].concat();
     for service in in_slot.iter().map(|name| format!("{name}-{slot}")).chain(in_stack) {
         match facts.containers.iter().find(|container| container.service == service) {
             None => drift.push(format!("there is no container of {service}")),
@@ -111,15 +105,28 @@ fn drift(facts: &Facts) -> Vec<String> {
             Some(_) => {}
         }
     }
+    drift
+}
+
+/// Held against the release that serves, not against the project as it stands here.
+fn drift(facts: &Facts) -> Vec<String> {
+    let mut drift = Vec::new();
+    let (Some(current), Some(slot)) = (facts.current(), facts.slot()) else { return drift };
+    // While a deploy runs, both releases do.
+    if facts.lock().is_some() {
+        return drift;
+    }
+    let apps = facts.current_words("APPS");
+    drift.extend(containers_that_differ(facts, current, slot, &apps));
     for (service, image) in &facts.images {
-        if !facts.own_images.values().any(|own| own == image) && Some(image.as_str()) != facts.get("current_image") {
+        if !facts.own_images.values().any(|own| own == image) && Some(image.as_str()) != facts.get(Fact::CurrentImage) {
             drift.push(format!("the container of {service} runs another image: {image}"));
         }
     }
     for service in &facts.environments_moved {
-        drift.push(format!("the container of {service} has another environment than the release was committed with"));
+        drift.push(format!("the container of {service} has a different environment from its release's"));
     }
-    if let Some(unfinished) = facts.get("unfinished") {
+    if let Some(unfinished) = facts.get(Fact::Unfinished) {
         drift.push(format!("the last deploy was not finished: {unfinished}"));
     }
     for file in &facts.edited {
@@ -140,13 +147,66 @@ fn drift(facts: &Facts) -> Vec<String> {
             drift.push(format!("the edge of {app} was replaced by a container of the app itself; `estiba recover` puts it back"));
         }
     }
-    if let Some(moved) = facts.get("edge_moved") {
-        drift.push(format!(
-            "the edge has another address than the proxies in front looked up: {moved}; `estiba recover` has them look again"
-        ));
+    if let Some(moved) = facts.get(Fact::EdgeMoved) {
+        drift.push(format!("an edge has a new address that the proxies do not know: {moved}; `estiba recover` updates them"));
     }
-    if facts.get("tag_current") != facts.get("current_image") {
+    if facts.get(Fact::TagCurrent) != facts.get(Fact::CurrentImage) {
         drift.push(String::from("the image tag `current` names another image"));
     }
     drift
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The drift of a server that serves r1 in the slot blue, with these lines in place of those that begin like them.
+    fn drift_with(others: &[&str]) -> Vec<String> {
+        let mut lines = vec![
+            "current=r1",
+            "slot_blue=r1",
+            "current_APPS=web",
+            "current_WORKERS=worker",
+            "current_STACK_SERVICES=db",
+            "container=web running 1 edge  ",
+            "container=web-blue running 2 - r1 healthy",
+            "container=worker-blue running 3 - r1 ",
+            "container=db running 4 -  ",
+            "edge=web blue",
+            "current_image=sha256:a",
+            "tag_current=sha256:a",
+        ];
+        for other in others {
+            let key: String =
+                other.split_inclusive([' ', '=']).take(if other.starts_with("container") { 2 } else { 1 }).collect();
+            lines.retain(|line| !line.starts_with(&key));
+            lines.push(other);
+        }
+        let facts = Facts::parse(&format!("estiba:facts\n{}\nestiba:end\n", lines.join("\n"))).unwrap();
+        Status::of("me@host", &facts).drift
+    }
+
+    #[test]
+    fn what_is_not_as_the_release_says_is_drift() {
+        assert_eq!(drift_with(&[]), [""; 0]);
+        for (other, says) in [
+            ("container=web-blue running 2 - r0 healthy", "the container of web-blue runs r0, not r1"),
+            ("container=web-blue running 2 - r1 unhealthy", "the container of web-blue is unhealthy"),
+            ("container=worker-blue exited 3 - r1 ", "the container of worker-blue is exited"),
+            ("container=db ", "there is no container of db"),
+            (
+                "container=web running 1 - r1 ",
+                "the edge of web was replaced by a container of the app itself; `estiba recover` puts it back",
+            ),
+            ("edge=web green", "the edge of web serves green, not blue"),
+            ("tag_current=sha256:b", "the image tag `current` names another image"),
+            ("edited=stack:nginx.conf", "the stack's file nginx.conf was edited, or is missing"),
+            ("environment_moved=db", "the container of db has a different environment from its release's"),
+            ("unfinished=drain: it hangs", "the last deploy was not finished: drain: it hangs"),
+        ] {
+            assert_eq!(drift_with(&[other]), [says], "{other}");
+        }
+        // While a deploy runs, both releases do.
+        assert_eq!(drift_with(&["lock=ana", "edge=web green"]), [""; 0]);
+    }
 }

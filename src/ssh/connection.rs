@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use crate::error::{Error, Result};
 
-use super::forward::Listener;
 use super::hostkey::family;
+use super::listener::Listener;
 use super::{Address, HostKeys, Identity, failure};
 
 /// How to get to one server.
@@ -210,7 +210,7 @@ fn refused(settings: &Settings, tried: &[russh::keys::PublicKey], offered: &[Met
     let methods: Vec<String> = offered.iter().map(|method| format!("{method:?}").to_lowercase()).collect();
     let methods = if methods.is_empty() { String::from("nothing") } else { methods.join(", ") };
     if tried.is_empty() {
-        return Error::failed(format!("{address}: there is no key to offer: {} are none", settings.identity.shown()))
+        return Error::failed(format!("{address}: no SSH key to offer; looked for {}", settings.identity.shown()))
             .hint("`ssh-add` a key, or set ESTIBA_SSH_KEY or `identity`");
     }
     let error = Error::failed(format!(

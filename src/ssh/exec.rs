@@ -111,33 +111,7 @@ impl Connection {
                 let _ = write.eof().await;
                 Ok(())
             };
-            let mut complained = 0;
-            let receiving = async {
-                while let Some(message) = read.wait().await {
-                    match message {
-                        ChannelMsg::Data { data } if output.stdout.len() + data.len() > MOST => {
-                            return Err(TOO_MUCH);
-                        }
-                        ChannelMsg::Data { data } => output.stdout.extend_from_slice(&data),
-                        ChannelMsg::ExtendedData { data, .. } => {
-                            complained += data.len();
-                            if complained > MOST {
-                                return Err(TOO_MUCH);
-                            }
-                            keep_the_end(&mut output.stderr, &data);
-                        }
-                        ChannelMsg::ExitStatus { exit_status } => output.status = Some(exit_status),
-                        ChannelMsg::Eof | ChannelMsg::ExitSignal { .. } => ended = true,
-                        ChannelMsg::Close => {
-                            ended = true;
-                            break;
-                        }
-                        ChannelMsg::Failure => return Err("the server refused to run a command"),
-                        _ => {}
-                    }
-                }
-                Ok(())
-            };
+            let receiving = receive(&mut read, &mut output, &mut ended);
             tokio::pin!(sending, receiving);
             let mut sending_done = false;
             loop {
@@ -153,10 +127,10 @@ impl Connection {
         };
         if result == Err(TOO_MUCH) {
             return Err(Error::failed(format!(
-                "{}: a command of estiba's answered with more than 16 MB, and was not listened to any longer",
+                "{}: a command answered with more than 16 MB, so estiba stopped reading",
                 self.address
             ))
-            .hint("none of them says as much: is this the server that is meant? `estiba status` tells what it serves"));
+            .hint("no command of estiba answers that much: check that this is the right server"));
         }
         if let Err(why) = result {
             return Err(failure::lost(&self.address, "a command ran", why));
@@ -166,6 +140,33 @@ impl Connection {
         }
         Ok(output)
     }
+}
+
+/// Takes what a command says until its channel is closed; `ended` is told when the server has said that it ended.
+async fn receive(read: &mut ChannelReadHalf, output: &mut Output, ended: &mut bool) -> Result<(), &'static str> {
+    let mut complained = 0;
+    while let Some(message) = read.wait().await {
+        match message {
+            ChannelMsg::Data { data } if output.stdout.len() + data.len() > MOST => return Err(TOO_MUCH),
+            ChannelMsg::Data { data } => output.stdout.extend_from_slice(&data),
+            ChannelMsg::ExtendedData { data, .. } => {
+                complained += data.len();
+                if complained > MOST {
+                    return Err(TOO_MUCH);
+                }
+                keep_the_end(&mut output.stderr, &data);
+            }
+            ChannelMsg::ExitStatus { exit_status } => output.status = Some(exit_status),
+            ChannelMsg::Eof | ChannelMsg::ExitSignal { .. } => *ended = true,
+            ChannelMsg::Close => {
+                *ended = true;
+                break;
+            }
+            ChannelMsg::Failure => return Err("the server refused to run a command"),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Adds these bytes, and lets go of what came long before them.

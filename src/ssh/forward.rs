@@ -1,7 +1,5 @@
 //! A port of the server's loopback that leads here.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use russh::client::Msg;
 use russh::{Channel, ChannelStream};
 use tokio::sync::mpsc;
@@ -12,25 +10,6 @@ use super::{Connection, failure};
 
 /// What comes through a forwarded port: one TCP connection of somebody on the server.
 pub type Incoming = ChannelStream<Msg>;
-
-/// A port that was asked for, 0 until the server has chosen it, and where its channels go.
-type Asked = (u32, mpsc::UnboundedSender<Channel<Msg>>);
-
-/// Where the channels of a forwarded port go; shared with russh's handler.
-#[derive(Clone, Default)]
-pub(super) struct Listener(Arc<Mutex<Option<Asked>>>);
-
-impl Listener {
-    /// The receiver of this port's channels, where it was asked for.
-    pub(super) fn of(&self, port: u32) -> Option<mpsc::UnboundedSender<Channel<Msg>>> {
-        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        guard.as_ref().filter(|(ours, _)| *ours == port || *ours == 0).map(|(_, sender)| sender.clone())
-    }
-
-    fn set(&self, value: Option<Asked>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
-    }
-}
 
 /// A port that is forwarded here for as long as its connection lasts, or until it is closed.
 pub struct Forward<'a> {

@@ -7,34 +7,35 @@ use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, KnownHosts, Marker}
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
 use sha1::Sha1;
 
-use crate::config::read_limited;
 use crate::error::{Error, Result};
+use crate::text::read_limited;
 
 /// What is known of a server's host keys.
 #[derive(Debug, Clone, Default)]
 pub struct HostKeys {
-    fingerprints: Vec<String>,
+    fingerprints: Vec<Fingerprint>,
     entries: Vec<Entry>,
     from: Vec<String>,
 }
 
+/// A fingerprint, and the hosts whose key it is of, where that is said.
+#[derive(Debug, Clone)]
+struct Fingerprint {
+    text: String,
+    hosts: Option<HostPatterns>,
+}
+
 impl HostKeys {
-    /// Reads `host-keys`: each a fingerprint, a known_hosts line, or the path of a known_hosts file,
-    /// where `~` is `home`.
+    /// Reads `host-keys`: each a fingerprint, a host and its fingerprint, a known_hosts line, or the path of a known_hosts
+    /// file, where `~` is `home`.
     ///
     /// Anything else is an input error; a file that is missing counts as one.
     pub fn read(given: &[String], folder: &Utf8Path, home: Option<&str>) -> Result<Self> {
         let mut keys = Self { from: given.to_vec(), ..Self::default() };
         for one in given {
             let one = one.trim();
-            if one.starts_with("SHA256:") {
-                let body = one.trim_start_matches("SHA256:").trim_end_matches('=');
-                if body.len() != 43 || !body.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/') {
-                    return Err(Error::input(format!("host-keys: `{one}` is not a whole SHA-256 fingerprint")).hint(
-                        "`ssh-keyscan HOST | ssh-keygen -lf -` prints a server's; compare it with what the server's console says",
-                    ));
-                }
-                keys.fingerprints.push(format!("SHA256:{body}"));
+            if let Some(fingerprint) = fingerprint(one)? {
+                keys.fingerprints.push(fingerprint);
             } else if one.contains(' ') {
                 let read: std::result::Result<Vec<Entry>, _> = KnownHosts::new(one).collect();
                 match read {
@@ -70,15 +71,15 @@ impl HostKeys {
             return Err(Error::failed(format!("{host}: the host key {fingerprint} is marked as revoked")));
         }
         let plain: Vec<&Entry> = self.entries.iter().filter(mine).filter(|entry| entry.marker().is_none()).collect();
-        if self.fingerprints.contains(&fingerprint) || plain.iter().any(|entry| same(entry)) {
+        let pinned: Vec<&str> = self.fingerprints_of(host, port).collect();
+        if pinned.contains(&fingerprint.as_str()) || plain.iter().any(|entry| same(entry)) {
             return Ok(());
         }
         let name = name_with_port(host, port);
         let line = format!("{name} {}", key.to_openssh().unwrap_or_default());
-        let known: Vec<String> = self
-            .fingerprints
-            .iter()
-            .cloned()
+        let known: Vec<String> = pinned
+            .into_iter()
+            .map(str::to_owned)
             .chain(plain.iter().map(|entry| entry.public_key().fingerprint(HashAlg::Sha256).to_string()))
             .collect();
         if known.is_empty() {
@@ -93,6 +94,11 @@ impl HostKeys {
             .hint(format!("expected {}", known.join(" or ")))
             .hint(format!("got {fingerprint} ({})", key.algorithm()))
             .hint("either the server was set up anew, or somebody is in between; ask whoever runs it before changing host-keys"))
+    }
+
+    fn fingerprints_of(&self, host: &str, port: u16) -> impl Iterator<Item = &str> {
+        let mine = move |one: &&Fingerprint| one.hosts.as_ref().is_none_or(|hosts| matches(hosts, host, port));
+        self.fingerprints.iter().filter(mine).map(|one| one.text.as_str())
     }
 
     /// Host-key algorithms in the order to ask for them: those of known keys first, as ssh does.
@@ -112,6 +118,22 @@ impl HostKeys {
     pub fn only_fingerprints(&self) -> bool {
         self.entries.is_empty()
     }
+}
+
+/// Reads `SHA256:…` or `HOST SHA256:…`; `None` is something else.
+fn fingerprint(text: &str) -> Result<Option<Fingerprint>> {
+    let (hosts, digest) = text.rsplit_once(' ').map_or((None, text), |(hosts, digest)| (Some(hosts.trim()), digest));
+    let Some(body) = digest.strip_prefix("SHA256:") else { return Ok(None) };
+    let body = body.trim_end_matches('=');
+    if body.len() != 43 || !body.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/') {
+        return Err(Error::input(format!("host-keys: `{text}` is not a whole SHA-256 fingerprint"))
+            .hint("`ssh-keyscan HOST | ssh-keygen -lf -` prints a server's; compare it with what the server's console says"));
+    }
+    let hosts = hosts.map(str::parse).transpose().map_err(|error| {
+        Error::input(format!("host-keys: `{text}` does not begin with a host: {error}"))
+            .hint("one fingerprint for one host: \"203.0.113.10 SHA256:…\", or \"[203.0.113.10]:2222 SHA256:…\"")
+    })?;
+    Ok(Some(Fingerprint { text: format!("SHA256:{body}"), hosts }))
 }
 
 /// The kinds of key, RSA's signature hashes taken as one.
@@ -212,6 +234,20 @@ mod tests {
     }
 
     #[test]
+    fn a_fingerprint_may_be_that_of_one_host_of_a_fleet() {
+        let fingerprint = PublicKey::from_openssh(KEY).unwrap().fingerprint(HashAlg::Sha256).to_string();
+        let other = format!("SHA256:{}", "A".repeat(43));
+        let lines = [format!("a {fingerprint}"), format!("[b]:2222,c {fingerprint}"), format!("d {other}")];
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        for (host, port, good) in [("a", 22, true), ("b", 2222, true), ("c", 22, true), ("b", 22, false), ("d", 22, false)] {
+            assert_eq!(verdict(&lines, host, port).is_ok(), good, "{host}:{port}");
+        }
+        let error = verdict(&lines, "d", 22).unwrap_err();
+        assert!(error.hints.iter().any(|hint| hint.contains(&other)) && !error.hints[0].contains(&fingerprint), "{error}");
+        assert!(verdict(&["a SHA256:short"], "a", 22).unwrap_err().to_string().contains("not a whole"));
+    }
+
+    #[test]
     fn anything_else_is_refused() {
         for lines in [
             vec!["h OTHER"],
@@ -237,5 +273,30 @@ mod tests {
         let hash: [u8; 20] = mac.finalize().into_bytes().into();
         let patterns = HostPatterns::HashedName { salt: vec![0; 20], hash };
         assert!(matches(&patterns, "h", 22) && !matches(&patterns, "i", 22));
+    }
+
+    #[test]
+    fn any_line_is_a_host_key_or_is_refused_and_lets_nobody_else_in() {
+        let fingerprint = PublicKey::from_openssh(KEY).unwrap().fingerprint(HashAlg::Sha256).to_string();
+        let good = [
+            format!("h {OTHER}"),
+            format!("*.example.com,!x,[h]:2222 {OTHER} comment"),
+            format!("@revoked h {OTHER}"),
+            format!("@cert-authority * {OTHER}"),
+            format!("|1|AAAAAAAAAAAAAAAAAAAAAAAAAAA=|AAAAAAAAAAAAAAAAAAAAAAAAAAA= {OTHER}"),
+            format!("h SHA256:{}", "A".repeat(43)),
+        ];
+        let good: Vec<Vec<u8>> = good.into_iter().map(String::into_bytes).collect();
+        let key = PublicKey::from_openssh(KEY).unwrap();
+        crate::fuzz::read("known-hosts", &good, |text| {
+            let Ok(line) = std::str::from_utf8(text) else { return };
+            // Without a space it would be the path of a file.
+            let line = format!("{line} ");
+            if let Ok(keys) = HostKeys::read(std::slice::from_ref(&line), Utf8Path::new("/nonexistent"), None) {
+                let let_in = keys.verify("h", 22, &key).is_ok() || keys.verify("h", 2222, &key).is_ok();
+                assert!(!let_in || line.contains(&KEY[40..]) || line.contains(&fingerprint[7..]), "{line}");
+                assert!(!keys.algorithms("h", 22).is_empty());
+            }
+        });
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use camino::Utf8PathBuf;
 use russh::keys::{Error as KeyError, HashAlg, PrivateKey, decode_secret_key};
 
-use crate::config::read_limited;
 use crate::error::{Error, Result};
+use crate::text::read_limited;
 
 /// Who we are to the server.
 #[derive(Debug, Clone)]

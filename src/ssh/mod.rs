@@ -8,6 +8,8 @@ mod failure;
 mod forward;
 mod hostkey;
 mod identity;
+mod listener;
+mod pieces;
 
 pub use address::Address;
 pub use connection::{Connection, Settings};
@@ -16,3 +18,4 @@ pub use exec::{Output, Piece, Running};
 pub use forward::{Forward, Incoming};
 pub use hostkey::HostKeys;
 pub use identity::{Identity, parse_key};
+pub(crate) use pieces::ChannelWriter;

@@ -11,8 +11,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use estiba::config::{Environment, Project, resolve};
+use estiba::config::{Project, resolve};
 use estiba::render::{Rendered, Renderer, render};
+use estiba::text::Environment;
 use serde_json::{Map, Value};
 
 use settings::{APART, SETTINGS};

@@ -53,6 +53,7 @@ fn status(site: &Site) -> Value {
 }
 
 #[test]
+#[ignore = "a variant: make test-whole"]
 fn what_is_due_is_backed_up_copied_away_and_tried_and_a_failure_is_told() {
     let site = Site::new("service", "");
     let repository = site.folder.join("elsewhere");
@@ -103,7 +104,12 @@ fn what_is_due_is_backed_up_copied_away_and_tried_and_a_failure_is_told() {
     deploy(&site).expect(0, "deployed");
     due(&site);
     wait_for("the alert", Duration::from_secs(60), || std::fs::read_to_string(&news).is_ok_and(|text| text.contains("drill")));
-    assert!(history(&site, "drill").pop().unwrap()["reason"].as_str().unwrap().contains("does not give the backup"));
+    assert!(
+        history(&site, "drill").pop().unwrap()["reason"]
+            .as_str()
+            .unwrap()
+            .contains("cannot be read from the off-site repository")
+    );
     for text in [journal("backup"), journal("drill"), std::fs::read_to_string(&news).unwrap()] {
         assert!(!text.contains(REPOSITORY_PASSWORD), "a secret was written down:\n{text}");
     }

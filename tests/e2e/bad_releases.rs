@@ -6,7 +6,8 @@ use std::time::Duration;
 use estiba::demo::{Load, Tally};
 use serde_json::Value;
 
-use crate::support::{Run, Site};
+use crate::database::columns;
+use crate::support::{Kept, Picture, Run, Site};
 
 const SETTINGS: &str = "[rollout]\nobserve = \"8s\"\nmin-requests = 20\n\n[health]\ntimeout = \"5s\"\n";
 
@@ -19,28 +20,29 @@ struct Expected<'a> {
 
 struct Bad<'a> {
     site: &'a Site,
+    kept: Kept<'a>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Bad<'_> {
     /// Deploys the broken project under load and looks at what stands afterwards. Returns the run and the load.
     #[track_caller]
-    fn deploy(&self, what: &str, path: &str, expected: &Expected<'_>, arguments: &[&str]) -> (Run, Tally) {
+    fn deploy(&self, what: &str, expected: &Expected<'_>) -> (Run, Tally) {
         let before = self.site.containers();
-        let serving = self.site.serving();
+        let picture = Picture::of(self.site, columns);
         let load = self.runtime.block_on(async {
             Load {
                 address: self.site.address,
-                path: path.into(),
+                path: "/certificados/".into(),
                 clients: 4,
                 body: None,
                 keep_alive: false,
-                pause: Duration::from_millis(20),
+                pause: Duration::from_millis(100),
                 patience: Duration::from_secs(20),
             }
             .start()
         });
-        let run = self.site.estiba(&[&["deploy", "--json"], arguments].concat());
+        let run = self.site.estiba(&["deploy", "--json"]);
         let tally = self.runtime.block_on(load.stop());
         assert_eq!(run.code, expected.code, "{what}: {}", run.stderr);
         for words in expected.says {
@@ -52,99 +54,117 @@ impl Bad<'_> {
             assert!(!outcome["reason"].as_str().unwrap().is_empty(), "{what}");
         }
         assert_eq!(self.site.containers(), before, "{what}: the old containers were touched");
-        assert_eq!(self.site.serving(), serving, "{what}");
+        assert_eq!(Picture::of(self.site, columns), picture, "{what}");
         assert!(self.site.lock_is_free(), "{what}: the lock is held");
         assert_eq!(self.site.status()["drift"], serde_json::json!([]), "{what}");
         (run, tally)
     }
 }
 
-#[test]
-fn bad_releases_end_as_promised_and_the_next_good_one_goes_through() {
-    let site = Site::new("bad", SETTINGS);
+/// A site that serves a good release.
+fn ready(name: &str) -> Site {
+    let site = Site::new(name, SETTINGS);
     site.deployed();
-    let kept = site.keep();
-    let bad = Bad { site: &site, runtime: tokio::runtime::Runtime::new().unwrap() };
-    let mut good = 0;
-    let mut then_good = || {
-        kept.restore();
-        good += 1;
-        site.append("templates/home.html", &format!("<!-- good {good} -->\n"));
-        site.edit("deploy.toml", "observe = \"8s\"", "observe = \"1s\"");
-        site.deployed();
-        kept.restore();
-    };
-    let none_failed = |what: &str, tally: &Tally| assert_eq!(tally.failed, 0, "{what}: {:#?}", tally.failures);
-    let simple = |what: &str, expected: Expected<'_>| {
-        let (_, tally) = bad.deploy(what, "/certificados/", &expected, &[]);
-        none_failed(what, &tally);
-    };
+    site
+}
+
+impl<'a> Bad<'a> {
+    fn new(site: &'a Site) -> Self {
+        Self { site, kept: site.keep(), runtime: tokio::runtime::Runtime::new().unwrap() }
+    }
+
+    /// The broken project ends as expected without a request that failed, and the project is good again.
+    #[track_caller]
+    fn ends(&self, what: &str, expected: &Expected<'_>) {
+        let (_, tally) = self.deploy(what, expected);
+        assert_eq!(tally.failed, 0, "{what}: {:#?}", tally.failures);
+        self.kept.restore();
+    }
+
+    /// The next good release goes through.
+    #[track_caller]
+    fn then_a_good_one(&self) {
+        self.kept.restore();
+        self.site.append("templates/home.html", "<!-- good -->\n");
+        self.site.edit("deploy.toml", "observe = \"8s\"", "observe = \"1s\"");
+        self.site.deployed();
+    }
+}
+
+#[test]
+fn a_release_that_is_wrong_before_it_runs_ends_as_promised() {
+    let site = ready("early");
+    let bad = Bad::new(&site);
 
     site.append("Dockerfile", "RUN echo about to fail && exit 7\n");
-    simple("no build", Expected { code: 1, step: Some("build"), says: &["about to fail", "nothing on the server changed"] });
-    then_good();
+    bad.ends("no build", &Expected { code: 1, step: Some("build"), says: &["about to fail", "nothing on the server changed"] });
 
     site.append("Dockerfile", "COPY no-such-file /x\n");
-    simple("missing file", Expected { code: 2, step: None, says: &["no-such-file", "Dockerfile:"] });
-    kept.restore();
+    bad.ends("missing file", &Expected { code: 2, step: None, says: &["no-such-file", "Dockerfile:"] });
 
     site.append(".env.production", "NEW=${NOT_SET_ANYWHERE}\n");
-    simple("undefined in the env file", Expected { code: 2, step: None, says: &["NOT_SET_ANYWHERE", ".env.production:"] });
-    kept.restore();
+    bad.ends("undefined in the env file", &Expected { code: 2, step: None, says: &["NOT_SET_ANYWHERE", ".env.production:"] });
 
     site.edit("compose.yml", "REDIS_URL: redis", "OTHER: ${NOT_SET_EITHER}\n    REDIS_URL: redis");
-    simple("undefined in the Compose file", Expected { code: 2, step: None, says: &["NOT_SET_EITHER", "compose.yml:"] });
-    kept.restore();
-
-    site.append("gunicorn.conf.py", "import sys\nprint('cannot go on like this', flush=True)\nsys.exit(9)\n");
-    simple("exits at start", Expected { code: 3, step: Some("check"), says: &["cannot go on like this", "exit status"] });
-    then_good();
-
-    site.edit("certificados/views.py", "status=200 if healthy else 503", "status=500");
-    simple("health 500", Expected { code: 3, step: Some("check"), says: &["/health/ answers 500, not 200"] });
-    kept.restore();
-
-    site.edit("certificados/views.py", "checks = {}", "time.sleep(60)");
-    simple("health hangs", Expected { code: 3, step: Some("check"), says: &["/health/", "no answer within 5 s"] });
-    kept.restore();
-
-    site.edit("gunicorn.conf.py", "0.0.0.0:8000", "0.0.0.0:8123");
-    simple("other port", Expected { code: 3, step: Some("check"), says: &["port 8000", "listens on 8123"] });
-    then_good();
+    bad.ends("undefined in the Compose file", &Expected { code: 2, step: None, says: &["NOT_SET_EITHER", "compose.yml:"] });
 
     let migration = "from django.db import migrations\n\ndef up(apps, schema):\n    raise RuntimeError('no such thing')\n\n\
         class Migration(migrations.Migration):\n    dependencies = [('certificados', '0001_initial')]\n    operations = [migrations.RunPython(up)]\n";
     site.write("certificados/migrations/0002_bad.py", migration);
-    simple("migration raises", Expected { code: 3, step: Some("migrate"), says: &["RuntimeError: no such thing"] });
-    then_good();
+    bad.ends("migration raises", &Expected { code: 3, step: Some("migrate"), says: &["RuntimeError: no such thing"] });
 
     site.append("nginx/site.conf", "this is not nginx;\n");
-    simple("nginx config", Expected { code: 3, step: Some("stack"), says: &["unknown directive \"this\"", "site.conf:"] });
-    then_good();
+    bad.ends("nginx config", &Expected { code: 3, step: Some("stack"), says: &["unknown directive \"this\"", "site.conf:"] });
+    bad.then_a_good_one();
+}
 
-    // Five seconds after the switch, within observe: PID 1 of the container dies, and the old slot stands in.
+#[test]
+#[ignore = "a variant: make test-whole"]
+fn a_release_that_does_not_come_up_ends_as_promised() {
+    let site = ready("down");
+    let bad = Bad::new(&site);
+
+    site.append("gunicorn.conf.py", "import sys\nprint('cannot go on like this', flush=True)\nsys.exit(9)\n");
+    bad.ends("exits at start", &Expected { code: 3, step: Some("check"), says: &["cannot go on like this", "exit status"] });
+
+    site.edit("certificados/views.py", "status=200 if healthy else 503", "status=500");
+    bad.ends("health 500", &Expected { code: 3, step: Some("check"), says: &["/health/ of web answers 500, not 200"] });
+
+    site.edit("certificados/views.py", "checks = {}", "time.sleep(60)");
+    bad.ends("health hangs", &Expected { code: 3, step: Some("check"), says: &["/health/", "no answer within 5 s"] });
+
+    site.edit("gunicorn.conf.py", "0.0.0.0:8000", "0.0.0.0:8123");
+    bad.ends("other port", &Expected { code: 3, step: Some("check"), says: &["port 8000", "listens on 8123"] });
+    bad.then_a_good_one();
+}
+
+#[test]
+fn a_release_that_fails_after_the_switch_ends_as_promised() {
+    let site = ready("late");
+    let bad = Bad::new(&site);
+
+    // Some seconds after the switch, within observe: PID 1 of the container dies, and the old slot stands in.
     let dies = "\nimport signal, sys, threading\nif 'gunicorn' in sys.argv[0]:\n    \
         threading.Timer(6, lambda: os.kill(os.getppid(), signal.SIGTERM)).start()\n";
     site.append("certificados/views.py", dies);
     let expected = Expected { code: 3, step: Some("observe"), says: &["after the switch"] };
-    let (_, tally) = bad.deploy("dies after the switch", "/certificados/", &expected, &[]);
-    none_failed("dies after the switch", &tally);
-    then_good();
+    bad.ends("dies after the switch", &expected);
 
     // Every fifth real request is answered with an error, while the health path stays good.
     site.edit("certificados/views.py", "def certificates(request):", "def certificates(request):\n    if time.time_ns() // 1000 % 5 == 0:\n        raise RuntimeError('one in five')\n    return certificates_(request)\n\n\n@csrf_exempt\ndef certificates_(request):");
     let expected = Expected { code: 3, step: Some("observe"), says: &["real requests with an error"] };
-    let (run, tally) = bad.deploy("one in five", "/certificados/", &expected, &[]);
+    let (run, tally) = bad.deploy("one in five", &expected);
     assert!(tally.failures.iter().all(|failure| failure.contains("status 500")), "{:#?}\n{}", tally.failures, run.stderr);
     assert!(tally.failed > 0 && tally.failed < tally.requests / 2, "{} of {}", tally.failed, tally.requests);
-    then_good();
+    bad.then_a_good_one();
 }
 
 #[test]
 fn a_disk_too_full_for_the_release_is_refused_before_anything_changes() {
     let site = Site::new("full", "[image]\nsource = \"server\"\n");
     std::fs::create_dir_all(&site.root).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m", "tmpfs"]).arg(&site.root).status().unwrap();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m,mode=0755", "tmpfs"]).arg(&site.root).status().unwrap();
     assert!(mounted.success(), "mounting a small disk");
     let run = site.estiba(&["deploy", "--json"]);
     assert!(Command::new("umount").arg("-l").arg(&site.root).status().unwrap().success());
@@ -154,6 +174,7 @@ fn a_disk_too_full_for_the_release_is_refused_before_anything_changes() {
 }
 
 #[test]
+#[ignore = "a variant: make test-whole"]
 fn a_build_on_the_server_respects_the_dockerignore_and_fails_as_a_local_one() {
     let site = Site::new("server", "[image]\nsource = \"server\"\n\n[rollout]\nobserve = \"0s\"\n");
     site.write("media/big.bin", "not for the image");
@@ -177,7 +198,7 @@ fn a_build_on_the_server_respects_the_dockerignore_and_fails_as_a_local_one() {
 
     site.append("Dockerfile", "RUN echo on the server && exit 7\n");
     let run = site.estiba(&["deploy", "--json"]);
-    run.says(1, &["on the server", "does not build"]);
+    run.says(1, &["on the server", "docker build failed"]);
     run.expect(1, "failed");
     assert_eq!(site.get("/health/").0, 200);
 }

@@ -12,6 +12,7 @@ use crate::support::{docker, wait_for};
 
 /// Two projects that call their app `web`, on one network that neither owns.
 #[test]
+#[ignore = "a variant: make test-whole"]
 fn two_projects_on_one_network_never_see_each_others_slots() {
     let network = format!("e2e-neighbours-{}", std::process::id());
     docker(&["network", "create", &network]);
@@ -41,6 +42,7 @@ fn two_projects_on_one_network_never_see_each_others_slots() {
 
 /// Limits that a proxy may have and an app alone has not; and answers that outlast an update.
 #[test]
+#[ignore = "a variant: make test-whole"]
 fn what_the_app_takes_the_edge_takes() {
     let stack = Stack::of("published", "wide", Some(""), "[rollout]\nobserve = \"1s\"\n[edge]\ndrain-timeout = \"200s\"\n");
     stack.site.deployed();
@@ -141,6 +143,7 @@ fn talk(address: std::net::SocketAddr, seconds: usize) -> Vec<String> {
 
 /// HTTP/2 without TLS on both sides of the edge, on connections that are kept across an update.
 #[test]
+#[ignore = "a variant: make test-whole"]
 fn an_app_that_speaks_http_2_without_tls_is_updated_while_it_is_asked() {
     let stack =
         Stack::of("h2c", "h2c", None, "[rollout]\nobserve = \"1s\"\n[app]\nports = [{ port = 8000, protocol = \"h2c\" }]\n");
@@ -212,7 +215,7 @@ fn a_release_that_fails_only_gets_is_caught_while_it_is_observed() {
     let gets = runtime.block_on(async {
         Load {
             address: stack.site.address,
-            path: "/".into(),
+            path: "/list".into(),
             clients: 2,
             body: None,
             keep_alive: true,
@@ -221,8 +224,8 @@ fn a_release_that_fails_only_gets_is_caught_while_it_is_observed() {
         }
         .start()
     });
-    let text = std::fs::read_to_string(stack.site.app("app.py")).unwrap();
-    stack.site.write("app.py", &text.replace("return \"200 OK\", [f\"version", "return \"500 Oh\", [f\"version"));
+    // The front page, which a deploy asks for itself, is as good as the health path.
+    stack.site.edit("app.py", "return \"200 OK\", [f\"version", "return \"500 Oh\" if kind else \"200 OK\", [f\"version");
     let failed = stack.site.estiba(&["deploy", "--json"]);
     failed.says(3, &["real requests with an error"]);
     stack.answers("version 1");

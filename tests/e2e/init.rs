@@ -18,7 +18,7 @@ fn a_site_without_a_stack_gets_one_that_works_and_no_file_of_its_own_is_touched(
     );
 
     let made = site.estiba(&["init", "--name", &site.name]);
-    made.says(0, &["+ compose.yml", "+ .github/workflows/deploy.yml", "= Dockerfile was there", "DJANGO_SECRET_KEY"]);
+    made.says(0, &["+ compose.yml", "+ .github/workflows/deploy.yml", "= Dockerfile exists", "DJANGO_SECRET_KEY"]);
     assert!(std::fs::read_to_string(site.app("Dockerfile")).unwrap().contains("# My site"));
 
     // What stands for the servers is refused by its place, before anything is dialled.
@@ -35,7 +35,7 @@ fn a_site_without_a_stack_gets_one_that_works_and_no_file_of_its_own_is_touched(
     assert_eq!(site.get("/health/").0, 200);
 
     let again = site.estiba(&["init", "--name", &site.name]);
-    again.says(0, &["= deploy.toml was there", "secrets SSH_KEY, DJANGO_SECRET_KEY, POSTGRES_PASSWORD"]);
+    again.says(0, &["= deploy.toml exists", "secrets SSH_KEY, DJANGO_SECRET_KEY, POSTGRES_PASSWORD"]);
     assert!(!again.stderr.contains("+ "), "{}", again.stderr);
 
     // Nothing to deploy: nothing is written.

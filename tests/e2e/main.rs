@@ -8,6 +8,7 @@ mod backup_service;
 mod bad_releases;
 mod clock;
 mod database;
+mod deploy_user;
 mod edge;
 mod first_deploy;
 mod fleet;

@@ -4,29 +4,48 @@ use std::process::Command;
 
 use crate::support::{Site, docker};
 
-fn site() -> Site {
-    let site = Site::new("mariadb", "[rollout]\nobserve = \"0s\"\n[health]\ntimeout = \"10s\"\n");
-    site.edit("requirements.txt", "psycopg2-binary==2.9.10", "PyMySQL==1.1.1");
-    site.write(
-        "sitio/__init__.py",
-        "import pymysql\n\npymysql.version_info = (2, 2, 1, 'final', 0)\npymysql.install_as_MySQLdb()\n",
-    );
-    site.edit("sitio/settings.py", "django.db.backends.postgresql", "django.db.backends.mysql");
-    site.edit("sitio/settings.py", ", \"tcp_user_timeout\": 3000", "");
-    let compose = std::fs::read_to_string(site.app("compose.yml")).unwrap();
-    let (head, rest) = compose.split_once("  db:\n    image").unwrap();
-    let (_, tail) = rest.split_once("  cache:\n    image").unwrap();
-    let db = "  db:\n    image: mariadb:10.11\n    restart: unless-stopped\n    environment:\n      MARIADB_DATABASE: ${POSTGRES_DB}\n      \
-              MARIADB_USER: ${POSTGRES_USER}\n      MARIADB_PASSWORD: ${POSTGRES_PASSWORD}\n      MARIADB_ROOT_PASSWORD: ${POSTGRES_PASSWORD}\n    \
-              volumes:\n      - db-data:/var/lib/mysql\n    healthcheck:\n      test: [\"CMD-SHELL\", \"MYSQL_PWD=\\\"$$MARIADB_PASSWORD\\\" mariadb -u$$MARIADB_USER -e 'SELECT 1' $$MARIADB_DATABASE\"]\n      \
-              interval: 2s\n      timeout: 5s\n      retries: 60\n\n";
-    site.write("compose.yml", &format!("{head}{db}  cache:\n    image{tail}"));
-    site
+/// A server of MySQL's family, by its image and its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Family {
+    image: &'static str,
+    /// What its variables begin with.
+    variables: &'static str,
+    client: &'static str,
+    /// What Django speaks to it with.
+    driver: &'static str,
 }
 
-fn sql(site: &Site, statement: &str) -> String {
-    let script = "exec mariadb -N -B -uroot -p\"$MARIADB_ROOT_PASSWORD\" certificados_prod -e \"$1\"";
-    docker(&["exec", &format!("{}-db-1", site.name), "sh", "-c", script, "sh", statement]).trim().to_owned()
+pub const MARIADB: Family = Family { image: "mariadb:10.11", variables: "MARIADB", client: "mariadb", driver: "PyMySQL==1.1.1" };
+const MYSQL: Family = Family { image: "mysql:9", variables: "MYSQL", client: "mysql", driver: "PyMySQL[rsa]==1.1.1" };
+
+impl Family {
+    /// The example with this server in PostgreSQL's place.
+    pub fn moved_in(self, site: &Site) {
+        site.edit("requirements.txt", "psycopg2-binary==2.9.10", self.driver);
+        site.write(
+            "sitio/__init__.py",
+            "import pymysql\n\npymysql.version_info = (2, 2, 1, 'final', 0)\npymysql.install_as_MySQLdb()\n",
+        );
+        site.edit("sitio/settings.py", "django.db.backends.postgresql", "django.db.backends.mysql");
+        site.edit("sitio/settings.py", ", \"tcp_user_timeout\": 3000", "");
+        let compose = std::fs::read_to_string(site.app("compose.yml")).unwrap();
+        let (head, rest) = compose.split_once("  db:\n    image").unwrap();
+        let (_, tail) = rest.split_once("  cache:\n    image").unwrap();
+        let Self { image, variables, client, .. } = self;
+        let db = format!(
+            "  db:\n    image: {image}\n    restart: unless-stopped\n    environment:\n      {variables}_DATABASE: ${{POSTGRES_DB}}\n      \
+             {variables}_USER: ${{POSTGRES_USER}}\n      {variables}_PASSWORD: ${{POSTGRES_PASSWORD}}\n      {variables}_ROOT_PASSWORD: ${{POSTGRES_PASSWORD}}\n    \
+             volumes:\n      - db-data:/var/lib/mysql\n    healthcheck:\n      test: [\"CMD-SHELL\", \"MYSQL_PWD=\\\"$${variables}_PASSWORD\\\" {client} -u$${variables}_USER -h127.0.0.1 -e 'SELECT 1' $${variables}_DATABASE\"]\n      \
+             interval: 2s\n      timeout: 5s\n      retries: 60\n\n"
+        );
+        site.write("compose.yml", &format!("{head}{db}  cache:\n    image{tail}"));
+    }
+
+    pub fn sql(self, site: &Site, statement: &str) -> String {
+        let script =
+            format!("exec {} -N -B -uroot -p\"${}_ROOT_PASSWORD\" certificados_prod -e \"$1\"", self.client, self.variables);
+        docker(&["exec", &format!("{}-db-1", site.name), "sh", "-c", &script, "sh", statement]).trim().to_owned()
+    }
 }
 
 fn post(site: &Site) {
@@ -35,8 +54,21 @@ fn post(site: &Site) {
 }
 
 #[test]
+#[ignore = "a variant: make test-whole"]
 fn mariadb_is_backed_up_verified_restored_and_a_failed_migration_undone() {
-    let site = site();
+    backed_up_verified_restored_and_undone(MARIADB);
+}
+
+#[test]
+#[ignore = "needs an image mysql:9, which Debian's stable releases have no package for"]
+fn mysql_is_backed_up_verified_restored_and_a_failed_migration_undone() {
+    backed_up_verified_restored_and_undone(MYSQL);
+}
+
+fn backed_up_verified_restored_and_undone(family: Family) {
+    let site = Site::new(family.client, "[rollout]\nobserve = \"0s\"\n[health]\ntimeout = \"10s\"\n");
+    family.moved_in(&site);
+    let sql = |site: &Site, statement: &str| family.sql(site, statement);
     site.append("deploy.toml", "[database]\nduring-migrations = \"read-only\"\n");
     site.estiba(&["config", "check"]).says(2, &["MySQL cannot refuse writes", "deploy.toml:"]);
     site.edit("deploy.toml", "[database]\nduring-migrations = \"read-only\"\n", "");
@@ -44,6 +76,11 @@ fn mariadb_is_backed_up_verified_restored_and_a_failed_migration_undone() {
     for _ in 0..5 {
         post(&site);
     }
+    // The app's own user may name a table whatever it likes: a name is never a command of the client, nor root's SQL.
+    let hostile = "CREATE TABLE `x';\\! touch /tmp/ran; -- x` (id INT)";
+    let script =
+        format!("exec {} -u\"${1}_USER\" -p\"${1}_PASSWORD\" \"${1}_DATABASE\" -e \"$1\"", family.client, family.variables);
+    docker(&["exec", &format!("{}-db-1", site.name), "sh", "-c", &script, "sh", hostile]);
     let rows = "SELECT GROUP_CONCAT(id, HEX(holder) ORDER BY id) FROM certificados_certificate";
     let before = sql(&site, rows);
     site.estiba(&["backup", "create", "--json"]).expect(0, "done");
@@ -69,7 +106,7 @@ fn mariadb_is_backed_up_verified_restored_and_a_failed_migration_undone() {
     let dump = site.root.join(format!("backups/{id}.dump"));
     let whole = std::fs::read(&dump).unwrap();
     std::fs::write(&dump, &whole[..whole.len() - 100]).unwrap();
-    site.estiba(&["backup", "verify", &id]).says(1, &["is not what was written"]);
+    site.estiba(&["backup", "verify", &id]).says(1, &["is damaged: its SHA-256 differs"]);
     std::fs::write(&dump, &whole).unwrap();
 
     // Two migrations, the second fails: the site goes on, nothing is lost.
@@ -87,4 +124,6 @@ fn mariadb_is_backed_up_verified_restored_and_a_failed_migration_undone() {
     run.says(3, &["no_such_column", "the old release is healthy on it"]);
     assert_eq!((sql(&site, rows), site.serving()), before);
     assert_eq!(sql(&site, "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name LIKE 'estiba%'"), "0");
+    let ran = docker(&["exec", &format!("{}-db-1", site.name), "sh", "-c", "ls /tmp"]);
+    assert!(!ran.contains("ran"), "a table's name was run as a command");
 }

@@ -67,7 +67,7 @@ fn a_plan_is_executed_as_it_was_made_or_refused_with_what_moved() {
     let serving = site.serving();
     // Somebody deployed since.
     let run = site.estiba(&["deploy", "--plan", "../plan.json", "--json"]);
-    run.says(6, &["the server serves", "no more: certificados 0002_note"]);
+    run.says(6, &["the server serves", "missing pending migration: certificados 0002_note"]);
     assert_eq!(site.serving(), serving);
 }
 

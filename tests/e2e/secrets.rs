@@ -35,7 +35,8 @@ struct Hunt {
 
 impl Hunt {
     fn look(&self, place: &str, text: &[u8]) {
-        for mark in self.marks.iter().filter(|mark| text.windows(mark.len()).any(|part| part == mark.as_bytes())) {
+        let text = String::from_utf8_lossy(text);
+        for mark in self.marks.iter().filter(|mark| text.contains(mark.as_str())) {
             self.finds.lock().unwrap().insert(format!("{mark} in {place}"));
         }
     }
@@ -80,6 +81,30 @@ impl Hunt {
     }
 }
 
+/// Below the folder, another user of the machine reads these places and nothing else.
+fn only_what_is_meant_for_everybody(folder: &Path, places: &[&str]) {
+    // The way there is open, or nothing would be seen.
+    for folder in folder.ancestors().filter(|folder| folder.starts_with(std::env::temp_dir())) {
+        let mode = folder.metadata().unwrap().permissions().mode();
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode | 0o005)).unwrap();
+    }
+    let found = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "find"])
+        .arg(folder)
+        .args(["!", "-type", "l", "-readable"])
+        .output()
+        .unwrap();
+    let found = String::from_utf8_lossy(&found.stdout).into_owned();
+    let folder = folder.to_str().unwrap();
+    assert!(found.lines().any(|path| path == folder), "{found}");
+    let meant = |path: &str| {
+        let below = path.strip_prefix(folder).unwrap();
+        places.iter().any(|place| below == *place || (!place.is_empty() && below.starts_with(&format!("{place}/"))))
+    };
+    let others: Vec<&str> = found.lines().filter(|path| !meant(path)).collect();
+    assert!(others.is_empty(), "others read {others:#?}");
+}
+
 #[test]
 fn twelve_secrets_are_nowhere_but_in_the_env_file_and_the_containers_meant_to_have_them() {
     let site = Site::new("secrets", "[rollout]\nobserve = \"0s\"\n[health]\ntimeout = \"6s\"\n");
@@ -112,7 +137,7 @@ fn twelve_secrets_are_nowhere_but_in_the_env_file_and_the_containers_meant_to_ha
             while !over.load(Ordering::Relaxed) {
                 hunt.processes(&[&given]);
                 looks += 1;
-                std::thread::sleep(std::time::Duration::from_millis(5));
+                std::thread::sleep(std::time::Duration::from_millis(20));
             }
             looks
         }
@@ -153,6 +178,7 @@ fn twelve_secrets_are_nowhere_but_in_the_env_file_and_the_containers_meant_to_ha
     }
 
     site.edit("nginx/site.conf", "server {", "# another\nserver {");
+    site.write("nginx/key.pem", "-----BEGIN PRIVATE KEY-----\nkx13mark\n");
     site.append(".env.production", "MORE=1\n");
     let plan = site.folder.join("plan.json");
     run(&["plan", "-v", "--json", "--build", "--out", plan.to_str().unwrap()], false).says(0, &[]);
@@ -171,6 +197,15 @@ fn twelve_secrets_are_nowhere_but_in_the_env_file_and_the_containers_meant_to_ha
         run(&command, false).says(0, &[]);
     }
 
+    run(&["backup", "create"], false).says(0, &[]);
+    let listed = run(&["backup", "list", "--json"], false);
+    let backup: serde_json::Value = serde_json::from_str(listed.stdout.lines().last().unwrap()).unwrap();
+    let backup = backup["id"].as_str().unwrap();
+    run(&["backup", "restore", backup, "--yes"], false).says(0, &[]);
+    let pulled = site.folder.join("pulled");
+    std::fs::create_dir(&pulled).unwrap();
+    run(&["backup", "pull", backup, "--out", pulled.to_str().unwrap()], false).says(0, &[]);
+
     over.store(true, Ordering::Relaxed);
     let looks: u64 = sampling.join().unwrap();
     assert!(looks > 200, "only {looks} looks at what runs");
@@ -182,6 +217,9 @@ fn twelve_secrets_are_nowhere_but_in_the_env_file_and_the_containers_meant_to_ha
     let requests = requests.lock().unwrap().clone();
     assert!(requests.iter().any(|(first, body)| first.starts_with("POST") && body.contains("+# another")), "{requests:?}");
     hunt.look("the comment", format!("{requests:?}").as_bytes());
+    // The server's scripts, and what a proxy on the host may serve.
+    only_what_is_meant_for_everybody(&site.root, &["", "/bin", "/static", "/shared"]);
+    only_what_is_meant_for_everybody(&pulled, &[""]);
     // The journals, the history, the releases and whatever else the server keeps.
     hunt.files(&site.root, ".env.production");
     let images = docker(&["image", "ls", "-q", "--no-trunc", &site.name]);

@@ -3,15 +3,15 @@
 //!
 //! ESTIBA_SEEDS=100..300 tries others than the few that always run, ESTIBA_LENGTH=30 goes on for longer.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::database::{DROP, Writer, migration, sql};
-use crate::support::{Run, Site, docker, wait_for};
+use crate::database::{self, DROP, Writer, migration};
+use crate::mariadb::MARIADB;
+use crate::support::{Picture, Run, Site, docker, wait_for};
 
 /// Seeds that always run. Those that once broke something stay.
 const SEEDS: [u64; 1] = [7];
@@ -20,9 +20,12 @@ const LENGTH: usize = 4;
 struct Chance(u64);
 
 impl Chance {
+    /// SplitMix64: neighbouring seeds have nothing in common.
     fn below(&mut self, below: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % below
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) >> 33).unwrap() % below
     }
 
     fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
@@ -30,18 +33,43 @@ impl Chance {
     }
 }
 
-/// All that a site has and says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Picture {
-    release: String,
-    schema: String,
-    uploads: BTreeMap<String, String>,
-    sheet: (u16, String),
-    answers: Vec<u16>,
+/// The engines whose databases are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    PostgreSql,
+    MariaDb,
+}
+
+impl Engine {
+    fn sql(self, site: &Site, statement: &str) -> String {
+        match self {
+            Self::PostgreSql => database::sql(site, statement),
+            Self::MariaDb => MARIADB.sql(site, statement),
+        }
+    }
+
+    fn columns(self, site: &Site) -> String {
+        match self {
+            Self::PostgreSql => database::columns(site),
+            Self::MariaDb => MARIADB.sql(
+                site,
+                "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY 1, 2",
+            ),
+        }
+    }
+
+    /// What a run left in the database, or that it takes no writes.
+    fn left(self, site: &Site) -> String {
+        match self {
+            Self::PostgreSql => self.sql(site, "SELECT datname FROM pg_database WHERE datname LIKE 'estiba%' UNION ALL SELECT 'no writes' WHERE current_setting('default_transaction_read_only') = 'on'"),
+            Self::MariaDb => self.sql(site, "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'estiba%'"),
+        }
+    }
 }
 
 struct Sequence {
     site: Site,
+    engine: Engine,
     chance: Chance,
     /// What happened, for whoever reads that it failed.
     story: String,
@@ -56,7 +84,12 @@ impl Sequence {
     /// A site like the example's, with a stack by chance.
     fn new(seed: u64) -> Self {
         let mut chance = Chance(seed);
-        let fence = chance.one(&["online", "read-only", "maintenance"]);
+        let engine = [Engine::PostgreSql, Engine::PostgreSql, Engine::MariaDb][chance.below(3)];
+        // MySQL's family cannot refuse writes by itself.
+        let fence = match engine {
+            Engine::PostgreSql => chance.one(&["online", "read-only", "maintenance"]),
+            Engine::MariaDb => chance.one(&["online", "maintenance"]),
+        };
         let strategy = chance.one(&["", "", "strategy = \"recreate\"\n"]);
         let site = Site::new(
             &format!("sequence-{seed}"),
@@ -64,14 +97,22 @@ impl Sequence {
                 "[rollout]\nobserve = \"1s\"\n{strategy}[health]\ntimeout = \"6s\"\n[database]\nduring-migrations = \"{fence}\"\n"
             ),
         );
-        let mut story = format!("fence {fence}, {strategy:?}");
+        if engine == Engine::MariaDb {
+            MARIADB.moved_in(&site);
+        }
+        let mut story = format!("{engine:?}, fence {fence}, {strategy:?}");
         let entry = chance.one(&["", "echo begins\n", "python manage.py migrate --noinput\n"]);
         if !entry.is_empty() {
             site.write("entry.sh", &format!("#!/bin/sh\n{entry}exec \"$@\"\n"));
             site.edit("Dockerfile", "EXPOSE", "ENTRYPOINT [\"sh\", \"/app/entry.sh\"]\nEXPOSE");
         }
-        let media = chance.one(&["./media", "${MEDIA_DIR:-./media}"]);
-        site.edit("compose.yml", "./media:/app/media", &format!("{media}:/app/media"));
+        let media = chance.one(&["./media", "${MEDIA_DIR:-./media}", "${PWD}/media", "media"]);
+        for (there, mode) in [("/app/media", ""), ("/srv/media", ":ro")] {
+            site.edit("compose.yml", &format!("./media:{there}{mode}"), &format!("{media}:{there}{mode}"));
+        }
+        if media == "media" {
+            site.append("compose.yml", "  media:\n");
+        }
         let is_volume = chance.below(2) == 1;
         if is_volume {
             for line in ["./staticfiles:/app/staticfiles", "./staticfiles:/srv/staticfiles:ro"] {
@@ -91,30 +132,21 @@ impl Sequence {
             story.push_str(", two containers");
         }
         let _ = writeln!(story, ", {}", more.1);
-        Self { site, chance, story, fence, rows: Vec::new(), uploads: 0, migrations: vec!["0001_initial".into()], releases: 0 }
-    }
-
-    fn slot(&self) -> String {
-        let text = std::fs::read_to_string(self.site.root.join("edge/web/state/slot.map")).unwrap();
-        text.trim().trim_start_matches("slot ").to_owned()
+        Self {
+            site,
+            engine,
+            chance,
+            story,
+            fence,
+            rows: Vec::new(),
+            uploads: 0,
+            migrations: vec!["0001_initial".into()],
+            releases: 0,
+        }
     }
 
     fn picture(&self) -> Picture {
-        let site = &self.site;
-        let in_app = format!("{}-web-{}-1", site.name, self.slot());
-        let files = docker(&["exec", &in_app, "sh", "-c", "cd /app/media && find . -type f -exec sha256sum {} +"]);
-        let split = |line: &str| line.split_once("  ").map(|(sum, path)| (path.to_owned(), sum.to_owned()));
-        let body: Value = serde_json::from_str(&site.get("/health/").1).unwrap_or_default();
-        Picture {
-            release: body["release"].as_str().unwrap_or_default().to_owned(),
-            schema: sql(
-                site,
-                "SELECT string_agg(table_name || '.' || column_name, ' ' ORDER BY table_name, column_name) FROM information_schema.columns WHERE table_schema = 'public'",
-            ),
-            uploads: files.lines().filter_map(split).collect(),
-            sheet: site.get("/static/certificados/site.css"),
-            answers: ["/", "/health/", "/certificados/"].map(|path| site.get(path).0).to_vec(),
-        }
+        Picture::of(&self.site, |site| self.engine.columns(site))
     }
 
     /// A release that can be told from others by its style sheet.
@@ -132,9 +164,11 @@ impl Sequence {
 
     fn uploads(&mut self) {
         self.uploads += 1;
-        let in_app = format!("{}-web-{}-1", self.site.name, self.slot());
+        let in_app = format!("{}-web-{}-1", self.site.name, self.site.slot());
         let write = format!("echo upload {0} >/app/media/{0}.txt", self.uploads);
         docker(&["exec", &in_app, "sh", "-c", &write]);
+        let (key, value) = (format!("key{}", self.uploads), self.uploads.to_string());
+        docker(&["exec", &format!("{}-cache-1", self.site.name), "redis-cli", "set", &key, &value]);
     }
 
     /// Waits until that step has begun in a run that was not there before.
@@ -245,7 +279,7 @@ impl Sequence {
             "killed" => kill(&[pid("driver.pid")]),
             "orphaned" => kill(&[pid("driver.pid"), pid("supervisor.pid")]),
             _ => {
-                let new = if self.slot() == "blue" { "green" } else { "blue" };
+                let new = if self.site.slot() == "blue" { "green" } else { "blue" };
                 let _ = Command::new("docker").args(["kill", &format!("{}-web-{new}-1", self.site.name)]).output();
             }
         }
@@ -258,16 +292,16 @@ impl Sequence {
         wait_for(&format!("the site, after\n{}", told()), Duration::from_secs(30), || site.get("/health/").0 == 200);
         let after = self.picture();
         let here: Vec<u64> =
-            sql(site, "SELECT id FROM certificados_certificate").lines().map(|row| row.parse().unwrap()).collect();
+            self.engine.sql(site, "SELECT id FROM certificados_certificate").lines().map(|row| row.parse().unwrap()).collect();
         let lost: Vec<&u64> = self.rows.iter().filter(|id| !here.contains(id)).collect();
         assert!(lost.is_empty(), "rows {lost:?} are lost\n{}", told());
         for number in 1..=self.uploads {
             assert!(after.uploads.contains_key(&format!("./{number}.txt")), "the upload {number} is lost\n{}", told());
+            let kept = docker(&["exec", &format!("{}-cache-1", site.name), "redis-cli", "get", &format!("key{number}")]);
+            assert_eq!(kept.trim(), number.to_string(), "what Redis kept is lost\n{}", told());
         }
         assert_eq!(after.answers, [200, 200, 200], "{}", told());
-        let own =
-            docker(&["exec", &format!("{}-web-{}-1", site.name, self.slot()), "cat", "/app/staticfiles/certificados/site.css"]);
-        assert_eq!(after.sheet, (200, own), "the style sheet of another release\n{}", told());
+        assert_eq!(after.sheet, (200, Picture::own_sheet(site)), "the style sheet of another release\n{}", told());
         let differs = outcome["differs"].as_array().map_or(0, Vec::len);
         let went_on = after.release != before.release;
         match (run.code, outcome["outcome"].as_str().unwrap_or_default()) {
@@ -283,9 +317,7 @@ impl Sequence {
             }
             other => panic!("{other:?}\n{}", told()),
         }
-        assert_eq!(sql(site, "SHOW default_transaction_read_only"), "off", "{}", told());
-        let copies = sql(site, "SELECT count(*) FROM pg_database WHERE datname LIKE 'estiba%'");
-        assert_eq!(copies, "0", "copies of the database are left\n{}", told());
+        assert_eq!(self.engine.left(site), "", "left in the database\n{}", told());
         let drift = site.status()["drift"].clone();
         assert_eq!(drift.as_array().unwrap().len(), 0, "{drift}\n{}", told());
         let ours = docker(&[

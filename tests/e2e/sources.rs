@@ -65,6 +65,7 @@ fn home(path: &str) -> String {
 }
 
 #[test]
+#[ignore = "a variant: make test-whole"]
 fn an_archive_is_sent_as_it_is_and_a_damaged_one_is_not() {
     let site = Site::new("archive", &format!("[image]\narchive = \"image.tar\"\n{QUICK}"));
     let missing = site.estiba(&["deploy", "--json"]);
@@ -125,7 +126,7 @@ fn with_a_second_platform(archive: &std::path::Path) {
     let blob = |described: &Value| read(&format!("blobs/{}", described["digest"].as_str().unwrap().replace(':', "/")));
     let write = |value: &Value| {
         let text = value.to_string();
-        let digest = estiba::render::digest(text.as_bytes());
+        let digest = estiba::digest::sha256(text.as_bytes());
         std::fs::write(folder.join("blobs/sha256").join(&digest), &text).unwrap();
         json!({"mediaType": value["mediaType"], "digest": format!("sha256:{digest}"), "size": text.len()})
     };

@@ -2,6 +2,17 @@
 
 use crate::support::{Site, docker};
 
+/// What a site has on its server: releases, images by their names, containers.
+fn left(site: &Site) -> [Vec<String>; 3] {
+    let releases = std::fs::read_dir(site.root.join("releases")).unwrap();
+    let releases = releases.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let images = docker(&["images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]);
+    let images = images.lines().filter(|line| line.contains(&site.name)).map(str::to_owned);
+    let mut left = [releases.collect(), images.collect(), site.containers()];
+    left.iter_mut().for_each(|kind: &mut Vec<String>| kind.sort());
+    left
+}
+
 #[test]
 fn a_stack_that_is_another_roots_or_would_be_torn_down_is_left_alone() {
     let site = Site::new("owner", "[rollout]\nobserve = \"0s\"\n");
@@ -43,7 +54,11 @@ fn a_stack_that_is_another_roots_or_would_be_torn_down_is_left_alone() {
         "image: redis:7\n",
         "image: redis:7\n    command: redis-server --protected-mode no --maxmemory 32mb\n",
     );
+    // Nor does what was refused leave anything behind, of an image that was built and sent for it alone.
+    let before = left(&site);
+    site.append("gunicorn.conf.py", "# another image\n");
     site.estiba(&["deploy"]).says(1, &["--allow-replace cache"]);
+    assert_eq!(left(&site), before);
     site.estiba(&["deploy", "--allow-replace", "kache"]).says(2, &["no service"]);
     let memory = || docker(&["exec", &format!("{}-cache-1", site.name), "redis-cli", "config", "get", "maxmemory"]);
     site.append("gunicorn.conf.py", "import sys\nsys.exit(9)\n");
@@ -61,6 +76,7 @@ fn a_stack_that_is_another_roots_or_would_be_torn_down_is_left_alone() {
 }
 
 #[test]
+#[ignore = "a variant: make test-whole"]
 fn an_app_that_cannot_run_twice_never_does() {
     let site = Site::new("recreate", "[rollout]\nobserve = \"1s\"\nstrategy = \"recreate\"\n[health]\ntimeout = \"5s\"\n");
     site.deployed();

@@ -63,9 +63,9 @@ fn abort_from_another_machine_stops_a_deploy_and_undoes_it() {
     assert!(abort.json()["run"].as_str().unwrap().contains("deploy"), "{}", abort.stdout);
     // Observing goes on for 20 s.
     wait_for("the undo", Duration::from_secs(10), || journal(&site).contains("\tundoing\t"));
-    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(18), "{:?}", asked.elapsed());
     let outcome = Site::ended(deploy).expect(3, "rolled-back");
-    assert!(outcome["reason"].as_str().unwrap().contains("told to stop"), "{outcome}");
+    assert!(outcome["reason"].as_str().unwrap().contains("stopped on request"), "{outcome}");
     assert_eq!((site.containers(), site.serving()), (before.0, before.1));
 }
 
@@ -87,12 +87,12 @@ fn a_signal_is_an_undo_and_a_second_one_leaves_it_to_the_server() {
     send("-TERM", deploy.id());
     let outcome = Site::ended(deploy).expect(130, "interrupted");
     let reason = outcome["reason"].as_str().unwrap_or_default();
-    assert!(reason.contains("the server undoes the run by itself") || reason.contains("told to stop"), "{outcome}");
+    assert!(reason.contains("undoes the run by itself") || reason.contains("stopped on request"), "{outcome}");
     wait_for("the server's own undo", Duration::from_secs(30), || {
         site.lock_is_free() && newest_run(&site).join("outcome").exists()
     });
     assert_eq!((site.containers(), site.serving()), (before.0, before.1));
-    assert!(site.estiba(&["history", "--limit", "1"]).stdout.contains("told to stop"));
+    assert!(site.estiba(&["history", "--limit", "1"]).stdout.contains("stopped on request"));
 
     // Before the server has begun there is nothing to undo.
     site.append("Dockerfile", "RUN sleep 20\n");
@@ -104,6 +104,7 @@ fn a_signal_is_an_undo_and_a_second_one_leaves_it_to_the_server() {
 }
 
 #[test]
+#[ignore = "a variant: make test-whole"]
 fn after_a_minute_of_silence_every_line_is_shown_exactly_once() {
     let site = Site::new("silence", "[rollout]\nobserve = \"0s\"\n");
     site.deployed();
@@ -136,6 +137,7 @@ fn after_a_minute_of_silence_every_line_is_shown_exactly_once() {
 }
 
 #[test]
+#[ignore = "a variant: make test-whole"]
 fn a_stopped_holder_holds_the_lock_and_a_dead_one_does_not() {
     let site = ready("holder");
     let before = runs(&site);
@@ -156,13 +158,14 @@ fn a_stopped_holder_holds_the_lock_and_a_dead_one_does_not() {
         site.lock_is_free()
             || std::fs::read_to_string(site.root.join("state/lock.holder")).is_ok_and(|holder| holder.contains("recovery"))
     });
-    assert!(died.elapsed() < Duration::from_secs(10), "{:?}", died.elapsed());
+    assert!(died.elapsed() < Duration::from_secs(40), "{:?}", died.elapsed());
     let outcome = Site::ended(deploy).expect(3, "rolled-back");
-    assert!(outcome["reason"].as_str().unwrap().contains("driver died"), "{outcome}");
+    assert!(outcome["reason"].as_str().unwrap().contains("process of the run died"), "{outcome}");
     wait_for("the lock", Duration::from_secs(5), || site.lock_is_free());
 }
 
 #[test]
+#[ignore = "a variant: make test-whole"]
 fn an_undo_run_twice_or_of_a_step_that_never_began_changes_nothing() {
     let site = ready("undo");
     let deploy = site.spawn(&["deploy", "--json"]);
@@ -178,10 +181,10 @@ fn an_undo_run_twice_or_of_a_step_that_never_began_changes_nothing() {
     let settings = std::fs::read_to_string(old.join("run.env")).unwrap();
     let release: String = settings.lines().find_map(|line| line.strip_prefix("RELEASE=")).unwrap().to_owned();
     std::fs::write(fresh.join("run.env"), settings.replace(&release, &serving)).unwrap();
-    for step in estiba::plan::DEPLOY {
+    for step in estiba::server::steps_of("deploy") {
         for _ in 0..2 {
             let undo = Command::new("sh")
-                .arg(scripts.join("step.sh"))
+                .arg(scripts.join("run/step.sh"))
                 .arg(&site.root)
                 .args(["29991231T000000Z-never", step, "undo"])
                 .status()
@@ -226,6 +229,6 @@ fn a_site_that_looks_wrong_from_outside_is_undone_and_so_is_one_that_nobody_conf
     deploy.kill().unwrap();
     deploy.wait().unwrap();
     wait_for("the undo", Duration::from_secs(30), || newest_run(&site).join("outcome").exists());
-    assert!(journal(&site).contains("gave no word"), "{}", journal(&site));
+    assert!(journal(&site).contains("did not confirm the release within"), "{}", journal(&site));
     assert_eq!((site.containers(), site.serving()), before);
 }

@@ -10,7 +10,8 @@ use super::faults::Fault;
 use super::load::Traffic;
 use super::server::Server;
 
-/// How a settled server may be reached: at most this long after the fault, the observe time included.
+/// How a settled server may be reached: at most this long after the fault, the observe time included; for each server that
+/// this machine has.
 const SETTLED: Duration = Duration::from_secs(32);
 /// How soon a workflow's step that is cancelled has written its outputs and its summary.
 const TELLS: Duration = Duration::from_secs(7);
@@ -35,6 +36,8 @@ pub struct Cell {
 /// How long the site is gone when a part restarts and no deploy is under way.
 #[derive(Debug, Default)]
 pub struct Limits {
+    /// The servers that share this machine.
+    servers: u32,
     database: Duration,
     edge: Duration,
     app: Duration,
@@ -46,7 +49,7 @@ pub struct Limits {
 
 impl Limits {
     /// Measures those that the cells need.
-    pub fn measure(server: &Server, client: &Client, cells: &[(&'static str, Fault)]) -> Self {
+    pub fn measure(server: &Server, client: &Client, cells: &[(&'static str, Fault)], servers: u32) -> Self {
         let outage = |fault: Fault| {
             if !cells.iter().any(|(_, one)| *one == fault) {
                 return Duration::ZERO;
@@ -67,6 +70,7 @@ impl Limits {
             traffic.stop().0.outage
         };
         Self {
+            servers,
             database: outage(Fault::StopDatabase),
             edge: outage(Fault::KillEdge),
             app: outage(Fault::KillApp),
@@ -131,19 +135,20 @@ impl Cell {
         problems.extend(before.problems().into_iter().map(|problem| format!("before: {problem}")));
         let restores = super::RESTORE.contains(&step);
         client.set_fence(["fence", "lift"].contains(&step));
+        client.set_job(step == "jobs");
         client.change();
         let backup = if restores { client.newest_backup() } else { String::new() };
         let traffic = Traffic::start(server.http_port);
-        server.exec(&format!("rm -f /hold/*; echo {step} >/hold/step"));
+        server.hold(step);
         let arguments: &[&str] =
             if restores { &["backup", "restore", &backup, "--yes", "--json"] } else { &["deploy", "--json"] };
         let in_workflow = fault == Fault::InterruptClient;
         let mut deploy = if in_workflow { client.spawn_in_workflow(arguments) } else { client.spawn(arguments) };
-        let reached = try_wait(Duration::from_secs(60), || server.try_exec("[ -e /hold/reached ]").status.success());
+        let reached = try_wait(Duration::from_secs(60), || server.is_held());
         if !reached {
             problems.push(format!("step {step} was never reached"));
         }
-        let run = server.exec("ls /srv/shop/runs | tail -n 1");
+        let run = server.newest_run();
         let mut struck = Instant::now();
         let second = fault.strike(server, client, &mut deploy);
         // A disk takes its time to fill up, and is full only then.
@@ -158,12 +163,11 @@ impl Cell {
         if let Some(second) = second.filter(|second| second.code != 5) {
             problems.push(format!("the second deploy ended with {}: {}", second.code, second.stderr));
         }
-        let outcome = format!("[ -e /srv/shop/runs/{run}/outcome ] && flock -n -s /srv/shop/state/lock true");
-        if !try_wait(Duration::from_secs(90), || server.try_exec(&outcome).status.success()) {
+        if !try_wait(Duration::from_secs(90), || server.is_settled(&run)) {
             problems.push("the server did not settle within 90 s".into());
         }
         let settled = struck.elapsed();
-        if settled > SETTLED {
+        if settled > SETTLED * limits.servers {
             problems.push(format!("settled after {:.1} s", settled.as_secs_f64()));
         }
         let emptied = Instant::now();
@@ -185,7 +189,11 @@ impl Cell {
         let client_run = ended(deploy);
         let state = State::look(server);
         problems.extend(state.problems());
-        problems.extend(told(server, client, &run, &state));
+        if state.schema != before.schema {
+            problems.push("the schema is another".into());
+        }
+        let may_be_unfinished = fault.stops_writes() && ["drain", "prune"].contains(&step);
+        problems.extend(told(server, client, &run, &state, may_be_unfinished));
         let replaced = databases(server).iter().any(|name| name.contains("_replaced_"));
         let is_new = if restores { replaced } else { state.current != before.current };
         // A full disk keeps PostgreSQL from taking a copy away; the next backup does.
@@ -217,13 +225,14 @@ impl Cell {
             _ => Duration::ZERO,
         };
         // Two seconds are promised; the other two are for a machine that does other work than it did when the part alone was timed.
-        let allowed = limits.of(step, fault).max(own) + Duration::from_secs(4);
+        let allowed = limits.of(step, fault).max(own) + Duration::from_secs(2) + Duration::from_secs(2) * limits.servers;
         let allowed = if fault == Fault::FillDisk { settled + room + allowed } else { allowed };
         if (fault.stops_writes() || alone(step, fault)) && tally.outage > allowed {
             problems.push(format!("outage {:.1} s, more than {:.1} s", tally.outage.as_secs_f64(), allowed.as_secs_f64()));
         }
         forget_replaced(server);
         client.set_fence(false);
+        client.set_job(false);
         client.change();
         let next = client.deploy(&[]);
         if next.code != 0 {

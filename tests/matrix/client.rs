@@ -13,6 +13,9 @@ pub struct Client {
     number: u32,
 }
 
+/// Ends by itself, so that it is a job of the release.
+const JOB: &str = "  job:\n    <<: *app\n    restart: \"no\"\n    command: [\"true\"]\n";
+
 pub struct Run {
     pub code: i32,
     pub stdout: String,
@@ -65,9 +68,16 @@ impl Client {
         std::fs::write(path, format!("{kept}{database}")).unwrap();
     }
 
+    /// From now on each release has a job that runs before it, or has none.
+    pub fn set_job(&self, wanted: bool) {
+        let path = self.app.join("compose.yml");
+        let text = std::fs::read_to_string(&path).unwrap().replace(JOB, "");
+        let text = if wanted { text.replacen("services:\n", &format!("services:\n{JOB}"), 1) } else { text };
+        std::fs::write(path, text).unwrap();
+    }
+
     pub fn spawn(&self, arguments: &[&str]) -> Child {
-        // Another build of the binary may be tried, so that a long run does not hinder work on the code.
-        Command::new(std::env::var("ESTIBA_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_estiba").into()))
+        Command::new(binary())
             .args(arguments)
             .current_dir(&self.app)
             .env("ESTIBA_SSH_KEY", &self.key)
@@ -86,7 +96,7 @@ impl Client {
         for file in ["outputs", "summary"] {
             let _ = std::fs::remove_file(self.app.with_file_name(file));
         }
-        let binary = std::env::var("ESTIBA_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_estiba").into());
+        let binary = binary();
         let mut command = Command::new("sh");
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/action")).current_dir(&self.app);
         for (name, value) in [("COMMAND", arguments.join(" ").as_str()), ("BINARY", &binary), ("SSH_KEY", &self.key)] {
@@ -123,7 +133,11 @@ impl Client {
         self.run(&[&["deploy", "--json"], more].concat())
     }
 
+    /// Where there is none yet, one is made.
     pub fn newest_backup(&self) -> String {
+        if self.run(&["backup", "list", "--json"]).stdout.trim().is_empty() {
+            self.run(&["backup", "create"]);
+        }
         let listed = self.run(&["backup", "list", "--json"]).stdout;
         let last: serde_json::Value = serde_json::from_str(listed.lines().last().unwrap_or("{}")).unwrap();
         last["id"].as_str().expect("a backup").to_owned()
@@ -132,12 +146,17 @@ impl Client {
     /// After a cell that broke: can the server be used for the next one?
     pub fn heal(&mut self, server: &Server) -> bool {
         server.empty_disk();
-        server.try_exec("rm -f /hold/*");
+        server.let_go();
         self.proxy.fall_silent(false);
         server.wait_up();
         self.change();
         self.deploy(&["--force"]).code == 0
     }
+}
+
+/// The binary that is tried: another build may be, so that a long run does not hinder work on the code.
+pub fn binary() -> String {
+    std::env::var("ESTIBA_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_estiba").into())
 }
 
 pub fn ended(child: Child) -> Run {

@@ -86,7 +86,6 @@ impl Fault {
     /// Strikes while the step is held, and lets the step go on. What of it has to end before the server can settle
     /// is undone by [`Self::relent`].
     pub fn strike(self, server: &Server, client: &Client, deploy: &mut Child) -> Option<Run> {
-        let release = || server.exec("rm -f /hold/step");
         let signal =
             |file: &str| server.exec(&format!("kill -KILL $(cat /srv/shop/runs/$(ls /srv/shop/runs | tail -n 1)/{file})"));
         let mut second = None;
@@ -103,7 +102,7 @@ impl Fault {
             }
             // Also the one-off containers of the new release: a migration that runs, say.
             Self::KillNewContainer => {
-                release();
+                server.let_go();
                 for _ in 0..20 {
                     let kill = "new=$(basename $(ls -d /srv/shop/releases/* | tail -n 1)); ids=$(/usr/bin/docker ps -q --filter label=estiba.release=$new --filter label=estiba.slot); \
                          [ -n \"$ids\" ] && /usr/bin/docker kill $ids";
@@ -135,7 +134,7 @@ impl Fault {
                 server.reboot();
             }
         }
-        server.try_exec("rm -f /hold/step");
+        server.let_go();
         second
     }
 

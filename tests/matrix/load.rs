@@ -37,7 +37,7 @@ impl Traffic {
                 clients: 3,
                 body: None,
                 keep_alive: false,
-                pause: Duration::from_millis(40),
+                pause: Duration::from_millis(120),
                 patience: Duration::from_secs(20),
             }
             .start()
@@ -52,7 +52,7 @@ impl Traffic {
                     Err(error) if error.contains("Retry-After") => written.refused += 1,
                     Err(error) => written.failed.push(error),
                 }
-                std::thread::sleep(Duration::from_millis(50));
+                std::thread::sleep(Duration::from_millis(100));
             }
             written
         });

@@ -2,8 +2,9 @@
 //!
 //! A server in a container of its own, load on its site, one fault at one step of a deploy, then a look at
 //! everything. `cargo test --release --test matrix` runs the smoke subset; after `--`:
-//! `--all`, `--step NAME,…`, `--fault NAME,…`, `--table FILE`, `--jobs N` (servers at
-//! once), `--keep` (leaves the server running).
+//! `--all`, `--step NAME,…`, `--fault NAME,…`, `--jobs N` (servers at once), `--table FILE` (the Markdown
+//! of docs/fault-matrix.md), `--keep` (leaves the server running) and `--results FILE`: each cell is a line there, and a
+//! cell that held with this very binary is not run again, so that the whole can be run in parts.
 
 #![expect(
     clippy::disallowed_methods,
@@ -19,6 +20,7 @@ mod faults;
 mod load;
 #[expect(dead_code, reason = "the end-to-end tests also slow a connection down and count its bytes")]
 mod proxy;
+mod results;
 #[expect(dead_code, reason = "the end-to-end tests also have newer engines")]
 mod server;
 mod table;
@@ -30,11 +32,12 @@ use std::time::Instant;
 
 use cell::{Cell, Limits};
 use faults::Fault;
+use results::Results;
 use server::Server;
 
 /// The steps of a deploy, to which a migration seems to be pending, so that there is a backup; and those of a restore.
 fn steps() -> Vec<&'static str> {
-    estiba::plan::DEPLOY.into_iter().chain(RESTORE).collect()
+    estiba::server::steps_of("deploy").into_iter().chain(RESTORE).collect()
 }
 
 /// The steps of `backup restore`.
@@ -46,13 +49,10 @@ fn exists(step: &str, fault: Fault) -> bool {
 }
 
 /// What every change is tried with.
-const SMOKE: [(&str, Fault); 8] = [
-    ("preflight", Fault::FillDisk),
-    ("swap", Fault::KillDriver),
+const SMOKE: [(&str, Fault); 5] = [
     ("check", Fault::KillNewContainer),
     ("switch", Fault::RebootInAnotherOrder),
     ("start", Fault::KillEdge),
-    ("workers", Fault::KillApp),
     ("commit", Fault::KillBoth),
     ("drain", Fault::SecondDeploy),
 ];
@@ -86,58 +86,73 @@ fn main() -> ExitCode {
         }
     }
     let jobs = value("--jobs").and_then(|jobs| jobs.parse().ok()).unwrap_or(1);
-    run(&cells, value("--table").as_deref(), has("--keep"), jobs)
+    let results = value("--results").map_or_else(Results::default, |path| Results::open(path.as_ref()));
+    run(&cells, &results, value("--table").as_deref(), has("--keep"), jobs)
 }
 
-/// Runs the cells, on as many servers at once as there are jobs. Times are best looked at with one: several servers share this machine.
-fn run(cells: &[(&'static str, Fault)], table: Option<&str>, keep: bool, jobs: usize) -> ExitCode {
-    let started = Instant::now();
-    let open: Mutex<VecDeque<(&'static str, Fault)>> = Mutex::new(cells.iter().copied().collect());
-    let done: Mutex<Vec<Cell>> = Mutex::new(Vec::new());
+/// What all servers share.
+struct Work<'a> {
+    started: Instant,
+    cells: &'a [(&'static str, Fault)],
+    open: Mutex<VecDeque<(&'static str, Fault)>>,
+    done: Mutex<Vec<Cell>>,
+    results: &'a Results,
+    table: Option<&'a str>,
+    keep: bool,
+    jobs: u32,
+}
+
+/// Runs the cells that have no result yet, on as many servers at once as there are jobs. Times are best looked at with one:
+/// several servers share this machine.
+fn run(cells: &[(&'static str, Fault)], results: &Results, table: Option<&str>, keep: bool, jobs: u32) -> ExitCode {
+    let done: Vec<Cell> = results.held().into_iter().filter(|cell| cells.contains(&(cell.step, cell.fault))).collect();
+    let has = |cell: &(&str, Fault)| done.iter().any(|one| (one.step, one.fault) == *cell);
+    let open: VecDeque<_> = cells.iter().filter(|cell| !has(cell)).copied().collect();
+    println!("{} cells, {} of them held before", cells.len(), done.len());
+    let jobs = jobs.min(u32::try_from(open.len()).unwrap_or(jobs));
+    let work =
+        Work { started: Instant::now(), cells, open: Mutex::new(open), done: Mutex::new(done), results, table, keep, jobs };
     std::thread::scope(|scope| {
         for _ in 0..jobs {
-            scope.spawn(|| work(started, &open, &done, cells, table, keep));
+            scope.spawn(|| work.on_a_server());
         }
     });
-    let done = done.into_inner().unwrap();
+    let done = work.done.into_inner().unwrap();
     println!("\n{}", table::render(&done));
     let failed = done.iter().filter(|cell| !cell.problems.is_empty()).count() + (cells.len() - done.len());
     println!("{} passed, {failed} failed", cells.len() - failed);
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// One server, and cells on it for as long as some are open.
-fn work(
-    started: Instant,
-    open: &Mutex<VecDeque<(&'static str, Fault)>>,
-    done: &Mutex<Vec<Cell>>,
-    cells: &[(&'static str, Fault)],
-    table: Option<&str>,
-    keep: bool,
-) {
-    let server = Server::start(server::Engine::Old, keep);
-    println!("a server is up: {:.0} s", started.elapsed().as_secs_f64());
-    let mut client = client::Client::new(&server);
-    let first = client.deploy(&[]);
-    assert_eq!(first.code, 0, "the first deploy:\n{}", first.stderr);
-    println!("its first deploy is done: {:.0} s", started.elapsed().as_secs_f64());
-    let limits = Limits::measure(&server, &client, cells);
-    println!("a restart alone takes: {limits}");
-    loop {
-        let Some((step, fault)) = open.lock().unwrap().pop_front() else { break };
-        let cell = Cell::run(&server, &mut client, step, fault, &limits);
-        println!("{cell} ({:.0} s)", started.elapsed().as_secs_f64());
-        let broken = !cell.problems.is_empty();
-        let mut done = done.lock().unwrap();
-        done.push(cell);
-        if let Some(path) = table {
-            std::fs::write(path, table::render(&done)).unwrap();
-        }
-        drop(done);
-        // A cell that left the server unusable says nothing of those after it.
-        if broken && !client.heal(&server) {
-            println!("the server cannot be used any more");
-            break;
+impl Work<'_> {
+    /// One server, and cells on it for as long as some are open.
+    fn on_a_server(&self) {
+        let server = Server::start(server::Engine::Old, self.keep);
+        println!("a server is up: {:.0} s", self.started.elapsed().as_secs_f64());
+        let mut client = client::Client::new(&server);
+        let first = client.deploy(&[]);
+        assert_eq!(first.code, 0, "the first deploy:\n{}", first.stderr);
+        server.exec("echo kept >/srv/shop/shared/media/kept.txt && chmod 0644 /srv/shop/shared/media/kept.txt");
+        println!("its first deploy is done: {:.0} s", self.started.elapsed().as_secs_f64());
+        let limits = Limits::measure(&server, &client, self.cells, self.jobs);
+        println!("a restart alone takes: {limits}");
+        loop {
+            let Some((step, fault)) = self.open.lock().unwrap().pop_front() else { break };
+            let cell = Cell::run(&server, &mut client, step, fault, &limits);
+            println!("{cell} ({:.0} s)", self.started.elapsed().as_secs_f64());
+            self.results.add(&cell);
+            let broken = !cell.problems.is_empty();
+            let mut done = self.done.lock().unwrap();
+            done.push(cell);
+            if let Some(path) = self.table {
+                std::fs::write(path, table::render(&done)).unwrap();
+            }
+            drop(done);
+            // A cell that left the server unusable says nothing of those after it.
+            if broken && !client.heal(&server) {
+                println!("the server cannot be used any more");
+                break;
+            }
         }
     }
 }

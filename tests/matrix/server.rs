@@ -12,20 +12,21 @@ const CAPABILITIES: &str = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KIL
 /// Holds a step at its first call of docker (`confirm` looks into a file and does nothing else: its first cat), until
 /// the file is taken away: calls in the session of a step.sh, not those of another client. It stands before the real program.
 const SHIM: &str = r#"#!/bin/sh
-session=$(cut -d ' ' -f 6 /proc/$$/stat)
-if [ -e /hold/step ] && grep -q step.sh "/proc/$session/cmdline" 2>/dev/null; then
+held() {
+	read -r _ _ _ _ _ session _ </proc/$$/stat
+	grep -q step.sh "/proc/$session/cmdline" 2>/dev/null || return
 	read -r want </hold/step
-	run=$(ls /srv/shop/runs | tail -n 1)
-	last=$(grep -E '	(began|done|failed|undoing|undone|outcome)	' "/srv/shop/runs/$run/journal" | tail -n 1 | cut -f 2,3 | tr '\t' ' ')
 	case ${0##*/}:$want in
 	cat:confirm) ;;
-	cat:*) last= ;;
+	cat:*) return ;;
 	esac
-	if [ "$last" = "began $want" ]; then
-		: >/hold/reached
-		while [ -e /hold/step ]; do /usr/bin/sleep 0.02; done
-	fi
-fi
+	for run in /srv/shop/runs/*; do :; done
+	last=$(awk -F '\t' '$2 ~ /^(began|done|failed|undoing|undone|outcome)$/ { last = $2 " " $3 } END { print last }' "$run/journal")
+	[ "$last" = "began $want" ] || return
+	: >/hold/reached
+	while [ -e /hold/step ]; do /usr/bin/sleep 0.02; done
+}
+[ ! -e /hold/step ] || held
 exec "/usr/bin/${0##*/}" "$@"
 "#;
 
@@ -55,7 +56,9 @@ impl Server {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let name = format!("estiba-matrix-{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(&name);
-        std::fs::create_dir_all(folder.join("disk")).unwrap();
+        for part in ["disk", "hold"] {
+            std::fs::create_dir_all(folder.join(part)).unwrap();
+        }
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Self { name, folder, ssh_port: free(), http_port: free(), keep };
         server.make_disk();
@@ -64,7 +67,6 @@ impl Server {
         server.wait_up();
         let key = std::fs::read_to_string(server.folder.join("key.pub")).unwrap();
         server.write("/root/.ssh/authorized_keys", &key, 600);
-        server.exec("mkdir -p /hold");
         for program in ["docker", "cat"] {
             server.write(&format!("/usr/local/bin/{program}"), SHIM, 755);
         }
@@ -79,7 +81,7 @@ impl Server {
     fn make_disk(&self) {
         let at = self.folder.display();
         sh(&format!(
-            "truncate -s 6G {at}/image && mkfs.ext4 -q {at}/image && mount -o loop {at}/image {at}/disk && mkdir {at}/disk/srv {at}/disk/docker"
+            "truncate -s 6G {at}/image && mkfs.ext4 -q -m 0 {at}/image && mount -o loop {at}/image {at}/disk && mkdir {at}/disk/srv {at}/disk/docker"
         ));
     }
 
@@ -93,6 +95,7 @@ impl Server {
         let output = command
             .args(["-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw"])
             .args(["-v", &format!("{disk}/docker:/var/lib/docker"), "-v", &format!("{disk}/srv:/srv")])
+            .args(["-v", &format!("{}:/hold", self.folder.join("hold").display())])
             .args(["-p", &format!("127.0.0.1:{}:22", self.ssh_port), "-p", &format!("127.0.0.1:{}:80", self.http_port)])
             .args(["-e", &format!("DAEMON_JSON={}", if engine == Engine::Containerd { CONTAINERD } else { "" })])
             .arg(if engine == Engine::Old { "estiba-stand-in/server:bookworm" } else { "estiba-stand-in/server:trixie" })
@@ -118,6 +121,37 @@ impl Server {
             assert!(started.elapsed() < Duration::from_secs(60), "the database does not come up");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// A file of the server, as this machine sees it: asked often, it costs no program there.
+    pub fn file(&self, below_srv: &str) -> PathBuf {
+        self.folder.join("disk/srv").join(below_srv)
+    }
+
+    /// From now on a run stops at this step.
+    pub fn hold(&self, step: &str) {
+        let _ = std::fs::remove_file(self.folder.join("hold/reached"));
+        std::fs::write(self.folder.join("hold/step"), format!("{step}\n")).unwrap();
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.folder.join("hold/reached").exists()
+    }
+
+    pub fn let_go(&self) {
+        let _ = std::fs::remove_file(self.folder.join("hold/step"));
+    }
+
+    /// The newest run of the site.
+    pub fn newest_run(&self) -> String {
+        let runs = std::fs::read_dir(self.file("shop/runs")).unwrap();
+        runs.map(|run| run.unwrap().file_name().into_string().unwrap()).max().unwrap()
+    }
+
+    /// Has the run an outcome, and does nobody hold the site's lock?
+    pub fn is_settled(&self, run: &str) -> bool {
+        let lock = std::fs::File::open(self.file("shop/state/lock"));
+        self.file("shop/runs").join(run).join("outcome").exists() && lock.is_ok_and(|lock| lock.try_lock_shared().is_ok())
     }
 
     pub fn try_exec(&self, script: &str) -> Output {
@@ -151,7 +185,9 @@ impl Server {
 
     /// Fills the disk that holds the root and Docker's own data.
     pub fn fill_disk(&self) {
-        self.try_exec("dd if=/dev/zero of=/srv/fill bs=1M 2>/dev/null; dd if=/dev/zero of=/srv/fill2 bs=512 2>/dev/null");
+        self.try_exec(
+            "fallocate -l $(($(df --output=avail -k /srv | tail -n 1) - 4096))K /srv/fill; dd if=/dev/zero of=/srv/fill2 bs=4k 2>/dev/null",
+        );
     }
 
     pub fn empty_disk(&self) {

@@ -58,7 +58,7 @@ stub() {
 # drive [recover]: runs the driver to its end; its exit status.
 drive() {
 	# shellcheck disable=SC2086 # `busybox sh` is two words
-	run ${ESTIBA_TEST_SHELL:-dash} "$ROOT/scripts/transaction.sh" "$ROOT" r1 "$@" 9>/dev/null
+	run ${ESTIBA_TEST_SHELL:-dash} "$ROOT/scripts/run/transaction.sh" "$ROOT" r1 "$@" 9>/dev/null
 }
 
 traced() {
@@ -90,7 +90,7 @@ traced() {
 	echo 'compare_do() { trace compare do; printf "one\ntwo\n" >"$run_dir/state/differs-badly"; }' >>"$ROOT/scripts/steps/compare.sh"
 	drive
 	[ "$status" = 4 ]
-	[ "$(cat "$ROOT/runs/r1/outcome")" = '4	failed	switch	switch said no. It was undone, but not all is as it was: one; two' ]
+	[ "$(cat "$ROOT/runs/r1/outcome")" = '4	failed	switch	switch said no. The run was undone, but some things differ: one; two' ]
 
 	rm -f "$ROOT/trace" "$ROOT/runs/r1/steps" "$ROOT/runs/r1/outcome" "$ROOT/runs/r1/reason" "$ROOT/runs/r1/state/differs-badly"
 	release
@@ -98,7 +98,7 @@ traced() {
 	: >"$ROOT/fail.compare.do"
 	drive
 	[ "$status" = 4 ]
-	[ "$(cut -f 4 "$ROOT/runs/r1/outcome")" = 'switch said no. It was undone, but not all is as it was: what serves could not be compared with what served before: compare said no' ]
+	[ "$(cut -f 4 "$ROOT/runs/r1/outcome")" = 'switch said no. The run was undone, but some things differ: what serves could not be compared with what served before: compare said no' ]
 }
 
 @test "a refusal keeps its own exit code, and one before anything was touched is a failure" {
@@ -166,10 +166,10 @@ traced() {
 	[ "$(cut -f 4 "$ROOT/runs/r1/outcome")" = 'not judged: 0 requests' ]
 }
 
-@test "told to stop, the running step ends and all is undone" {
+@test "stopped on request, the running step ends and all is undone" {
 	: >"$ROOT/slow.stack.do"
 	# shellcheck disable=SC2086 # as above
-	${ESTIBA_TEST_SHELL:-dash} "$ROOT/scripts/transaction.sh" "$ROOT" r1 9>/dev/null 3>&- >"$ROOT/said" 2>&1 &
+	${ESTIBA_TEST_SHELL:-dash} "$ROOT/scripts/run/transaction.sh" "$ROOT" r1 9>/dev/null 3>&- >"$ROOT/said" 2>&1 &
 	driver=$!
 	for _ in $(seq 200); do
 		! grep -qs 'stack do' "$ROOT/trace" || break
@@ -178,7 +178,7 @@ traced() {
 	kill -TERM "$driver"
 	wait "$driver" || status=$?
 	[ "$status" = 3 ]
-	[ "$(cut -f 2,4 "$ROOT/runs/r1/outcome")" = 'rolled-back	it was told to stop' ]
+	[ "$(cut -f 2,4 "$ROOT/runs/r1/outcome")" = 'rolled-back	the run was stopped on request' ]
 	grep -q 'stack undo' "$ROOT/trace"
 }
 
@@ -187,7 +187,7 @@ traced() {
 	drive recover
 	[ "$status" = 3 ]
 	[ "$(traced)" = 'left-overs do revive do edge undo image undo preflight undo compare do ' ]
-	grep -q 'its driver died during this step' "$ROOT/runs/r1/outcome"
+	grep -q 'the process of the run died during this step' "$ROOT/runs/r1/outcome"
 
 	rm -f "$ROOT/trace" "$ROOT/runs/r1/outcome" "$ROOT/runs/r1/reason"
 	release

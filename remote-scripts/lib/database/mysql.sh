@@ -8,7 +8,7 @@
 #   that nobody wrote;
 # - nothing outside the app's own driver sets a time-out for a migration's locks: migrate-timeout bounds it;
 # - databases cannot be renamed: their tables are, all in one statement. Triggers, views and routines cannot follow.
-# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
+# shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
 # mysql_program SUFFIX ARG…: `mariadb` or `mysql`, with that suffix, in the database's container. The password stays
 # in there.
@@ -128,7 +128,7 @@ engine_exists() {
 
 # Named by standby() of lib/database.sh.
 engine_standbys() {
-	echo "SELECT schema_name FROM information_schema.schemata WHERE schema_name REGEXP '^estiba_[0-9]{8}t[0-9]{6}z_'" |
+	echo "SELECT schema_name FROM information_schema.schemata WHERE schema_name REGEXP '^estiba_[0-9]{8}t[0-9]{6}z_[a-z0-9_]*$'" |
 		engine_sql information_schema
 }
 

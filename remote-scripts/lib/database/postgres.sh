@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # PostgreSQL 13 and later, by the programs in its own container, over its local socket: versions always match.
 # The user must be a superuser, as the official image's POSTGRES_USER is.
-# shellcheck disable=SC2154 # the settings come from release.env and lib/common.sh
+# shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
 # postgres PROGRAM ARG…: runs it in the database's container. The password stays in there.
 # shellcheck disable=SC2016 # for the shell in the container
@@ -121,7 +121,7 @@ engine_exists() {
 
 # Named by standby() of lib/database.sh.
 engine_standbys() {
-	echo "SELECT datname FROM pg_database WHERE datname ~ '^estiba_[0-9]{8}t[0-9]{6}z_'" | engine_sql postgres
+	echo "SELECT datname FROM pg_database WHERE datname ~ '^estiba_[0-9]{8}t[0-9]{6}z_[a-z0-9_]*$'" | engine_sql postgres
 }
 
 # As the app's database is: encoding, locale, owner, settings, who may connect.
@@ -162,7 +162,6 @@ engine_replace() {
 	SQL
 }
 
-# Sessions that are idle end at once; those at work have ten seconds to end their transaction.
 engine_fence() {
 	printf '%s\n' "SELECT format('ALTER DATABASE %I SET default_transaction_read_only TO on', :'db') \\gexec" | engine_sql postgres &&
 		postgres_renew
@@ -179,12 +178,19 @@ engine_unfence() {
 	SQL
 }
 
-# The sessions of before end, so that all that are left have the new setting.
+# The sessions of before end, so that all that are left have the new setting. One that is idle may stand between two queries of a
+# request: it ends once it has been idle for a second; after five seconds, for a tenth of one; after ten, whatever it does.
 postgres_renew() {
 	postgres_before=$(echo "SELECT now()" | engine_sql postgres) || return 1
 	deadline_in 10
 	while :; do
-		past_deadline && postgres_idle="true" || postgres_idle="state = 'idle'"
+		if past_deadline; then
+			postgres_idle=true
+		elif [ $((deadline - uptime_cs)) -lt 500 ]; then
+			postgres_idle="state = 'idle' AND state_change < clock_timestamp() - interval '0.1 s'"
+		else
+			postgres_idle="state = 'idle' AND state_change < clock_timestamp() - interval '1 s'"
+		fi
 		postgres_left=$(echo "SELECT count(*) FILTER (WHERE NOT ($postgres_idle) OR NOT pg_terminate_backend(pid)) FROM pg_stat_activity
 			WHERE datname = :'db' AND application_name <> 'estiba' AND backend_type = 'client backend' AND backend_start < :'one'" |
 			engine_sql postgres "$postgres_before") || return 1

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use super::super::Seconds;
 use super::super::resolved::{App, AppService, Decided, GUESSED_PORT, Health, Image, Job, Origin, Port, Setting, Target};
 use super::super::shape::{AppSection, HealthSection, Protocol, ServiceKind, Strategy};
+use super::common::{check_words, named, said};
 use super::world::World;
-use super::{check_words, named, said};
 
 /// The apps, the one first that has the project's commands.
 pub(super) fn resolve(
@@ -222,12 +222,12 @@ fn health(
             Some(url) => (url.path, format!("the healthcheck of `{name}`")),
             None if is_first => {
                 notes.push(format!(
-                    "`{name}` has no healthcheck with an address: its health is that / answers 200; [health] path sets it"
+                    "`{name}` has no healthcheck with a URL, so / must answer 200; [health] path sets another path"
                 ));
                 ("/".into(), format!("`{name}` has no healthcheck with an address"))
             }
             None => {
-                notes.push(format!("`{name}` has no healthcheck with an address: it is enough that its port takes connections; [apps.{name}] health = {{ path = \"/\" }} asks more"));
+                notes.push(format!("`{name}` has no healthcheck with a URL, so only its port is checked; [apps.{name}] health = {{ path = \"/\" }} asks more"));
                 (String::new(), format!("`{name}` has no healthcheck with an address"))
             }
         })
@@ -235,6 +235,7 @@ fn health(
     Ok(Health {
         path,
         expect_status: Setting::or_default(own.expect_status.or(path_section.expect_status), 200),
+        accept: Setting::or_default(own.accept.clone().or_else(|| common.accept.clone()), Vec::new()),
         interval: Setting::or_default(own.interval.or(common.interval), Seconds(1)),
         timeout: Setting::or_default(own.timeout.or(common.timeout), Seconds(60)),
         host,
@@ -286,7 +287,8 @@ fn alone(world: &World<'_>, service: &Service<'_>, shared: &[String]) -> Option<
         }
         let is_volume = !mount.bind && mount.written.get("type").and_then(yaml_serde::Value::as_str) != Some("tmpfs");
         let path = mount.relative_source().or_else(|| world.compose.below_folder(&source));
-        let is_shared = mount.bind && path.is_none_or(|path| shared.iter().any(|folder| crate::paths::is_within(&path, folder)));
+        let is_shared =
+            mount.bind && path.is_none_or(|path| shared.iter().any(|folder| crate::text::paths::is_within(&path, folder)));
         let others = world
             .compose
             .services()
@@ -297,6 +299,17 @@ fn alone(world: &World<'_>, service: &Service<'_>, shared: &[String]) -> Option<
         }
     }
     None
+}
+
+/// Does the app have a volume or a folder for static files, by its name?
+fn keeps_static_files(service: &Service<'_>, shared: &[String]) -> bool {
+    let is_static = |path: &str| path.rsplit('/').next().is_some_and(|name| name.to_ascii_lowercase().contains("static"));
+    let volumes = service
+        .mounts()
+        .into_iter()
+        .filter(|mount| !mount.bind && !mount.read_only)
+        .any(|mount| is_static(&mount.target) || mount.source.as_deref().is_some_and(is_static));
+    volumes || shared.iter().any(|folder| is_static(folder))
 }
 
 /// The project's commands and what follows the apps.
@@ -313,28 +326,7 @@ pub(super) fn commands(
     let first = &apps[0].service;
     let service = named(project, compose, first, "[app] service")?;
     let section = section(world, first).unwrap_or(&config.app);
-    for (name, other) in &config.apps {
-        let own = other.service.as_deref().unwrap_or(name);
-        if own != first && (other.migrate.is_some() || other.collect_static.is_some() || other.pending_migrations.is_some()) {
-            return Err(project
-                .loaded
-                .source()
-                .error_near(
-                    &format!("[apps.{name}]"),
-                    format!("`{first}` has the project's commands, and [apps.{name}] has some too"),
-                )
-                .hint("one app migrates and collects for all: put the commands there"));
-        }
-    }
-    let workers: Vec<String> = compose
-        .services()
-        .filter(|service| kinds.get(service.name).is_some_and(|decided| decided.kind == ServiceKind::Worker))
-        .map(|service| service.name.to_owned())
-        .collect();
-    let workers = match &section.workers {
-        Some(_) => Setting { value: workers, origin: Origin::File },
-        None => Setting { value: workers, origin: Origin::Found("what follows the apps: see docs/services.md".into()) },
-    };
+    check_commands_elsewhere(world, first)?;
     let django = image.inline.is_none() && service.build().is_some_and(|build| manage_py(world, &build, world.stage(first)));
     let convention = |command: &str, there: bool| {
         if there {
@@ -343,13 +335,7 @@ pub(super) fn commands(
             (String::new(), String::from("none is known"))
         }
     };
-    let has_static = |path: &str| path.rsplit('/').next().is_some_and(|name| name.to_ascii_lowercase().contains("static"));
-    let volumes = service
-        .mounts()
-        .into_iter()
-        .filter(|mount| !mount.bind && !mount.read_only)
-        .any(|mount| has_static(&mount.target) || mount.source.as_deref().is_some_and(has_static));
-    let has_static = volumes || shared.iter().any(|folder| has_static(folder));
+    let has_static = keeps_static_files(&service, shared);
     let migrating = jobs.iter().find(|job| job.migrates).filter(|_| section.migrate.is_none());
     let migrate_service = migrating.map_or(first, |job| &job.service).clone();
     let migrate = match migrating {
@@ -360,7 +346,7 @@ pub(super) fn commands(
         None => Setting::or_found(section.migrate.clone(), || Ok(convention("python manage.py migrate --noinput", django)))?,
     };
     let app = App {
-        workers,
+        workers: workers(world, kinds, section),
         migrate,
         migrate_service,
         overlap: Setting::or_default(section.overlap, false),
@@ -393,6 +379,37 @@ pub(super) fn commands(
     Ok(app)
 }
 
+/// One app's commands are for all of them.
+fn check_commands_elsewhere(world: &World<'_>, first: &str) -> Result<()> {
+    let project = world.project;
+    let config = &project.loaded.config;
+    for (name, other) in &config.apps {
+        let own = other.service.as_deref().unwrap_or(name);
+        if own != first && (other.migrate.is_some() || other.collect_static.is_some() || other.pending_migrations.is_some()) {
+            return Err(project
+                .loaded
+                .source()
+                .error_near(&format!("[apps.{name}]"), format!("commands are set for `{first}` and again in [apps.{name}]"))
+                .hint("set migrate and collect-static for one app only; it runs them for all"));
+        }
+    }
+    Ok(())
+}
+
+/// The services that follow the apps.
+fn workers(world: &World<'_>, kinds: &BTreeMap<String, Decided>, section: &AppSection) -> Setting<Vec<String>> {
+    let workers: Vec<String> = world
+        .compose
+        .services()
+        .filter(|service| kinds.get(service.name).is_some_and(|decided| decided.kind == ServiceKind::Worker))
+        .map(|service| service.name.to_owned())
+        .collect();
+    match &section.workers {
+        Some(_) => Setting { value: workers, origin: Origin::File },
+        None => Setting { value: workers, origin: Origin::Found("what follows the apps: see docs/services.md".into()) },
+    }
+}
+
 /// Does the image have Django's manage.py: at the top of the context, or in a folder of it that is copied?
 fn manage_py(world: &World<'_>, build: &crate::compose::Build, stage: Option<&super::dockerfile::Stage>) -> bool {
     let context = world.context(build);
@@ -402,7 +419,7 @@ fn manage_py(world: &World<'_>, build: &crate::compose::Build, stage: Option<&su
         std::iter::once("").chain(folders.filter(|path| !path.is_empty() && *path != "." && !path.contains(['*', '$'])));
     folders.into_iter().any(|folder| {
         let path = context.join(folder).join("manage.py");
-        super::super::read_limited(&path).is_ok_and(|text| {
+        crate::text::read_limited(&path).is_ok_and(|text| {
             text.trim().is_empty() || text.contains("DJANGO_SETTINGS_MODULE") || text.contains("django.core.management")
         })
     })
@@ -411,7 +428,7 @@ fn manage_py(world: &World<'_>, build: &crate::compose::Build, stage: Option<&su
 /// A service's command as one would write it in a shell.
 fn command_of(service: &Service<'_>) -> String {
     match service.map.get("command") {
-        Some(yaml_serde::Value::Sequence(list)) => super::super::shell_words(
+        Some(yaml_serde::Value::Sequence(list)) => crate::text::shell_words(
             list.iter()
                 .filter_map(yaml_serde::Value::as_str)
                 .map(|word| word.to_owned())

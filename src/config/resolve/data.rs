@@ -2,12 +2,13 @@
 
 use crate::compose::{Model, Service};
 use crate::error::Result;
+use crate::text::{command_words, is_name};
 
-use super::super::resolved::{BackupService, Cache, Database, Setting};
+use super::super::resolved::{BackupService, Cache, Database, Origin, Setting};
 use super::super::shape::{Backup, DuringMigrations, Engine, Restore};
-use super::super::{Project, Schedule, Seconds, command_words, is_name};
+use super::super::{Project, Schedule, Seconds};
+use super::common::{named, only};
 use super::world::World;
-use super::{named, only};
 
 /// The engine of a service, by its image.
 fn engine_of(world: &World<'_>, service: &Service<'_>) -> Option<Engine> {
@@ -38,6 +39,12 @@ fn by_its_data(service: &Service<'_>) -> Option<Engine> {
     } else {
         None
     }
+}
+
+/// May the name stand in SQL, in a connection and in an argument? PostgreSQL takes a name with `=` in it for connection settings.
+fn is_database_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    name.len() <= 63 && name.bytes().next().is_some_and(plain) && name.bytes().all(|b| plain(b) || b".$-".contains(&b))
 }
 
 pub(super) fn resolve_database(world: &World<'_>) -> Result<Option<Database>> {
@@ -75,17 +82,7 @@ pub(super) fn resolve_database(world: &World<'_>) -> Result<Option<Database>> {
             (from(&["MARIADB_DATABASE", "MYSQL_DATABASE"], &section.name, "mysql")?, from(&[], &section.user, "root")?)
         }
     };
-    if engine.value == Engine::Mysql && during_migrations.value == DuringMigrations::ReadOnly {
-        return Err(project
-            .loaded
-            .source()
-            .error_near(
-                "during-migrations",
-                "MySQL cannot refuse writes to all but the migration: read-only would promise too much",
-            )
-            .hint("`maintenance` keeps every request out at the proxy; `online` lets the site go on"));
-    }
-    Ok(Some(Database {
+    let database = Database {
         user,
         name,
         engine,
@@ -98,7 +95,35 @@ pub(super) fn resolve_database(world: &World<'_>) -> Result<Option<Database>> {
         keep_weekly: Setting::or_default(section.keep_weekly, 0),
         keep_monthly: Setting::or_default(section.keep_monthly, 0),
         service,
-    }))
+    };
+    check_database(world, &database)?;
+    Ok(Some(database))
+}
+
+/// Names that are no words of a command, and a promise that the engine cannot keep.
+fn check_database(world: &World<'_>, database: &Database) -> Result<()> {
+    let World { project, compose, .. } = world;
+    for (key, setting) in [("name", &database.name), ("user", &database.user)] {
+        if !is_database_name(&setting.value) {
+            let message = format!("the database's {key} `{}` is not a name of plain characters", setting.value);
+            let error = match setting.origin {
+                Origin::File => project.loaded.source().error_near(&setting.value, message),
+                _ => compose.error(&database.service.value, &setting.value, &message),
+            };
+            return Err(error.hint("letters, digits and _.$- only, 63 at most, a letter, a digit or _ first"));
+        }
+    }
+    if database.engine.value == Engine::Mysql && database.during_migrations.value == DuringMigrations::ReadOnly {
+        return Err(project
+            .loaded
+            .source()
+            .error_near(
+                "during-migrations",
+                "MySQL cannot refuse writes to all but the migration: read-only would promise too much",
+            )
+            .hint("use `maintenance`, which stops all requests at the edge, or `online`"));
+    }
+    Ok(())
 }
 
 pub(super) fn resolve_cache(project: &Project, compose: &Model) -> Result<Option<Cache>> {
@@ -127,7 +152,7 @@ pub(super) fn resolve_backup(project: &Project, compose: &Model, has_database: b
         let Some(text) = text else { return Ok(None) };
         let schedule = Schedule::parse(text).map_err(|why| {
             source
-                .error_near(key, format!("[backup] {key} = \"{text}\" is no schedule: {why}"))
+                .error_near(key, format!("[backup] {key} = \"{text}\" is not a schedule: {why}"))
                 .hint("\"0 3 * * *\" is every night at three, UTC")
         })?;
         Ok(Some((text.clone(), schedule)))
@@ -136,7 +161,7 @@ pub(super) fn resolve_backup(project: &Project, compose: &Model, has_database: b
     let alert = section.alert.clone().unwrap_or_default();
     if command_words(&alert).is_none() {
         return Err(wrong(&alert, "the quotes of [backup] alert do not match")
-            .hint("a command is written as in a shell; what needs one (pipes, &&, variables) is handed to `sh -c`"));
+            .hint("write the command as in a shell; put pipes, && and variables into `sh -c '…'`"));
     }
     let service = BackupService {
         schedule: schedule(&section.schedule, "schedule")?,

@@ -89,4 +89,13 @@ mod tests {
         assert_eq!(stage(text, Some("build")).base, "node:20");
         assert_eq!(stage("FROM a AS b\nFROM b\nEXPOSE 1", None), Stage { base: "a".into(), ports: vec![1], ..Stage::default() });
     }
+
+    #[test]
+    fn any_dockerfile_has_a_last_stage() {
+        let good = [include_str!("../../../examples/django/Dockerfile").as_bytes().to_vec(), b"ARG V=1\nFROM node:20 AS build\nEXPOSE 3000/tcp 90\nFROM build\nENV A=b\nFROM nginx:${V}\nCOPY --from=build /a /b\nCOPY [\"c d\", \"/e\"]\nCMD [\"nginx\"]\n".to_vec()];
+        crate::fuzz::read("stage", &good, |text| {
+            let text = String::from_utf8_lossy(text);
+            let _ = (stage(&text, None), stage(&text, Some("build")));
+        });
+    }
 }

@@ -48,10 +48,7 @@ pub(super) fn resolve(
     if let [_, second, ..] = on_server.as_slice() {
         let source = world.project.loaded.source();
         return Err(source
-            .error_near(
-                "source",
-                format!("`{}` is built too: one image is built on the server, several are built here", second.services[0]),
-            )
+            .error_near("source", format!("`{}` is built too, but the server builds only one image", second.services[0]))
             .hint("source = \"build\", or build the others elsewhere and name them by `image`"));
     }
     let plain = |image: &&Image| image.inline.is_none() && image.build.is_empty();
@@ -122,7 +119,7 @@ fn one(world: &World<'_>, target: &TargetSection, service: &Service<'_>, is_firs
         })
     })?;
     let reference = section.reference.clone().or_else(|| service.image().filter(|_| by_image).map(str::to_owned));
-    check_source(world, section, source.value, reference.as_deref())?;
+    check_source(world, service.name, section, source.value, reference.as_deref())?;
     let builds = matches!(source.value, ImageSource::Build | ImageSource::Server);
     if builds {
         check_build(world, service, build.as_ref(), &context, &dockerfile)?;
@@ -231,23 +228,37 @@ fn check_build(
         };
         return Err(error.hint("`build` names a folder, from the Compose file's own"));
     }
-    let boundary = project.boundary();
-    if full.canonicalize_utf8().is_ok_and(|real| !real.starts_with(&boundary)) {
-        return Err(wrong(written, format!("service `{name}`: the build context {full} leads out of the project ({boundary})"))
-            .hint("what a deploy reads lies in the repository"));
+    let outside = |setting: &Origin, needle: &str, what: String| {
+        let error = project.leads_out(format_args!("service `{name}`: {what}"));
+        Err(match setting {
+            Origin::File => project.loaded.source().place(error, needle),
+            _ => Error { place: wrong(needle, String::new()).place, ..error },
+        })
+    };
+    if !project.contains(&full) {
+        let needle = if context.origin == Origin::File { context.value.as_str() } else { written };
+        return outside(&context.origin, needle, format!("the build context {full}"));
     }
     let path = full.join(&dockerfile.value);
     if build.is_none_or(|build| build.inline.is_none()) && !path.is_file() {
         return Err(wrong("build", format!("service `{name}`: there is no Dockerfile at {path}"))
             .hint("name it: build: { dockerfile: … }, or [image] dockerfile = \"…\""));
     }
-    let Some(build) = build else { return Ok(()) };
+    if path.is_file() && !project.contains(&path) {
+        return outside(&dockerfile.origin, &dockerfile.value, format!("the Dockerfile {path}"));
+    }
+    build.map_or(Ok(()), |build| check_build_settings(world, name, build))
+}
+
+/// Refuses settings of a build that are not passed on to it.
+fn check_build_settings(world: &World<'_>, name: &str, build: &Build) -> Result<()> {
+    let wrong = |needle: &str, message: String| world.compose.error(name, needle, &message);
     let mut errors = Vec::new();
     for (key, value) in &build.more {
         let key = key.as_str().unwrap_or_default();
         if !PASSED_ON.contains(&key) && !value.is_null() {
             errors.push(
-                wrong(key, format!("service `{name}`: `build.{key}` is not passed on to the build"))
+                wrong(key, format!("service `{name}`: `build.{key}` is not supported"))
                     .hint("take it out, or build the image elsewhere and name it by `image`"),
             );
         }
@@ -255,11 +266,8 @@ fn check_build(
     let several = build.more.get("platforms").and_then(Value::as_sequence).is_some_and(|platforms| platforms.len() > 1);
     if several {
         errors.push(
-            wrong(
-                "platforms",
-                format!("service `{name}`: `build.platforms` names several; the image is built for the server's alone"),
-            )
-            .hint("take `platforms` out: the server's is asked for"),
+            wrong("platforms", format!("service `{name}`: `build.platforms` lists several, but only the server's is built"))
+                .hint("remove `platforms`: the server's is the default"),
         );
     }
     Error::all(errors)
@@ -268,6 +276,7 @@ fn check_build(
 /// What a source needs is there, and what belongs to another one is not.
 fn check_source(
     world: &World<'_>,
+    service: &str,
     section: &super::super::shape::ImageSection,
     source: ImageSource,
     reference: Option<&str>,
@@ -285,11 +294,8 @@ fn check_source(
         if value.is_some() && belongs != source {
             let theirs = word(belongs).unwrap_or_default();
             return Err(file
-                .error_near(
-                    &format!("{key} "),
-                    format!("[image] {key} goes with source = \"{theirs}\", and the source is {shown}"),
-                )
-                .hint("an image comes from one place: take the other key away"));
+                .error_near(&format!("{key} "), format!("[image] {key} needs source = \"{theirs}\", but the source is {shown}"))
+                .hint("an image comes from one place: remove the other key"));
         }
     }
     let missing = |key: &str| {
@@ -303,7 +309,11 @@ fn check_source(
             }
             let registered = Registered { reference: reference.to_owned(), login: None };
             registered.parse().map(drop).map_err(|error| {
-                file.error_near(reference, error.message).hint("as `registry.example.com/team/app:tag`, in lower case")
+                let placed = match section.reference {
+                    Some(_) => file.error_near(reference, error.message),
+                    None => world.compose.error(service, reference, &error.message),
+                };
+                placed.hint("as `registry.example.com/team/app:tag`, in lower case")
             })
         }
         ImageSource::Archive => {

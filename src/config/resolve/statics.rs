@@ -4,12 +4,12 @@ use camino::Utf8Path;
 
 use crate::compose::Mount;
 use crate::error::Result;
-use crate::paths::is_within;
+use crate::text::paths::is_within;
 
 use super::super::Project;
 use super::super::resolved::{Origin, Resolved, Setting, StaticFiles, StaticPlace};
 use super::super::shape::ServiceKind;
-use super::plain;
+use super::common::plain;
 
 /// Those of `[app] static`, or what apps and workers write to that is called so.
 pub(super) fn resolve(project: &Project, resolved: &mut Resolved) -> Result<()> {
@@ -46,7 +46,7 @@ pub(super) fn resolve(project: &Project, resolved: &mut Resolved) -> Result<()> 
     }
     if found.is_empty() && told.is_none() && compressed.is_none() && !resolved.app.collect_static.value.is_empty() {
         resolved.notes.push(
-            "collect-static is set, and no app writes to a folder or volume called static: unless the command sends its files elsewhere, they go with its container".into(),
+            "collect-static is set, but no app writes to a folder or volume called static: its files are lost with its container unless it stores them elsewhere".into(),
         );
     }
     let origin = if told.is_some() { Origin::File } else { Origin::Found("what the apps write to that is called static".into()) };
@@ -74,7 +74,11 @@ fn place(resolved: &Resolved, mount: &Mount) -> Option<StaticPlace> {
 fn writes_while_it_serves(project: &Project, resolved: &Resolved) -> Option<&'static str> {
     let context = &resolved.image().context.value;
     let names = ["requirements.txt", "requirements/base.txt", "requirements/production.txt", "pyproject.toml", "Pipfile"];
-    let text = |name: &&str| std::fs::read_to_string(project.path(context.join(Utf8Path::new(name)))).unwrap_or_default();
-    let all = names.iter().map(text).collect::<String>().to_ascii_lowercase().replace('_', "-");
+    let paths = names.iter().map(|name| context.join(Utf8Path::new(name))).filter(|path| project.holds(path));
+    let all = paths
+        .map(|path| std::fs::read_to_string(project.path(path)).unwrap_or_default())
+        .collect::<String>()
+        .to_ascii_lowercase()
+        .replace('_', "-");
     ["django-compressor", "django-sass-processor"].into_iter().find(|package| all.contains(package))
 }

@@ -3,10 +3,11 @@
 use camino::Utf8PathBuf;
 
 use crate::error::{Error, Result};
+use crate::text::nearest;
 
+use super::super::Project;
 use super::super::resolved::{Origin, Setting, Target};
 use super::super::shape::TargetSection;
-use super::super::{Project, nearest};
 
 /// The target of that name, or the only one.
 pub(super) fn choose<'a>(project: &'a Project, target: Option<&str>) -> Result<(String, &'a TargetSection)> {
@@ -29,7 +30,7 @@ pub(super) fn choose<'a>(project: &'a Project, target: Option<&str>) -> Result<(
         }
         None if targets.is_empty() => Err(Error::input(format!("{} has no target", project.loaded.name))
             .hint("[target.production]\n        hosts = [\"user@host\"]\n        host-keys = [\"SHA256:…\"]")),
-        None => Err(Error::input("which target?").hint(format!("name one of {}", names()))),
+        None => Err(Error::input("no target is named, and there are several").hint(format!("name one of {}", names()))),
     }
 }
 
@@ -46,7 +47,7 @@ pub(super) fn resolve(project: &Project, name: &str, section: &TargetSection) ->
         }
     }
     if let Some(twice) = section.hosts.iter().enumerate().find(|(at, host)| section.hosts[..*at].contains(host)) {
-        return Err(project.loaded.source().error_near(twice.1, format!("`{}` stands twice among the hosts", twice.1)));
+        return Err(project.loaded.source().error_near(twice.1, format!("`{}` is listed twice in `hosts`", twice.1)));
     }
     let env_file =
         Setting::or_found(section.env_file.clone().map(|file| Some(Utf8PathBuf::from(file))), || find_env_file(project, name))?;
@@ -58,10 +59,11 @@ pub(super) fn resolve(project: &Project, name: &str, section: &TargetSection) ->
             .hint("it is a template of KEY=value lines, kept in the repository; secrets stand in it as ${NAME}"));
     }
     if let Some(path) = env_file.value.as_deref().filter(|path| !project.holds(path)) {
+        let error = project.leads_out(format_args!("the env file {path}"));
         return Err(project
             .loaded
             .source()
-            .error_near(path.as_str(), format!("the env file {path} leads out of the project ({})", project.boundary()))
+            .place(error, path.as_str())
             .hint("keep the template in the repository; its secrets come from the environment, as ${NAME}"));
     }
     let given = project.environment.get("ESTIBA_HOST_KEYS").map(String::as_str).unwrap_or_default();
@@ -114,10 +116,22 @@ fn find_env_file(project: &Project, target: &str) -> Result<(Option<Utf8PathBuf>
 /// What lies beside the Compose file and is not taken, where Compose on a laptop would take it.
 pub(super) fn notes(project: &Project, target: &Target, files: &[Utf8PathBuf]) -> Vec<String> {
     let mut notes = Vec::new();
+    let proxy = &project.loaded.config.proxy;
+    if proxy.service.is_some() || proxy.config.is_some() {
+        notes.push("[proxy] service and config are not needed any more: the edge stands under the app's name, and the proxy's files stay as they are".to_owned());
+    }
     if target.env_file.value.is_none() && project.path(".env").is_file() {
         notes.push(
             "the .env here is not used: git does not track it, so it is this machine's own. [target.NAME] env-file names the one of a target".to_owned(),
         );
+    }
+    let bare = target.host_keys.value.iter().find(|key| key.trim().starts_with("SHA256:"));
+    if let Some(bare) = bare.filter(|_| target.hosts.len() > 1) {
+        notes.push(format!(
+            "each of the {} hosts may show the key {bare}: [target.{}] host-keys = [\"HOST SHA256:…\"] binds a fingerprint to its host",
+            target.hosts.len(),
+            target.name
+        ));
     }
     let folder = files[0].parent().map(Utf8PathBuf::from).unwrap_or_default();
     for name in ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"] {

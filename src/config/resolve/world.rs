@@ -7,9 +7,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::compose::{Build, Model, Service};
 use crate::error::Result;
+use crate::text::read_limited;
 
-use super::super::{Project, read_limited};
+use super::super::Project;
 use super::dockerfile::{Stage, stage};
+use super::proxy_files::{mentions, texts};
 
 /// Images that hold data or pass it on.
 const DATA: [&str; 35] = [
@@ -138,14 +140,14 @@ impl<'a> World<'a> {
                 (Some(inline), _) => inline.clone(),
                 (None, Some(dockerfile)) => {
                     let path = world.context(&build).join(dockerfile);
-                    if path.is_file() { read_limited(&path)? } else { String::new() }
+                    if path.is_file() && project.contains(&path) { read_limited(&path)? } else { String::new() }
                 }
                 (None, None) => String::new(),
             };
             world.stages.insert(service.name.to_owned(), stage(&text, build.target.as_deref()));
         }
         for service in compose.services().filter(|service| world.is_proxy(service)) {
-            let texts = super::proxies::texts(&world, service);
+            let texts = texts(project, compose, base, service, world.stage(service.name));
             world.texts.borrow_mut().insert(service.name.to_owned(), texts);
         }
         Ok(world)
@@ -209,7 +211,7 @@ impl<'a> World<'a> {
     /// What a proxy's files say of the service: the ports that they ask it on, with the word before, `uwsgi_pass` say.
     pub(super) fn asked(&self, service: &str) -> Vec<(Option<u16>, String)> {
         let texts = self.texts.borrow();
-        texts.values().flatten().flat_map(|text| super::proxies::mentions(text, service)).collect()
+        texts.values().flatten().flat_map(|text| mentions(text, service)).collect()
     }
 
     /// Do others say of this service that requests go to it?

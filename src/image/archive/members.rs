@@ -8,7 +8,7 @@ use camino::{Utf8Component, Utf8PathBuf};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Blob, Layer, Part, sha256};
+use super::blob::{Blob, Layer, Part, sha256};
 
 /// A configuration or a manifest is text of some kilobytes.
 const LARGEST_TEXT: u64 = 8 * 1024 * 1024;
@@ -75,7 +75,7 @@ impl Members {
 
     fn text(&self, file: &File, blob: Blob) -> Result<Vec<u8>, String> {
         if blob.size > LARGEST_TEXT {
-            return Err(format!("a description in it has {} MB", blob.size / 1024 / 1024));
+            return Err(format!("a JSON file in it is too large, {} MB", blob.size / 1024 / 1024));
         }
         let mut text = Vec::new();
         let mut part = Part { file, at: blob.offset, left: blob.size };
@@ -124,7 +124,7 @@ impl Members {
         let json: Value = serde_json::from_slice(&text).map_err(|error| format!("its configuration is no JSON: {error}"))?;
         let ids: Vec<&str> = json["rootfs"]["diff_ids"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if ids.len() != layers.len() || ids.is_empty() {
-            return Err(format!("its configuration has {} layers, it has {}", ids.len(), layers.len()));
+            return Err(format!("its configuration lists {} layers, but it holds {}", ids.len(), layers.len()));
         }
         for id in &ids {
             blob_path(id)?;
@@ -137,7 +137,7 @@ impl Members {
     fn saved(&self, file: &File) -> Result<(Blob, Vec<Blob>), String> {
         let manifest = self.json(file, "manifest.json")?;
         let [image] = manifest.as_array().map(Vec::as_slice).unwrap_or_default() else {
-            return Err("it holds none, or several images".into());
+            return Err("it must hold exactly one image".into());
         };
         let named = image["Config"].as_str().unwrap_or_default();
         let config = self.get(named)?;

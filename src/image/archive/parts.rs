@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-use super::{Archive, Form, Layer, sha256};
+use super::blob::{Layer, sha256};
+use super::{Archive, Form};
 
 /// An image's parts as a registry has them.
 pub(in crate::image) struct Parts {

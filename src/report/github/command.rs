@@ -1,19 +1,21 @@
 //! Workflow commands: `::name key=value::text`, as the runner reads them from a step's output.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 /// A message longer than this is cut by the runner.
 const LONGEST: usize = 4000;
 
 /// A word that nobody can guess, by which commands are stopped and resumed.
 pub(super) fn token() -> String {
-    let word = || RandomState::new().build_hasher().finish();
-    format!("estiba-{:016x}{:016x}", word(), word())
+    format!("estiba-{}", crate::random::hex(16))
+}
+
+/// `##[error]` and the like are read anywhere in a line, and shown so by the web page even where commands are stopped.
+pub(super) fn harmless(line: &str) -> String {
+    line.replace("##[", "# #[")
 }
 
 /// The text of a command, on one line, with no command of the runner's older form in it.
 pub(super) fn data(text: &str) -> String {
-    super::log::harmless(&cut(text, LONGEST)).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    harmless(&cut(text, LONGEST)).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// The value of a command's property.
@@ -25,7 +27,7 @@ pub(super) fn property(text: &str) -> String {
 /// Base64 write it. What is too short to be told from other text is left out.
 pub(super) fn forms(secret: &str) -> Vec<String> {
     let mut forms: Vec<String> = std::iter::once(secret).chain(secret.lines()).map(str::to_owned).collect();
-    forms.push(crate::config::shell_words([secret]));
+    forms.push(crate::text::shell_words([secret]));
     forms.push(format!("'{}'", secret.replace('\'', "'\\''")));
     forms.push(serde_json::Value::from(secret).to_string().trim_matches('"').to_owned());
     forms.push(in_address(secret));
@@ -79,5 +81,10 @@ mod tests {
     fn a_long_line_is_cut_between_characters() {
         assert_eq!(cut("äöü", 2), "äö … (2 bytes more)");
         assert_eq!(cut("äöü", 3), "äöü");
+    }
+
+    #[test]
+    fn what_the_page_would_show_as_an_error_is_taken_apart() {
+        assert_eq!(harmless("a ##[error]b ##[group]c"), "a # #[error]b # #[group]c");
     }
 }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use super::super::plain::{Plain, print};
 use super::super::{Event, Sink};
-use super::command::{cut, data, forms, property, token};
+use super::command::{cut, data, forms, harmless, property, token};
+use crate::error::{Error, Place};
 
 /// Lines of a step's output that are shown as they come.
 const SHOWN: usize = 500;
@@ -101,11 +102,6 @@ impl Log {
     }
 }
 
-/// `##[error]` and the like are read anywhere in a line, and shown so by the web page even where commands are stopped.
-pub(super) fn harmless(line: &str) -> String {
-    line.replace("##[", "# #[")
-}
-
 impl Sink for Log {
     fn tell(&mut self, event: &Event) {
         match event {
@@ -137,14 +133,14 @@ impl Sink for Log {
             }
             Event::Warning(text) => self.command(&format!("::warning::{}", data(text))),
             Event::Error(error) => {
-                let hints: String = error.hints.iter().map(|hint| format!("\nhint: {hint}")).collect();
-                let place = place(&error.message).unwrap_or_default();
-                let first = error.message.lines().next().unwrap_or_default();
-                self.command(&format!("::error {place}::{}", data(&format!("{first}{hints}"))));
+                // An annotation for each thing that is wrong, at its place.
+                for annotation in annotations(error) {
+                    self.command(&annotation);
+                }
             }
             Event::Text(text) => {
                 self.say("");
-                print::out(&text.lines().map(harmless).collect::<Vec<_>>().join("\n"));
+                print::out(&text.lines().map(no_command).collect::<Vec<_>>().join("\n"));
             }
             _ => {}
         }
@@ -164,27 +160,46 @@ impl Sink for Log {
     }
 }
 
-/// The place in a file that an error's message points to, as the properties of an annotation.
-fn place(message: &str) -> Option<String> {
-    let place = message.lines().find_map(|line| line.trim_start().strip_prefix("--> "))?;
-    let mut parts = place.rsplitn(3, ':');
-    let (column, line, file) = (parts.next()?, parts.next()?, parts.next()?);
-    let number = |text: &str| text.parse::<u32>().ok();
-    Some(format!("file={},line={},col={}", property(file), number(line)?, number(column)?))
+/// A line of standard output, which the runner reads apart from where commands are stopped: none is a command.
+fn no_command(line: &str) -> String {
+    let line = harmless(line);
+    if line.trim_start().starts_with("::") { format!("| {line}") } else { line }
+}
+
+fn annotations(error: &Error) -> Vec<String> {
+    let annotation = |error: &Error| {
+        let hints: String = error.hints.iter().map(|hint| format!("\nhint: {hint}")).collect();
+        let place = error.place.as_deref().map(properties).unwrap_or_default();
+        let first = error.message.lines().next().unwrap_or_default();
+        format!("::error {place}::{}", data(&format!("{first}{hints}")))
+    };
+    error.each().map(annotation).collect()
+}
+
+/// A place in a file, as the properties of an annotation.
+fn properties(place: &Place) -> String {
+    format!("file={},line={},col={}", property(&place.file), place.line, place.column)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Source;
 
     #[test]
-    fn an_error_in_a_file_has_its_place() {
-        assert_eq!(place("unknown key\n --> deploy.toml:4:1\n  |\n").unwrap(), "file=deploy.toml,line=4,col=1");
-        assert_eq!(place("no answer"), None);
+    fn a_line_of_standard_output_is_no_command() {
+        for line in ["::error title=x::y", "  ::add-mask::deployed", "##[error]x"] {
+            let said = no_command(line);
+            assert!(!said.trim_start().starts_with("::") && !said.contains("##["), "{said}");
+        }
+        assert_eq!(no_command("{\"a\": \"::b\"}"), "{\"a\": \"::b\"}");
     }
 
     #[test]
-    fn what_the_page_would_show_as_an_error_is_taken_apart() {
-        assert_eq!(harmless("a ##[error]b ##[group]c"), "a # #[error]b # #[group]c");
+    fn each_error_in_a_file_is_an_annotation_at_its_place() {
+        let source = Source { name: "deploy,1.toml", text: "a\n b\n" };
+        let errors = vec![source.error(3..4, "unknown key"), Error::input("no answer").hint("ask again")];
+        let told = annotations(&Error::all(errors).unwrap_err());
+        assert_eq!(told, ["::error file=deploy%2C1.toml,line=2,col=2::unknown key", "::error ::no answer%0Ahint: ask again"]);
     }
 }

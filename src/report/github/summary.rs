@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 
 use crate::error::Error;
-use crate::plan::fence;
+use crate::text::{fence, printable};
 
 use super::super::plain::verdict;
 use super::super::style::seconds;
-use super::super::{Event, Outcome, OutcomeKind, StepStatus, printable};
+use super::super::{Event, Outcome, OutcomeKind, StepStatus};
 use super::command::cut;
 
 /// GitHub drops a summary of more than 1 MiB whole; nobody reads half of that.
@@ -88,9 +88,10 @@ impl Summary {
     }
 
     pub(super) fn of_error(error: &Error) -> String {
-        let fence = fence(&error.message);
-        let mut text = format!("### ❌ Nothing was done\n\n{fence}\n{}\n{fence}\n", error.message);
-        for hint in &error.hints {
+        let said = error.text();
+        let fence = fence(&said);
+        let mut text = format!("### ❌ Nothing was done\n\n{fence}\n{said}\n{fence}\n");
+        for hint in error.last_hints() {
             let _ = writeln!(text, "- {}", inline(hint));
         }
         bounded(text)

@@ -157,6 +157,12 @@ impl Site {
         body["release"].as_str().unwrap().to_owned()
     }
 
+    /// The slot that the edge serves.
+    pub fn slot(&self) -> String {
+        let text = std::fs::read_to_string(self.root.join("edge/web/state/slot.map")).unwrap();
+        text.trim().trim_start_matches("slot ").to_owned()
+    }
+
     /// Id and start time of each running container of the project.
     pub fn containers(&self) -> Vec<String> {
         let filter = format!("label=com.docker.compose.project={}", self.name);

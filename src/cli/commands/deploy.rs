@@ -1,0 +1,44 @@
+//! `deploy`
+
+use std::process::ExitCode;
+
+use camino::Utf8Path;
+
+use crate::deploy::{Options, deploy};
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::text::read_limited;
+
+use super::super::args::DeployArgs;
+use super::super::context::Context;
+
+pub(in crate::cli) async fn run(context: &Context, args: DeployArgs) -> ExitCode {
+    let target = args.target.clone();
+    match deployed(context, args).await {
+        Ok(code) => code,
+        Err(error) => context.refused(error, target.as_deref()),
+    }
+}
+
+async fn deployed(context: &Context, args: DeployArgs) -> Result<ExitCode> {
+    let project = context.project()?;
+    let resolved = context.resolve(&project, args.target.as_deref())?;
+    let options = Options {
+        allow_replace: args.allow_replace,
+        wait_lock: args.wait_lock.map(|wait| wait.0),
+        force: args.force,
+        plan: args.plan.as_deref().map(read).transpose()?,
+        ..context.options()
+    };
+    let operation = context.operation(&project, &resolved, options).await;
+    Ok(context.finish(deploy(&operation).await?))
+}
+
+/// Reads a plan that `plan --out` wrote.
+fn read(path: &Utf8Path) -> Result<Plan> {
+    let text = read_limited(path)?;
+    serde_json::from_str(&text).map_err(|error| {
+        Error::input(format!("{path}:{}:{}: this is no plan: {error}", error.line(), error.column()))
+            .hint("`estiba plan --out plan.json` writes one")
+    })
+}

@@ -1,0 +1,16 @@
+//! One file a command. Each parses, calls, and says the exit code.
+
+pub(super) mod abort;
+pub(super) mod backup;
+pub(super) mod completions;
+pub(super) mod config;
+pub(super) mod demo;
+pub(super) mod deploy;
+pub(super) mod eject;
+pub(super) mod history;
+pub(super) mod init;
+pub(super) mod plan;
+pub(super) mod recover;
+pub(super) mod reference;
+pub(super) mod rollback;
+pub(super) mod status;

@@ -1,0 +1,103 @@
+//! Starts a run on every host and follows each to its end, whatever becomes of the connections meanwhile.
+
+mod follower;
+mod journal;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::artefact::Artefact;
+use crate::error::Result;
+use crate::report::{Event, Outcome, Reporter, StepReport};
+use crate::server::Fact;
+
+use follower::Follower;
+use journal::Journal;
+
+use super::conclude::{Ending, kind_of, together};
+use super::confirm::Confirm;
+use super::connect::Session;
+use super::gate::Gate;
+use super::launch::{Launch, Launched, RunSettings, send_run};
+use super::look::Look;
+use super::operation::{Operation, milliseconds};
+use super::signals::Signals;
+
+/// Starts the runs and follows them to their ends. Of several hosts each has an outcome of its own, and all a common one.
+pub(super) async fn follow(
+    launched: Launched<'_>,
+    look: Option<&Look<'_>>,
+    operation: &Operation<'_>,
+    signals: &Signals,
+) -> Result<Ending> {
+    let Launched { launches, steps } = launched;
+    if let [launch] = launches.as_slice() {
+        return follow_one(launch, steps, look, None, operation, operation.reporter, signals.clone()).await;
+    }
+    let gate = Gate::new(launches.iter().filter(|launch| launch.settings.is_some()).count());
+    let endings = futures_util::future::join_all(launches.iter().map(async |launch| {
+        let host = launch.session.host();
+        let reporter = launch.session.reporter(operation.reporter);
+        let followed = follow_one(launch, Vec::new(), look, Some(&gate), operation, &reporter, signals.clone()).await;
+        let ending = followed.unwrap_or_else(|error| {
+            let (reason, kind) = (Some(error.text()), error.kind);
+            reporter.tell(Event::Error(error));
+            (Outcome { reason, ..launch.blank.clone() }, Some(kind))
+        });
+        if ending.1.is_some() {
+            let (step, reason) = (&ending.0.failed_step, &ending.0.reason);
+            let why: Vec<&str> = [step, reason].into_iter().flatten().map(String::as_str).collect();
+            gate.fail(&format!("{host}: {}", why.join(": ")));
+        }
+        reporter.tell(Event::Outcome(ending.0.clone()));
+        (host, ending)
+    }))
+    .await;
+    Ok(together(operation.blank(Some("")), steps, &endings))
+}
+
+/// Starts one host's run and follows it to its end.
+async fn follow_one(
+    launch: &Launch<'_>,
+    steps: Vec<StepReport>,
+    look: Option<&Look<'_>>,
+    gate: Option<&Gate>,
+    operation: &Operation<'_>,
+    reporter: &Reporter,
+    mut signals: Signals,
+) -> Result<Ending> {
+    let Launch { session, settings: Some(settings), blank } = launch else {
+        return Ok((Outcome { steps, ..launch.blank.clone() }, None));
+    };
+    let begun = Instant::now();
+    let journal = Journal::new(reporter, steps, gate);
+    let mut follower = Follower::new(session, &settings.run, journal, reporter, operation.options.patience);
+    let waits = gate.filter(|_| !settings.nonce.is_empty());
+    let confirm = Confirm { look, release: &settings.release, nonce: &settings.nonce, gate: waits };
+    let end = follower.run(confirm, &mut signals).await?;
+    let mut outcome = follower.journal.outcome(blank.clone(), &end);
+    if outcome.image.is_none() && end.code == 0 {
+        // The server built it, and alone knows what it is.
+        let facts = session.server().facts(session.resolved, &session.salt).await?;
+        outcome.image = facts.get(Fact::CurrentImage).map(str::to_owned);
+    }
+    outcome.duration_ms = milliseconds(begun);
+    Ok((outcome, kind_of(end.code)))
+}
+
+/// A run on a release that the server has: sends the run's files, starts it, follows it to its end. Nobody confirms it.
+pub(super) async fn carry_out(
+    session: &Session<'_>,
+    settings: &RunSettings,
+    more: BTreeMap<String, Artefact>,
+    operation: &Operation<'_>,
+    blank: Outcome,
+    signals: &mut Signals,
+) -> Result<Ending> {
+    send_run(session, settings, more, operation).await?;
+    let journal = Journal::new(operation.reporter, Vec::new(), None);
+    let mut follower = Follower::new(session, &settings.run, journal, operation.reporter, operation.options.patience);
+    let confirm = Confirm { look: None, release: &settings.release, nonce: "", gate: None };
+    let end = follower.run(confirm, signals).await?;
+    Ok((follower.journal.outcome(blank, &end), kind_of(end.code)))
+}

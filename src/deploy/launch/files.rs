@@ -1,0 +1,103 @@
+//! The files of one upload: scripts, release and run.
+
+use std::collections::BTreeMap;
+
+use crate::artefact::Artefact;
+use crate::config::{ImageSource, Resolved, Seconds};
+use crate::server::{BuildFile, Fact, Facts, ReleaseFile, RunFile, Scripts};
+use crate::text::{is_name, shell_words};
+
+use super::super::actor::Actor;
+use super::super::connect::Session;
+use super::super::operation::Operation;
+use super::super::prepare::Prepared;
+
+/// What is particular to one run.
+#[derive(Debug, Clone, Default)]
+pub(in crate::deploy) struct RunSettings {
+    pub(in crate::deploy) run: String,
+    pub(in crate::deploy) kind: &'static str,
+    pub(in crate::deploy) release: String,
+    /// The first app's image; all of them by their variables.
+    pub(in crate::deploy) image: String,
+    pub(in crate::deploy) images: BTreeMap<String, String>,
+    pub(in crate::deploy) source: Option<ImageSource>,
+    pub(in crate::deploy) observe: Seconds,
+    pub(in crate::deploy) steps: Vec<&'static str>,
+    pub(in crate::deploy) need_kb: u64,
+    pub(in crate::deploy) nonce: String,
+    pub(in crate::deploy) backup: String,
+}
+
+/// The scripts, where the server does not have this version's.
+pub(super) fn scripts(facts: &Facts) -> BTreeMap<String, Artefact> {
+    if facts.get(Fact::Scripts).is_some() { BTreeMap::new() } else { Scripts::files() }
+}
+
+/// The release's files, with what tells of the release itself.
+pub(super) fn release(prepared: &Prepared<'_>, id: &str, actor: &Actor) -> BTreeMap<String, Artefact> {
+    let mut files: BTreeMap<String, Artefact> =
+        prepared.rendered.release.iter().map(|(path, file)| (format!("releases/{id}/{path}"), file.clone())).collect();
+    let own = ReleaseFile { commit: actor.commit.clone(), by: actor.by.clone(), context_digest: prepared.context_digest.clone() };
+    let images = prepared.images.iter().map(|image| (image.variable.as_str(), image.digest.as_str()));
+    files.insert(format!("releases/{id}/release.env"), Artefact::text(own.with_images(images)));
+    files
+}
+
+/// The run's settings.
+pub(super) fn run(session: &Session<'_>, settings: &RunSettings, operation: &Operation<'_>) -> BTreeMap<String, Artefact> {
+    let text = run_file(session, settings, operation).to_text();
+    BTreeMap::from([(format!("runs/{}/run.env", settings.run), Artefact::secret(text))])
+}
+
+fn run_file(session: &Session<'_>, settings: &RunSettings, operation: &Operation<'_>) -> RunFile {
+    let (resolved, actor) = (session.resolved, &operation.actor);
+    let rollout = &resolved.rollout;
+    let image = built_on_server(resolved);
+    RunFile {
+        run: settings.run.clone(),
+        kind: settings.kind,
+        release: settings.release.clone(),
+        expect_current: session.facts.current().unwrap_or_default().to_owned(),
+        steps: settings.steps.clone(),
+        observe: settings.observe.0,
+        min_requests: rollout.min_requests.value.into(),
+        max_error_rate: rollout.max_error_rate.value,
+        keep_releases: rollout.keep_releases.value.into(),
+        allow_replace: operation.options.allow_replace.clone(),
+        image: settings.image.clone(),
+        image_ids: settings.images.iter().map(|(variable, id)| format!("{variable}={id}")).collect(),
+        built_image: image.variable.clone(),
+        image_source: match settings.source {
+            Some(ImageSource::Server) => "server",
+            Some(ImageSource::Registry) => "registry",
+            Some(ImageSource::Archive) => "archive",
+            Some(ImageSource::Build) | None => "build",
+        },
+        dockerfile: image.dockerfile.value.clone(),
+        build_target: image.build_target.clone().unwrap_or_default(),
+        nonce: settings.nonce.clone(),
+        backup_id: settings.backup.clone(),
+        confirm_timeout: rollout.confirm_timeout.value.0,
+        need_kb: settings.need_kb,
+        by: actor.by.clone(),
+        from: actor.from.clone(),
+        started: actor.started(),
+        recover: "",
+    }
+}
+
+/// The image that the server builds, else the first one.
+fn built_on_server(resolved: &Resolved) -> &crate::config::Image {
+    resolved.images.iter().find(|image| image.source.value == ImageSource::Server).unwrap_or(resolved.image())
+}
+
+/// The arguments of a build on the server: named in a list, valued in its shell's environment, never on a command line.
+pub(super) fn build_arguments(prepared: &Prepared<'_>, run: &str) -> BTreeMap<String, Artefact> {
+    let built = prepared.images.iter().find(|image| image.source == ImageSource::Server);
+    let arguments = built.unwrap_or(&prepared.images[0]).context.arguments.iter().filter(|(name, _)| is_name(name));
+    let file = BuildFile { arguments: arguments.clone().map(|(name, _)| name.clone()).collect() };
+    let exported = arguments.map(|(name, value)| format!("export {name}={}\n", shell_words([value.as_str()])));
+    let text = file.to_text() + &exported.collect::<String>();
+    BTreeMap::from([(format!("runs/{run}/build.env"), Artefact::secret(text))])
+}

@@ -1,0 +1,65 @@
+//! What was asked for: the one thing that every stage is handed.
+
+use std::time::{Duration, Instant};
+
+use crate::config::{Project, Resolved};
+use crate::plan::Plan;
+use crate::report::{Outcome, Reporter};
+
+use super::actor::Actor;
+use super::conclude::Ending;
+
+/// A run that somebody asked for: of which project, on which target, and who hears of it.
+#[derive(Debug)]
+pub struct Operation<'a> {
+    /// The project.
+    pub project: &'a Project,
+    /// Its configuration for the target.
+    pub resolved: &'a Resolved,
+    /// How it is to be done.
+    pub options: Options,
+    /// Who asked for it, from where, and when.
+    pub actor: Actor,
+    /// Who hears of what happens.
+    pub reporter: &'a Reporter,
+    started: Instant,
+}
+
+/// What the user may ask of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Services of the stack whose containers may be replaced.
+    pub allow_replace: Vec<String>,
+    /// How long to wait for another deploy to end, in seconds; `None`: not at all.
+    pub wait_lock: Option<u64>,
+    /// Deploy even when nothing changed.
+    pub force: bool,
+    /// Do exactly this, or nothing.
+    pub plan: Option<Plan>,
+    /// After a signal: how long the undo is followed before the client goes and leaves it to the server; `None`: to its
+    /// end. A workflow that is cancelled is killed ten seconds later.
+    pub patience: Option<Duration>,
+}
+
+impl<'a> Operation<'a> {
+    /// An operation that begins now.
+    pub fn new(project: &'a Project, resolved: &'a Resolved, options: Options, actor: Actor, reporter: &'a Reporter) -> Self {
+        Self { project, resolved, options, actor, reporter, started: Instant::now() }
+    }
+
+    /// The outcome before anything is known of it: failed, with nothing done. `release` is the one that it is about.
+    pub(super) fn blank(&self, release: Option<&str>) -> Outcome {
+        let target = &self.resolved.target;
+        Outcome { release: release.map(str::to_owned), url: target.url.clone(), ..Outcome::failed(&target.name) }
+    }
+
+    /// The same ending with how long all of it took.
+    pub(super) fn ended(&self, (outcome, kind): Ending) -> Ending {
+        (Outcome { duration_ms: milliseconds(self.started), ..outcome }, kind)
+    }
+}
+
+/// Milliseconds since then.
+pub(super) fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,45 @@
+//! The images get to the servers that lack them: built here, or read from where they lie. Nothing that serves is touched.
+
+mod images;
+
+use crate::error::Kind;
+use crate::report::{Event, Outcome, StepReport};
+
+pub(super) use images::Ids;
+
+use super::conclude::Stop;
+use super::connect::Session;
+use super::inspect::Inspected;
+use super::operation::Operation;
+use super::prepare::Candidate;
+
+/// The hosts of a target, with the release's images.
+pub(super) struct Shipped<'a> {
+    /// Those that get the release, each with the ids that its Engine knows the images by.
+    pub(super) to_do: Vec<(Session<'a>, Ids)>,
+    /// Those that have it already, and run it.
+    pub(super) unchanged: Vec<Session<'a>>,
+    /// The client's steps so far.
+    pub(super) steps: Vec<StepReport>,
+}
+
+/// Brings the images to all hosts that get the release. A failure is told, and ends the deploy.
+pub(super) async fn ship<'a>(
+    inspected: Inspected<'a>,
+    candidate: &Candidate<'_>,
+    operation: &Operation<'_>,
+) -> Result<Shipped<'a>, Stop> {
+    let Inspected { to_do, unchanged } = inspected;
+    let mut steps = Vec::new();
+    match images::bring(&to_do, &candidate.prepared, &candidate.id, operation, &mut steps).await {
+        Ok(ids) => Ok(Shipped { to_do: to_do.into_iter().zip(ids).collect(), unchanged, steps }),
+        Err((step, error)) => {
+            let reason = Some(error.text());
+            operation.reporter.tell(Event::Error(error));
+            let previous = to_do.first().and_then(|session| session.facts.current().map(str::to_owned));
+            let failed_step = Some(step.to_owned());
+            let outcome = Outcome { failed_step, reason, steps, previous, ..operation.blank(Some(&candidate.id)) };
+            Err(Stop::Over(Box::new((outcome, Some(Kind::Failed)))))
+        }
+    }
+}

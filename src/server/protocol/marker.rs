@@ -1,0 +1,39 @@
+//! The words by which answers are told from whatever a login shell or a program prints beside them.
+
+/// Behind it, the facts.
+pub const FACTS: &str = "estiba:facts";
+/// An answer of several lines is whole.
+pub const END: &str = "estiba:end";
+/// Behind it, a file: its size in bytes, and its name.
+pub const FILE: &str = "estiba:file";
+/// Files have arrived, and are what the manifest says.
+pub const RECEIVED: &str = "estiba:received";
+/// Why files were not taken.
+pub const ERROR: &str = "estiba:error";
+/// Behind it, the records of a journal.
+pub const JOURNAL: &str = "estiba:journal";
+/// The client's word on a run, or a segment of an image, has been taken.
+pub const TAKEN: &str = "estiba:taken";
+/// How many bytes of a segment are there.
+pub const SIZE: &str = "estiba:size";
+/// Behind it, an image: its id, its platform where that was asked for, and its layers.
+pub const IMAGE: &str = "estiba:image";
+/// The Engine has all of that image.
+pub const WHOLE: &str = "estiba:whole";
+/// Behind it, the migrations that the database has.
+pub const APPLIED: &str = "estiba:applied";
+/// Why that is not known.
+pub const UNKNOWN: &str = "estiba:unknown";
+
+/// Behind it, what of the release that serves is not as that says.
+pub const COMPARED: &str = "estiba:compared";
+
+/// All of them.
+#[cfg(test)]
+pub(super) const ALL: [&str; 13] =
+    [FACTS, END, FILE, RECEIVED, ERROR, JOURNAL, TAKEN, SIZE, IMAGE, WHOLE, APPLIED, UNKNOWN, COMPARED];
+
+/// What stands behind a marker in a line of its own.
+pub fn behind<'a>(marker: &str, line: &'a str) -> Option<&'a str> {
+    line.strip_prefix(marker)?.strip_prefix(' ')
+}
