@@ -131,7 +131,7 @@ relay() {
 	mawk*)
 		relay_mawk='-W interactive'
 		# By itself it takes time with the square of a line's length: 10 MB took 25 s.
-		! command -v stdbuf >/dev/null 2>&1 || relay_cut='stdbuf -oL fold -b -w 1000000'
+		! command -v stdbuf >/dev/null 2>&1 || relay_cut='stdbuf -oL cut -b -1000000'
 		;;
 	esac
 	# The secrets come in by a pipe: neither an argument nor a variable of the environment holds them.
@@ -149,16 +149,16 @@ relay() {
 				while ((getline text <"/proc/self/fd/4") > 0) {
 					secret[++count] = text
 					pattern[count] = literal(text)
+					if (length(text) > longest) longest = length(text)
 				}
 				close("/proc/self/fd/4")
 			}
 			{
-				# What follows a piece of that length is the rest of the same line, and may begin within a secret.
-				rest = whole
-				whole = length($0) == 1000000
-				if (rest) next
+				# A line of that length may have been cut, within a secret too.
+				cut = length($0) == 1000000
 				for (one = 1; one <= count; one++) if (index($0, secret[one])) gsub(pattern[one], "***")
-				if (length($0) > 65536) $0 = substr($0, 1, 65536) "… (the rest of this line is left out)"
+				if (cut) $0 = substr($0, 1, length($0) - longest)
+				if (cut || length($0) > 65536) $0 = substr($0, 1, 65536) "… (the rest of this line is left out)"
 				print
 				fflush()
 			}'

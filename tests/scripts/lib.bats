@@ -120,6 +120,32 @@ b' ]
 	[ "${lines[3]}" -lt 66100 ]
 }
 
+@test "no line is lost behind one of any length, and none is cut within a secret" {
+	script 'common journal' 'secret_count=1
+		secret_1=$(head -c 9999 /dev/zero | tr "\0" s)z
+		for length in 65536 65537 1000000 1000001 5000000; do
+			head -c $length /dev/zero | tr "\0" x
+			printf "\nafter %s\n" $length
+		done >"$root/lines"
+		{ printf x; for one in $(seq 101); do printf %s "$secret_1"; done; printf "\nafter secrets\n"; } >>"$root/lines"
+		relay step <"$root/lines"
+		cut -f 4 "$run_dir/journal" | cut -c 1-20
+		! grep -q ssss "$run_dir/journal" && echo clean'
+	[ "$output" = 'xxxxxxxxxxxxxxxxxxxx
+after 65536
+xxxxxxxxxxxxxxxxxxxx
+after 65537
+xxxxxxxxxxxxxxxxxxxx
+after 1000000
+xxxxxxxxxxxxxxxxxxxx
+after 1000001
+xxxxxxxxxxxxxxxxxxxx
+after 5000000
+x*******************
+after secrets
+clean' ]
+}
+
 @test "only names become words of a command, and only digits are counted with" {
 	script common 'for word in 0001_initial my-app app.v2; do is_word "$word" && echo yes; done
 		for word in "" -o "a b" "a;b" "\$(id)" "a/e;s/x/y" "a
