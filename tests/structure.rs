@@ -1,4 +1,4 @@
-//! The house keeps its order: each room depends on rooms below it alone, and nothing in it goes in a circle. The order is that
+//! The modules keep their order: each depends on modules of lower layers alone, and nothing goes in a circle. The order is that
 //! of the table in docs/architecture.md.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where the sources cannot be read")]
@@ -12,11 +12,11 @@ use syn::visit::Visit;
 type Module = String;
 
 /// The modules of a crate, and which others each of them names.
-struct House {
+struct Modules {
     depends: BTreeMap<Module, BTreeSet<Module>>,
 }
 
-impl House {
+impl Modules {
     /// Reads the source of each module.
     fn read(sources: &BTreeMap<Module, String>) -> Self {
         let parsed: BTreeMap<&str, syn::File> =
@@ -59,17 +59,17 @@ impl House {
         found
     }
 
-    /// What depends on a room that is not below its own: modules and what they name.
-    fn upward(&self, floors: &[Vec<String>]) -> Vec<String> {
-        let floor = |module: &str| {
-            let room = module.split("::").next().unwrap();
-            floors.iter().position(|rooms| rooms.iter().any(|known| known == room)).ok_or(format!("{room} is on no floor"))
+    /// What depends on a module that is not below its own: modules and what they name.
+    fn upward(&self, layers: &[Vec<String>]) -> Vec<String> {
+        let layer = |module: &str| {
+            let top = module.split("::").next().unwrap();
+            layers.iter().position(|layer| layer.iter().any(|known| known == top)).ok_or(format!("{top} is on no layer"))
         };
         let mut wrong = Vec::new();
         for (module, targets) in self.depends.iter().filter(|(module, _)| !module.is_empty()) {
             for target in targets {
                 let within = module.split("::").next() == target.split("::").next();
-                match (floor(module), floor(target)) {
+                match (layer(module), layer(target)) {
                     (Ok(_), Ok(_)) if within => {}
                     (Ok(own), Ok(other)) if other < own => {}
                     (Ok(_), Ok(_)) => wrong.push(format!("{module} uses {target}, which is not below it")),
@@ -212,29 +212,29 @@ fn this_crate() -> BTreeMap<Module, String> {
     all
 }
 
-/// The rooms of the table in docs/architecture.md, by their floors.
-fn floors() -> Vec<Vec<String>> {
+/// The modules of the table in docs/architecture.md, by their layers.
+fn layers() -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/architecture.md")).unwrap();
-    let mut floors: Vec<Vec<String>> = Vec::new();
-    let table = text.lines().skip_while(|line| !line.starts_with("| floor |")).skip(2).take_while(|line| line.starts_with('|'));
+    let mut layers: Vec<Vec<String>> = Vec::new();
+    let table = text.lines().skip_while(|line| !line.starts_with("| layer |")).skip(2).take_while(|line| line.starts_with('|'));
     for line in table {
         let mut cells = line.split('|').skip(1);
-        let floor: usize = cells.next().unwrap().trim().parse().unwrap();
-        let rooms = cells.next().unwrap().split('`').skip(1).step_by(2).map(str::to_owned);
-        floors.resize(floors.len().max(floor + 1), Vec::new());
-        floors[floor].extend(rooms);
+        let layer: usize = cells.next().unwrap().trim().parse().unwrap();
+        let row = cells.next().unwrap().split('`').skip(1).step_by(2).map(str::to_owned);
+        layers.resize(layers.len().max(layer + 1), Vec::new());
+        layers[layer].extend(row);
     }
-    floors
+    layers
 }
 
 #[test]
 fn no_module_is_part_of_a_circle() {
-    assert_eq!(House::read(&this_crate()).circle(), None);
+    assert_eq!(Modules::read(&this_crate()).circle(), None);
 }
 
 #[test]
-fn each_room_depends_on_rooms_below_it_alone() {
-    assert_eq!(House::read(&this_crate()).upward(&floors()), [""; 0]);
+fn each_module_depends_on_lower_layers_alone() {
+    assert_eq!(Modules::read(&this_crate()).upward(&layers()), [""; 0]);
 }
 
 #[test]
@@ -252,22 +252,22 @@ fn no_source_file_is_long() {
 fn a_circle_and_an_arrow_upwards_are_found() {
     let made = |files: &[(&str, &str)]| {
         let files = files.iter().map(|(module, text)| ((*module).to_owned(), (*text).to_owned()));
-        House::read(&files.collect())
+        Modules::read(&files.collect())
     };
-    // Through what a room hands on, and by a path within a function.
-    let house = made(&[
+    // Through what a module hands on, and by a path within a function.
+    let modules = made(&[
         ("", "mod a; mod b;"),
         ("a", "mod one; mod two; pub use one::One; pub(crate) use two::two;"),
         ("a::one", "use super::two::two; pub struct One;"),
         ("a::two", "pub fn two() { crate::b::b() }"),
         ("b", "use crate::a::{self, One}; pub fn b() {} #[cfg(test)] mod tests { use crate::c::C; }"),
     ]);
-    let circle = house.circle().unwrap();
+    let circle = modules.circle().unwrap();
     assert_eq!(circle, ["a::one", "a::two", "b"]);
-    let floors = [vec!["b".to_owned()], vec!["a".to_owned()]];
-    assert_eq!(house.upward(&floors).len(), 2, "{:?}", house.upward(&floors));
-    assert!(house.upward(&floors[1..]).iter().any(|why| why == "b is on no floor"));
+    let layers = [vec!["b".to_owned()], vec!["a".to_owned()]];
+    assert_eq!(modules.upward(&layers).len(), 2, "{:?}", modules.upward(&layers));
+    assert!(modules.upward(&layers[1..]).iter().any(|why| why == "b is on no layer"));
 
-    let house = made(&[("", ""), ("a", "pub use x::X; mod x;"), ("a::x", "pub struct X;"), ("b", "use crate::a::X;")]);
-    assert_eq!((house.circle(), house.depends["b"].iter().next().unwrap().as_str()), (None, "a::x"));
+    let modules = made(&[("", ""), ("a", "pub use x::X; mod x;"), ("a::x", "pub struct X;"), ("b", "use crate::a::X;")]);
+    assert_eq!((modules.circle(), modules.depends["b"].iter().next().unwrap().as_str()), (None, "a::x"));
 }
