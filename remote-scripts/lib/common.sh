@@ -124,9 +124,27 @@ has() {
 	[ -e "$run_dir/state/$1" ]
 }
 
+# flushed: what an undo of this run reads is on the disk, and is there after a power cut.
+flushed() {
+	sync "$run_dir/steps" "$run_dir"/state/* "$run_dir/state" "$run_dir" 2>/dev/null || sync
+}
+
+# put_durably KEY VALUE: as put, for what has to be known before something is done that outlives a power cut by itself.
+put_durably() {
+	put "$1" "$2" && flushed
+}
+
 # newest_first DIR: the folders in it. Release and run ids begin with their UTC time.
 newest_first() {
 	find "$1" -mindepth 1 -maxdepth 1 -type d | sed 's|.*/||' | sort -r
+}
+
+# release_is_wanted RELEASE: does another run that has not ended yet name it?
+release_is_wanted() {
+	for wanted_run in "$runs"/*/; do
+		[ "$wanted_run" = "$run_dir/" ] || [ -e "$wanted_run/outcome" ] || ! grep -q "^RELEASE=$1\$" "$wanted_run/run.env" 2>/dev/null || return 0
+	done
+	return 1
 }
 
 # run_is_open DIR: did that run begin, and has it no outcome yet?

@@ -13,7 +13,7 @@
 #   engine_bytes DB                 the database's size
 #   engine_create DB                makes an empty database like the app's, with the app's owner and settings
 #   engine_drop DB                  takes a database away, connections and all; it need not be there
-#   engine_exists DB
+#   engine_exists DB                is it there? 1 where it is not, 2 where the server does not say
 #   engine_standbys                 prints the names of all databases that runs have made for themselves
 #   engine_replace DB AWAY          DB takes the place of the app's database, which becomes AWAY, in one step
 #   engine_fence, engine_unfence    the app's database takes no writes, takes them again; `put fence-leaks 1` where it
@@ -78,11 +78,21 @@ standby() {
 standby_make() {
 	engine_standbys >"$run_dir/state/standbys"
 	while IFS= read -r standby_stale <&3; do
-		! is_word "$standby_stale" || engine_drop "$standby_stale" || return 1
+		if ! is_word "$standby_stale" || standby_is_wanted "$standby_stale"; then continue; fi
+		engine_drop "$standby_stale" || return 1
 	done 3<"$run_dir/state/standbys"
-	put standby "$(standby)" || return 1
+	put_durably standby "$(standby)" || return 1
 	engine_create "$(standby)" || fail 'no database could be created to restore the dump' || return 1
 	database_load "$1" "$(standby)" && database_compare "$2" "$(standby)"
+}
+
+# standby_is_wanted NAME: may another run that has not ended yet need that copy for its undo?
+standby_is_wanted() {
+	for wanted_run in "$runs"/*/; do
+		[ "$wanted_run" = "$run_dir/" ] || [ -e "$wanted_run/outcome" ] ||
+			[ "$(cat "$wanted_run/state/standby" 2>/dev/null)" != "$1" ] || return 0
+	done
+	return 1
 }
 
 standby_goes() {

@@ -24,18 +24,39 @@ picture_before() {
 	picture_containers $picture_ids >"$run_dir/state/before" || return 1
 	for picture_app in $OLD_APPS; do
 		! picture_answers "$picture_app" || echo "answers $picture_app"
+		picture_front=$(picture_front "$picture_app") && echo "front $picture_app $picture_front"
 	done >>"$run_dir/state/before"
 	site_look "$run_dir/state/site.before" || rm -f "$run_dir/state/site.before"
 }
 
 # picture_answers APP: does it answer as the release that serves says? A stack from before estiba is asked as the new one would be.
 picture_answers() {
-	picture_release=$EXPECT_CURRENT
-	[ -e "$releases/${picture_release:-none}/apps" ] || picture_release=$RELEASE
-	app_answers "$picture_release" "$1" "$(get old-slot)"
+	app_answers "$(picture_release)" "$1" "$(get old-slot)" "${2:-}"
+}
+
+picture_release() {
+	if [ -e "$releases/${EXPECT_CURRENT:-none}/apps" ]; then printf '%s\n' "$EXPECT_CURRENT"; else printf '%s\n' "$RELEASE"; fi
 }
 
 # picture_differs: prints what is not as it was, a line each.
+# picture_front APP: the status of `/`, asked of the old release itself, past what stands in front of it. Fails where it speaks no
+# HTTP, or does not answer.
+picture_front() {
+	app_read "$(picture_release)" "$1" && [ -n "$(app_http_ports)" ] || return 1
+	! picture_answers "$1" / || answers_said=$app_status
+	case $answers_said in [1-5][0-9][0-9]) printf '%s\n' "$answers_said" ;; *) return 1 ;; esac
+}
+
+# picture_front_holds APP: is there an answer at `/` that is no server's error, where there was one before? Else front_said says what is.
+picture_front_holds() {
+	front_before=$(sed -n "s/^front $1 //p" "$run_dir/state/before" 2>/dev/null)
+	case $front_before in [1-4][0-9][0-9]) ;; *) return 0 ;; esac
+	front_now=$(picture_front "$1") || front_now=nothing
+	case $front_now in [1-4][0-9][0-9]) return 0 ;; esac
+	front_said="$1 answers / with $front_now, and with $front_before before"
+	return 1
+}
+
 picture_differs() {
 	picture_ids=$(old_running) || return 1
 	# shellcheck disable=SC2086 # ids, none with a space
@@ -60,6 +81,10 @@ picture_differs() {
 	for picture_app in $picture_answered; do
 		until picture_answers "$picture_app"; do
 			! past_deadline || { echo "$picture_app does not answer any more" && break; }
+			nap 0.3
+		done
+		until picture_front_holds "$picture_app"; do
+			! past_deadline || { echo "$front_said" && break; }
 			nap 0.3
 		done
 	done

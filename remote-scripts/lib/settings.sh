@@ -28,6 +28,22 @@ read_release() {
 	: "${BACKUP_SCHEDULE:=}" "${DRILL_SCHEDULE:=}" "${BACKUP_ALERT:=}" "${OFFSITE:=}" "${OFFSITE_IMAGE:=}"
 }
 
+# stack_is_written PATH: may a service of the stack write to what it mounts from there, and did the release that serves have it? What
+# the service wrote is its own: only what is another file in the two releases is replaced.
+stack_is_written() {
+	[ -n "$EXPECT_CURRENT" ] && [ -e "$releases/$EXPECT_CURRENT/stack/$1" ] && [ -e "$releases/$RELEASE/stack.writable" ] &&
+		STACK_PATH=$1 awk '
+			BEGIN { path = ENVIRON["STACK_PATH"] }
+			$0 == path || index(path, $0 "/") == 1 || index($0, path "/") == 1 { found = 1 }
+			END { exit !found }' "$releases/$RELEASE/stack.writable"
+}
+
+# stack_is_ours PATH: does one of the two releases have that file other than the other one?
+stack_is_ours() {
+	{ [ -e "$releases/$RELEASE/stack/$1" ] || [ -e "$releases/$EXPECT_CURRENT/stack/$1" ]; } &&
+		! cmp -s "$releases/$RELEASE/stack/$1" "$releases/$EXPECT_CURRENT/stack/$1"
+}
+
 # setting RELEASE NAME: a setting as that release has it, which may name its services otherwise than this one.
 setting() (
 	unset -v "$2"

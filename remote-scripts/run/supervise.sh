@@ -25,7 +25,7 @@ if ! lock_take; then
 	printf '5\trefused\tlock\t%s\n' "$(lock_holder)" | write_file "$run_dir/outcome"
 	# What was uploaded for this run alone goes again.
 	rm -rf "$run_dir/context"
-	[ -e "$releases/$RELEASE/committed" ] || rm -rf "${releases:?}/${RELEASE:?}"
+	[ -e "$releases/$RELEASE/committed" ] || release_is_wanted "$RELEASE" || rm -rf "${releases:?}/${RELEASE:?}"
 	exit 5
 fi
 lock_sign "$BY from $FROM, $KIND of $RELEASE, since $STARTED"

@@ -21,6 +21,12 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
 run_dir=$runs/$RUN
 read_run
+# Without it nothing can be undone, and no later deploy is kept from its work by that.
+if [ "$mode" = recover ] && [ ! -e "$releases/$RELEASE/release.env" ]; then
+	printf '4\tfailed\t\t%s\n' "the files of release $RELEASE are gone, so the run could not be undone: look at estiba status" |
+		write_file "$run_dir/outcome"
+	exit 4
+fi
 read_release "$RELEASE"
 . "$releases/$RELEASE/release.env"
 # Again: who runs this is not who made the release.
@@ -108,6 +114,7 @@ forward() {
 		journal failed "$1" "the run's own records cannot be written; is the disk full?"
 		return 1
 	fi
+	flushed
 	if perform "$1" 'do' && [ -z "$aborted" ]; then
 		echo "done $1" >>"$run_dir/steps"
 		journal 'done' "$1" ''
@@ -167,6 +174,7 @@ backward() {
 	clear_the_way
 	[ ! -e "$run_dir/reason" ] || mv "$run_dir/reason" "$run_dir/reason.first"
 	backward_failed=
+	backward_why=
 	reversed=
 	for step in $STEPS; do reversed="$step $reversed"; done
 	for step in $reversed; do
@@ -177,6 +185,7 @@ backward() {
 		else
 			journal undo-failed "$step" "$(reason)"
 			backward_failed="${backward_failed:-$step}"
+			backward_why="${backward_why:-the undo of $step failed: $(reason)}"
 			# The proxy may still send people to the new release: what it stands on stays.
 			[ "$step" != switch ] || break
 		fi
@@ -190,14 +199,17 @@ finish() {
 	finish_reason=${4:-}
 	[ -z "$3" ] || finish_reason=$(reason)
 	history_add "$1" "$2" "$3" "$finish_reason"
-	# A release that was never served leaves nothing behind.
-	case $1 in
-	0 | 4) ;;
-	*) [ -e "$releases/$RELEASE/committed" ] || rm -rf "${releases:?}/${RELEASE:?}" ;;
-	esac
 	# The journal first: who follows it stops at the file.
 	journal outcome "$3" "$1 $2 $finish_reason"
 	printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$finish_reason" | write_file "$run_dir/outcome"
+	# A release that was never served leaves nothing behind. Last: without its files a run that has no outcome could not be ended.
+	case $1 in
+	0 | 4) ;;
+	*)
+		[ -e "$releases/$RELEASE/committed" ] || [ ! -e "$run_dir/outcome" ] || release_is_wanted "$RELEASE" ||
+			rm -rf "${releases:?}/${RELEASE:?}"
+		;;
+	esac
 	exit "$1"
 }
 
@@ -221,7 +233,12 @@ compare_with_before() {
 # undo_from STEP: what a failure in STEP leads to.
 undo_from() {
 	if ! backward; then
+		# What is left of this release may serve: until a deploy has replaced it, `status` tells of it and nothing is unchanged.
+		case $KIND in deploy | rollback) printf '%s\n' "$backward_why" | write_file "$state/unfinished" ;; esac
 		finish 4 failed "$1"
+	elif [ "$KIND" = restore ] && [ -e "$run_dir/state/put-back" ]; then
+		# It was stopped when it had changed over already.
+		finish 0 "done" ''
 	elif [ -e "$run_dir/refused" ]; then
 		finish "$(grep -m 1 -x '[0-9]*' "$run_dir/refused" || echo 1)" refused "$1"
 	elif began edge || began stack || began migrate || began start; then
@@ -243,8 +260,11 @@ forward_from_commit() {
 	aborted=
 	trap '' TERM INT
 	unfinished=
+	forward_commit=
 	for step in $STEPS; do
-		finished "$step" && continue
+		# Whatever the records say of those before: they are done.
+		[ "$step" != commit ] || forward_commit=1
+		if [ -z "$forward_commit" ] || finished "$step"; then continue; fi
 		rm -f "$run_dir/reason"
 		forward "$step" || {
 			# The room that a full disk was kept for.

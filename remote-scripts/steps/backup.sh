@@ -85,7 +85,7 @@ backup_name() {
 # The newest keep-backups stay, and one for each of the last days, weeks and months that are asked for.
 backup_retain() {
 	find "$backups" -name '*.dump' ! -name '.*' | sed 's|.*/||; s|\.dump$||' | sort -r |
-		awk -v newest="$KEEP_BACKUPS" -v days="$KEEP_DAILY" -v weeks="$KEEP_WEEKLY" -v months="$KEEP_MONTHLY" '
+		awk -v own="$backup_id" -v newest="$KEEP_BACKUPS" -v days="$KEEP_DAILY" -v weeks="$KEEP_WEEKLY" -v months="$KEEP_MONTHLY" '
 			function week(day) { return int((julian(day) + 0) / 7) }
 			function julian(day,   y, m, d, a) {
 				y = substr(day, 1, 4); m = substr(day, 5, 2); d = substr(day, 7, 2)
@@ -96,7 +96,8 @@ backup_retain() {
 			BEGIN { limit["d"] = days; limit["w"] = weeks; limit["m"] = months }
 			{
 				day = substr($0, 1, 8)
-				keep = NR <= newest
+				# Whatever the clock says: the one that has just been made is the newest.
+				keep = NR <= newest || $0 == own
 				if (first(by_day, day, "d")) keep = 1
 				if (first(by_week, week(day), "w")) keep = 1
 				if (first(by_month, substr(day, 1, 6), "m")) keep = 1

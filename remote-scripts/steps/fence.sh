@@ -12,7 +12,7 @@ fence_do() {
 	database_known || { note 'there is no database yet' && return 0; }
 	database_open || return 1
 	# First: by it the undo knows that there is something to undo.
-	put fencing 1 || return 1
+	put_durably fencing 1 || return 1
 	fence_edge "$DURING_MIGRATIONS" || return 1
 	engine_fence || fail 'the database cannot be set to read-only' || return 1
 	put fenced 1

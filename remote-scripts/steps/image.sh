@@ -46,13 +46,15 @@ image_edge() {
 	docker tag "$edge_image" "estiba-edge:$COMPOSE_PROJECT" 9>&-
 }
 
-# Builds from the uploaded context; build arguments are named here and valued in the environment.
+# Builds from the uploaded context. What holds a secret of the build's arguments is named in its command, and valued in its environment.
 image_build() {
 	set --
 	if [ -e "$run_dir/build.env" ]; then
 		. "$run_dir/build.env"
-		for build_name in $BUILD_ARGUMENTS; do
-			set -- "$@" --build-arg "$build_name"
+		eval "set -- $BUILD_ARGUMENTS"
+		for image_argument in "$@"; do
+			set -- "$@" --build-arg "$image_argument"
+			shift
 		done
 	fi
 	[ -z "$BUILD_TARGET" ] || set -- "$@" --target "$BUILD_TARGET"
@@ -62,8 +64,13 @@ image_build() {
 	image_context || return 1
 	# Where there is buildx, Docker 20.10 builds with BuildKit when it is told to; later ones do anyway.
 	! docker buildx version 9>&- >/dev/null 2>&1 || export DOCKER_BUILDKIT=1
-	docker build --force-rm "$@" --iidfile "$run_dir/state/image" -t "$image_name:$RELEASE" \
-		-f "$root/state/context/$DOCKERFILE" "$root/state/context" 9>&- || fail 'docker build failed; its output is above' || return 1
+	set -- build --force-rm "$@" --iidfile "$run_dir/state/image" -t "$image_name:$RELEASE" \
+		-f "$root/state/context/$DOCKERFILE" "$root/state/context"
+	# Names of the project's own choice: no variable is used behind them.
+	(
+		[ ! -e "$run_dir/build.values" ] || . "$run_dir/build.values"
+		exec docker "$@" 9>&-
+	) || fail 'docker build failed; its output is above' || return 1
 	rm -rf "$run_dir/context"
 	case $BUILT_IMAGE in
 	ESTIBA_IMAGE) IMAGE=$(get image) ;;

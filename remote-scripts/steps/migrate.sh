@@ -20,7 +20,7 @@ migrate_do() {
 		engine_schema "$DATABASE_NAME" >"$run_dir/state/schema" || return 1
 		engine_columns "$DATABASE_NAME" | sort >"$run_dir/state/columns" && migrations_applied >"$run_dir/state/applied" || return 1
 	fi
-	put migrating 1 || return 1
+	put_durably migrating 1 || return 1
 	[ -n "$MIGRATE" ] || { note 'the image migrates when it starts' && return 0; }
 	one_off_service=$MIGRATE_SERVICE
 	one_off migrate "$MIGRATE" migrate-environment || fail "the migration failed$(migrate_why)" || return 1
@@ -38,7 +38,8 @@ migrate_why() {
 # the settings accept that what was written since is lost. Else a person chooses.
 migrate_undo() {
 	has migrating || return 0
-	if [ -z "$(get old-slot)" ] || ! database_known; then
+	# One that answered before and has no container now is waited for.
+	if [ -z "$(get old-slot)" ] || { ! has migrate-snapshot && ! database_known; }; then
 		tell 'the schema stays as the migration left it'
 		return 0
 	fi
@@ -72,7 +73,7 @@ migrate_schema_is_as_before() {
 }
 
 migrate_put_back() {
-	put away "$(has away && get away || replaced_name)" || return 1
+	put_durably away "$(has away && get away || replaced_name)" || return 1
 	engine_replace "$(standby)" "$(get away)" || {
 		engine_unfence
 		fail "the backup's copy $(standby) could not take the place of $DATABASE_NAME"
@@ -87,18 +88,26 @@ migrate_since() {
 	printf 'Transactions since the backup, including those of the migration and backup: %s' "$(engine_written "$(get snapshot)")"
 }
 
-# Three good answers in a row from each container of the old release, within 15 s. What its health is, it says itself; a
-# release from before edges, or a stack from before estiba, is asked as the new one would be.
+# Three good answers in a row from each container of the old release, within its own health's time and 15 s at least, and none of
+# the server's errors at `/` where there was none before. What its health is, it says itself; a release from before edges, or a stack
+# from before estiba, is asked as the new one would be.
 migrate_old_is_healthy() {
 	healthy_release=$EXPECT_CURRENT
 	[ -e "$releases/${healthy_release:-none}/apps" ] || healthy_release=$RELEASE
-	deadline_in 15
+	healthy_seconds=15
+	! is_number "$HEALTH_TIMEOUT" || [ "$HEALTH_TIMEOUT" -le 15 ] || healthy_seconds=$HEALTH_TIMEOUT
+	deadline_in "$healthy_seconds"
 	healthy_count=0
+	healthy_front=
 	while [ "$healthy_count" -lt 3 ]; do
-		! past_deadline || return 1
+		if past_deadline; then
+			[ -z "$healthy_front" ] || tell "on the migrated schema $healthy_front"
+			return 1
+		fi
 		healthy_count=$((healthy_count + 1))
 		for healthy_app in $(apps_of "$healthy_release"); do
 			app_answers "$healthy_release" "$healthy_app" "$(get old-slot)" || healthy_count=0
+			picture_front_holds "$healthy_app" || { healthy_count=0 && healthy_front=$front_said; }
 		done
 		nap 0.5
 	done

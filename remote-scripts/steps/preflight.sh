@@ -197,7 +197,9 @@ preflight_files_changed() {
 	[ -n "$(containers "$1")" ] && ! grep -q "^$1	" "$releases/$RELEASE/stack.reloads" || return 1
 	while IFS='	' read -r preflight_mounts preflight_path; do
 		if [ "$preflight_mounts" != "$1" ] || [ ! -e "$root/stack/$preflight_path" ]; then continue; fi
-		diff -r "$releases/$RELEASE/stack/$preflight_path" "$root/stack/$preflight_path" >/dev/null 2>&1 || return 0
+		preflight_there=$root/stack/$preflight_path
+		! stack_is_written "$preflight_path" || preflight_there=$releases/$EXPECT_CURRENT/stack/$preflight_path
+		diff -r "$releases/$RELEASE/stack/$preflight_path" "$preflight_there" >/dev/null 2>&1 || return 0
 	done <"$releases/$RELEASE/stack.files"
 	return 1
 }

@@ -14,8 +14,8 @@ prune_do() {
 			prune_kept=$((prune_kept + 1))
 			[ "$prune_kept" -gt "$((KEEP_RELEASES - 2))" ] || continue
 		fi
-		! prune_is_wanted "$prune_release" || continue
-		prune_release "$prune_release"
+		! release_is_wanted "$prune_release" || continue
+		prune_release "$prune_release" || return 1
 	done
 	history_runs_retain "$RUN"
 	for prune_content in "$root"/stack/*; do
@@ -59,14 +59,6 @@ prune_standby() {
 	fail 'the database does not answer'
 }
 
-# prune_is_wanted RELEASE: does a run that has not ended yet name it?
-prune_is_wanted() {
-	for prune_run in "$runs"/*/; do
-		[ "$prune_run" = "$run_dir/" ] || [ -e "$prune_run/outcome" ] || ! grep -q "^RELEASE=$1\$" "$prune_run/run.env" 2>/dev/null || return 0
-	done
-	return 1
-}
-
 # prune_is_mounted DIR: does a container mount something below it?
 prune_is_mounted() {
 	docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" 9>&- |
@@ -79,8 +71,11 @@ prune_release() {
 			rm -f "$root/slots/$prune_slot"
 		}
 	done
-	docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" --filter "label=estiba.release=$1" 9>&- |
-		xargs -r docker rm -f 9>&- >/dev/null
+	# A container whose release is gone would be taken for another root's.
+	prune_ids=$(docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" --filter "label=estiba.release=$1" 9>&-) ||
+		engine_lost || return 1
+	# shellcheck disable=SC2086 # ids
+	[ -z "$prune_ids" ] || docker rm -f $prune_ids 9>&- >/dev/null || fail "the containers of release $1 cannot be removed" || return 1
 	for prune_image in $(setting "$1" IMAGES 2>/dev/null) :"$IMAGE_NAME"; do
 		docker image rm "${prune_image#*:}:$1" 9>&- >/dev/null 2>&1
 	done

@@ -153,19 +153,28 @@ stack_put() {
 	if [ -L "$root/stack/$1" ] && stack_nested "$1"; then
 		{ [ -z "$stack_look" ] && rm -f "$root/stack/$1"; } || return 1
 	fi
+	stack_written=
+	! stack_is_written "$1" || stack_written=1
 	if [ -d "$stack_from/$1" ]; then
 		[ -d "$root/stack/$1" ] || { [ -z "$stack_look" ] && mkdir -p "$root/stack/$1"; } || return 1
-		(cd "$root/stack/$1/" && find . -type l) | while IFS= read -r stack_link; do
+		# A name with a line end in it could lead elsewhere.
+		(cd "$root/stack/$1/" && find . -type l ! -path "*
+*") | while IFS= read -r stack_link; do
+			[ -z "$stack_written" ] || [ -e "$stack_from/$1/$stack_link" ] || continue
 			{ [ -z "$stack_look" ] && rm -f "$root/stack/$1/$stack_link"; } || exit 1
 		done || return 1
-		(cd "$root/stack/$1/" && find . -type f) | while IFS= read -r stack_file; do
+		(cd "$root/stack/$1/" && find . -type f ! -path "*
+*") | while IFS= read -r stack_file; do
 			[ ! -e "$stack_from/$1/$stack_file" ] && ! stack_edge_file "$1" "$stack_file" || continue
+			[ -z "$stack_written" ] || stack_is_ours "$1/$stack_file" || continue
 			{ [ -z "$stack_look" ] && rm -f "$root/stack/$1/$stack_file"; } || exit 1
 		done || return 1
 		(cd "$stack_from/$1" && find . -type f) | while IFS= read -r stack_file; do
+			[ -z "$stack_written" ] || stack_is_ours "$1/$stack_file" || [ ! -e "$root/stack/$1/$stack_file" ] || continue
 			stack_copy "$stack_from/$1/$stack_file" "$root/stack/$1/$stack_file" || exit 1
 		done
 	elif [ -e "$stack_from/$1" ]; then
+		[ -z "$stack_written" ] || stack_is_ours "$1" || [ ! -e "$root/stack/$1" ] || return 0
 		stack_copy "$stack_from/$1" "$root/stack/$1"
 	fi
 }

@@ -9,11 +9,17 @@ start_do() {
 	put slot-before "$(pointed "$root/slots/$start_slot")" || return 1
 	start_instead || return 1
 	point "$root/slots/$start_slot" "../releases/$RELEASE" || return 1
+	# Nobody is sent to containers that have not been looked at, whatever an earlier run left: where its undo failed, an edge may
+	# still send people to this slot.
+	for start_app in $APPS; do
+		case $(get old-slot) in
+		blue | green) [ ! -e "$edge/$start_app/state/slot.map" ] || edge_put "$start_app" slot slot "$(get old-slot)" || return 1 ;;
+		esac
+		edge_standby "$start_app" "$(get old-slot)" off || return 1
+	done
 	# What an earlier release left in this slot has stopped for good: its restart policy was taken away.
 	# shellcheck disable=SC2046 # service names, none with a space
 	remove_services $(slot_apps "$start_slot") $(slot_workers "$start_slot") || return 1
-	# Nobody is sent to containers that have not been looked at, whatever an earlier run left.
-	for start_app in $APPS; do edge_standby "$start_app" "$(get old-slot)" off || return 1; done
 	# shellcheck disable=SC2046 # service names, none with a space
 	compose "$RELEASE" "$start_slot" up -d --no-deps $(slot_apps "$start_slot") || fail "the app does not start" || return 1
 	start_workers_too || return 1

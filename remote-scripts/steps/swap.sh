@@ -6,7 +6,7 @@
 
 swap_do() {
 	database_open || return 1
-	put away "$(replaced_name)" || return 1
+	put_durably away "$(replaced_name)" || return 1
 	uptime_cs
 	swap_began=$uptime_cs
 	engine_replace "$(standby)" "$(get away)" || fail "the restored database could not take the place of $DATABASE_NAME" || return 1
@@ -21,7 +21,12 @@ swap_do() {
 swap_undo() {
 	has away || return 0
 	database_open && engine_unfence || return 1
-	engine_exists "$(get away)" || return 0
+	engine_exists "$(get away)"
+	case $? in
+	0) put put-back 1 ;;
+	1) return 0 ;;
+	*) fail 'the database does not say whether it was replaced' || return 1 ;;
+	esac
 	rm -f "$run_dir/state/standby"
 	tell "$DATABASE_NAME held backup $BACKUP_ID when the run was cut off, and keeps it; the old database is kept as $(get away)"
 }

@@ -7,8 +7,8 @@
 switch_do() {
 	switch_slot=$(get slot)
 	switch_old=$(get old-slot)
-	put switching 1 || return 1
-	put static-published 1 && static_publish_all "$RELEASE" || return 1
+	put static-published 1 && put_durably switching 1 || return 1
+	static_publish_all "$RELEASE" || return 1
 	for switch_app in $(get edges-later); do
 		switch_take_port "$switch_app" || return 1
 	done
@@ -97,6 +97,7 @@ switch_others() {
 switch_undo() {
 	has switching || return 0
 	switch_old=$(get old-slot)
+	[ -n "$switch_old" ] || switch_old=$(serving_slot)
 	# shellcheck disable=SC2046 # service names, none with a space
 	remove_services $(get created-later) || return 1
 	for switch_app in $(get edges-later); do

@@ -3,7 +3,11 @@
 # are ended, and waited for: a migration that still runs is not raced.
 
 left_overs_do() {
-	left_ids=$(docker ps -aq --filter "label=estiba.run=$RUN" 9>&-)
+	deadline_in 60
+	until left_ids=$(docker ps -aq --filter "label=estiba.run=$RUN" 9>&-); do
+		! past_deadline || engine_lost || return 1
+		nap 0.5
+	done
 	# By it the database's own sessions of theirs are known.
 	for left_id in $left_ids; do address "$left_id"; done >"$run_dir/state/left-addresses"
 	# shellcheck disable=SC2086 # ids

@@ -309,7 +309,7 @@ none' ]
 	echo snippet >"$ROOT/releases/r/stack/nginx/snippets/a.conf"
 	echo old >"$ROOT/stack/nginx/site.conf"
 	echo gone >"$ROOT/stack/nginx/gone.conf"
-	script 'common settings compose edge' '. "$here/steps/stack.sh"; RELEASE=r
+	script 'common settings compose edge' '. "$here/steps/stack.sh"; RELEASE=r EXPECT_CURRENT=
 		inode=$(stat -c %i "$root/stack/nginx/site.conf")
 		stack_same nginx || echo other
 		stack_put nginx && stack_same nginx && echo same
@@ -449,7 +449,7 @@ due' ]
 }
 
 @test "nothing is written through a link that a container has put into a mounted folder" {
-	script 'common settings compose edge' '. "$here/steps/stack.sh"; RELEASE=r
+	script 'common settings compose edge' '. "$here/steps/stack.sh"; RELEASE=r EXPECT_CURRENT=
 		mkdir -p "$releases/r/stack/conf/sub" "$releases/r/stack/conf/linked" "$root/stack/conf" "$root/outside" "$root/home" "$root/old"
 		printf "proxy\tconf\ncertbot\tconf/linked\nproxy\tsolo\n" >"$releases/r/stack.files"
 		for file in conf/a conf/sub/b conf/linked/site conf/pipe solo; do echo new >"$releases/r/stack/$file"; done
@@ -527,4 +527,160 @@ ours' ]
 	script 'common settings http site' 'site_url=http://site.example?a; site_base; site_url="https://site.example/a/b?c=/d#/e"; site_base'
 	[ "$output" = 'http://site.example
 https://site.example/a' ]
+}
+
+@test "what a service of the stack wrote beside its files stays, and only a file that another release has otherwise is replaced" {
+	script 'common settings compose edge' '. "$here/steps/stack.sh"; . "$here/steps/preflight.sh"; RELEASE=new EXPECT_CURRENT=old
+		containers() { echo id; }
+		mkdir -p "$releases/old/stack/traefik" "$releases/new/stack/traefik" "$root/stack/traefik/sub"
+		printf "traefik\ttraefik\ntraefik\tacme.json\n" >"$releases/new/stack.files"
+		printf "traefik\nacme.json\n" >"$releases/new/stack.writable"; : >"$releases/new/stack.reloads"
+		for one in old new; do echo same >"$releases/$one/stack/traefik/same.yml"; echo "$one" >"$releases/$one/stack/traefik/other.yml"; : >"$releases/$one/stack/acme.json"; done
+		echo dropped >"$releases/old/stack/traefik/dropped.yml"; echo added >"$releases/new/stack/traefik/added.yml"
+		cp -r "$releases/old/stack/." "$root/stack/"
+		echo certificates >"$root/stack/acme.json"; echo data >"$root/stack/traefik/sub/dump.rdb"; echo edited >"$root/stack/traefik/same.yml"
+		ln -s dump.rdb "$root/stack/traefik/sub/latest"
+		preflight_files_changed traefik && echo changed
+		stack_keep && stack_put traefik && stack_put acme.json && stack_same traefik && stack_same acme.json && echo done
+		cd "$root/stack" && cat acme.json traefik/other.yml traefik/same.yml traefik/sub/latest traefik/added.yml; [ ! -e traefik/dropped.yml ] && echo dropped
+		echo renewed >acme.json; echo more >traefik/sub/dump.rdb
+		stack_put traefik "$run_dir/stack.before" && stack_put acme.json "$run_dir/stack.before"
+		cat acme.json traefik/other.yml traefik/sub/dump.rdb traefik/dropped.yml; [ ! -e traefik/added.yml ] && echo gone
+		cp "$releases/old/stack/traefik/other.yml" "$releases/new/stack/traefik/other.yml"; rm "$releases/new/stack/traefik/added.yml" "$releases/old/stack/traefik/dropped.yml"
+		preflight_files_changed traefik || echo unchanged'
+	[ "$output" = 'changed
+done
+certificates
+new
+edited
+data
+added
+dropped
+renewed
+old
+more
+dropped
+gone
+unchanged' ]
+}
+
+@test "a database that does not answer is not one that is not there" {
+	script 'common settings compose database' '. "$here/lib/database/postgres.sh"; DATABASE_NAME=db
+		mkdir -p "$root/answers"
+		engine_sql() {
+			cat >/dev/null
+			[ "$#" = 2 ] || { echo replaced; return 0; }
+			[ -e "$root/answers/$2" ] || return 1
+			cat "$root/answers/$2"
+		}
+		engine_exists copy || echo $?
+		: >"$root/answers/copy"; engine_exists copy || echo $?
+		rm "$root/answers/copy"; echo 1 >"$root/answers/db"
+		engine_replace copy away
+		echo 1 >"$root/answers/away"; : >"$root/answers/copy"; engine_replace copy away && echo before'
+	[ "$output" = '2
+1
+replaced
+before' ]
+}
+
+@test "the copy that an open run may go back to is not taken away" {
+	script 'common settings compose database' 'mkdir -p "$runs/r0/state" "$runs/r2/state"
+		echo estiba_r0 >"$runs/r0/state/standby"; echo estiba_r2 >"$runs/r2/state/standby"; : >"$runs/r2/outcome"
+		engine_standbys() { printf "estiba_r0\nestiba_r2\nestiba_r3\n"; }
+		engine_drop() { echo "drop $1"; }
+		engine_create() { return 1; }
+		standby_make a b'
+	[ "$output" = 'drop estiba_r2
+drop estiba_r3' ]
+}
+
+@test "a backup that has just been made stays, whatever the clock said before" {
+	script 'common settings compose database' '. "$here/steps/backup.sh"; mkdir -p "$backups"; backup_id=20260101T000000Z-a KEEP_BACKUPS=2 KEEP_DAILY=0 KEEP_WEEKLY=0 KEEP_MONTHLY=0
+		for id in 20260101T000000Z-a 20270101T000000Z-b 20270102T000000Z-c 20270103T000000Z-d; do : >"$backups/$id.dump"; done
+		backup_retain'
+	[ "$output" = 'backup 20270101T000000Z-b is gone' ]
+	[ -e "$ROOT/backups/20260101T000000Z-a.dump" ]
+}
+
+@test "an old release whose front page fails on the migrated schema is not healthy on it" {
+	mkdir -p "$ROOT/releases/old" "$ROOT/releases/new"
+	echo 'APPS=web' | tee "$ROOT/releases/old/settings.env" >"$ROOT/releases/new/settings.env"
+	printf 'web\t8000:http\t/health/\texample.com\t200\t1\t60\tblue-green\tbehind\n' >"$ROOT/releases/old/apps"
+	script 'common settings compose edge apps picture' '. "$here/steps/migrate.sh"; RELEASE=new EXPECT_CURRENT=old HEALTH_TIMEOUT=1 HEALTH_REQUEST_TIMEOUT=5
+		put old-slot blue; journal() { echo "$3"; }; step=migrate
+		echo "front web 302" >"$run_dir/state/before"
+		deadline_in() { looks=0; }; past_deadline() { looks=$((looks + 1)); [ "$looks" -gt 5 ]; }; nap() { :; }
+		containers() { echo id; }; edge_servers() { echo "1 2 address"; }
+		edge_status() { case $2 in /) cat "$root/front" ;; *) echo 200 ;; esac; }
+		echo 500 >"$root/front"; migrate_old_is_healthy || echo sick
+		echo 302 >"$root/front"; migrate_old_is_healthy && echo healthy
+		echo 200 >"$root/front"; migrate_old_is_healthy && echo healthy
+		echo "front web 500" >"$run_dir/state/before"; echo 500 >"$root/front"; migrate_old_is_healthy && echo as before'
+	[ "$output" = 'on the migrated schema web answers / with 500, and with 302 before
+sick
+healthy
+healthy
+as before' ]
+}
+
+@test "a build argument becomes a variable of nothing but the build" {
+	mkdir -p "$ROOT/path" "$ROOT/other/context"
+	cat >"$ROOT/path/docker" <<-'END'
+		#!/bin/sh
+		[ "$1" = build ] || exit 1
+		printf '%s\n' "$@" | grep -x -A 1 -e --build-arg | grep -v '^--'
+		echo "token $TOKEN"
+		echo sha256:built >"$(printf '%s\n' "$@" | grep -A 1 -x -e --iidfile | tail -n 1)"
+	END
+	chmod +x "$ROOT/path/docker"
+	cat >"$ROOT/runs/r1/build.env" <<-'END'
+		BUILD_ARGUMENTS=''\''PATH=/nowhere'\'' '\''RELEASE=theirs'\'' '\''run_dir=ROOT/other'\'' '\''A=two words; $(id)'\'' TOKEN'
+	END
+	sed -i "s|ROOT|$ROOT|" "$ROOT/runs/r1/build.env"
+	echo "export TOKEN='the secret' run_dir=$ROOT/other" >"$ROOT/runs/r1/build.values"
+	PATH=$ROOT/path:$PATH script 'common settings compose' '. "$here/steps/image.sh"
+		RELEASE=r BUILD_TARGET= IMAGES=ESTIBA_IMAGE:app BUILT_IMAGE=ESTIBA_IMAGE DOCKERFILE=Dockerfile
+		image_context() { return 0; }
+		image_build && echo "$IMAGE $RELEASE ${TOKEN:-unknown here} ${run_dir##*/}"; [ -e "$root/other/context" ] && echo there'
+	[ "$output" = "PATH=/nowhere
+RELEASE=theirs
+run_dir=$ROOT/other
+A=two words; \$(id)
+TOKEN
+token the secret
+sha256:built r unknown here r1
+there" ]
+}
+
+@test "a release whose containers cannot be removed stays" {
+	script 'common settings compose static' '. "$here/steps/prune.sh"; IMAGE_NAME=app COMPOSE_PROJECT=p; mkdir -p "$releases/old"; : >"$releases/old/settings.env"
+		docker() { case $1 in ps) return 1 ;; esac; }
+		prune_release old || echo kept
+		docker() { case $1 in ps) echo id ;; rm) return 1 ;; esac; }
+		rm -f "$run_dir/reason"; prune_release old || cat "$run_dir/reason"; [ -e "$releases/old" ] && echo there'
+	[ "$output" = 'kept
+the containers of release old cannot be removed
+there' ]
+}
+
+@test "a note of a step has no secret in it" {
+	script 'common journal' 'secret_count=1 secret_1=hunter22-and-more step=pending
+		tell "pending migration: DEBUG dsn=postgres://app:hunter22-and-more@db/app"; cut -f 4 "$run_dir/journal"'
+	[ "$output" = 'pending migration: DEBUG dsn=postgres://app:***@db/app' ]
+}
+
+@test "the sum of another file is not that of a backup" {
+	script 'common settings compose database' 'engine_list() { return 0; }; mkdir -p "$backups"
+		echo tampered >"$backups/b.dump"; : >"$backups/b.counts"; echo other >"$root/other"
+		printf "%s  %s\n" "$(sha256sum <"$root/other" | cut -d " " -f 1)" "$root/other" >"$backups/b.dump.sha256"
+		backup_whole b || cat "$run_dir/reason"'
+	[ "$output" = 'the backup b is damaged: its SHA-256 differs' ]
+}
+
+@test "a size that a database reports is counted with only where it is a number" {
+	script 'common settings compose database' 'mkdir -p "$backups"; cd "$root"; docker() { :; }
+		database_room "PATH[\$(id >pwned)]" || cat "$run_dir/reason"; [ ! -e pwned ] && echo clean'
+	[ "$output" = 'the database does not report its size
+clean' ]
 }

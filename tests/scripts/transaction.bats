@@ -198,3 +198,97 @@ traced() {
 	[ "$status" = 0 ]
 	[ "$(traced)" = 'revive do commit do drain do prune do revive do ' ]
 }
+
+@test "started twice by a client that heard nothing of the first, a run goes on as it does" {
+	echo >"$ROOT/slow.edge.do"
+	printf '#!/bin/sh\nexit 0\n' >"$ROOT/scripts/run/follow.sh"
+	printf '#!/bin/sh\nexit 0\n' >"$ROOT/scripts/run/guard.sh"
+	# shellcheck disable=SC2086 # `busybox sh` is two words
+	for _ in 1 2; do ${ESTIBA_TEST_SHELL:-dash} "$ROOT/scripts/run/start.sh" "$ROOT" r1; done
+	until grep -qs 'edge do' "$ROOT/trace"; do sleep 0.05; done
+	# shellcheck disable=SC2086 # as above
+	${ESTIBA_TEST_SHELL:-dash} "$ROOT/scripts/run/start.sh" "$ROOT" r1
+	rm "$ROOT/slow.edge.do"
+	kill -TERM "$(cat "$ROOT/runs/r1/driver.pid")"
+	until [ -e "$ROOT/runs/r1/outcome" ]; do sleep 0.05; done
+	[ "$(cut -f 2 "$ROOT/runs/r1/outcome")" = rolled-back ]
+	[ "$(grep -c '	run	' "$ROOT/runs/r1/journal")" = 1 ]
+}
+
+@test "a run that does not get the lock leaves alone what another one needs" {
+	mkdir -p "$ROOT/runs/r0"
+	echo 'RELEASE=new' >"$ROOT/runs/r0/run.env"
+	echo 'RECOVER=' >>"$ROOT/runs/r1/run.env"
+	cat >>"$ROOT/scripts/lib/lock.sh" <<-'END'
+		lock_take() { return 1; }
+		lock_holder() { echo 'somebody else'; }
+	END
+	# shellcheck disable=SC2086 # as above
+	run ${ESTIBA_TEST_SHELL:-dash} "$ROOT/scripts/run/supervise.sh" "$ROOT" r1
+	[ "$status" = 5 ]
+	[ -e "$ROOT/releases/new" ]
+	: >"$ROOT/runs/r0/outcome"
+	# shellcheck disable=SC2086 # as above
+	run ${ESTIBA_TEST_SHELL:-dash} "$ROOT/scripts/run/supervise.sh" "$ROOT" r1
+	[ "$status" = 5 ]
+	[ ! -e "$ROOT/releases/new" ]
+}
+
+@test "a run whose release is gone ends all the same" {
+	echo 'began preflight' >"$ROOT/runs/r1/steps"
+	rm -rf "$ROOT/releases/new"
+	drive recover
+	[ "$status" = 4 ]
+	[ "$(cut -f 2 "$ROOT/runs/r1/outcome")" = failed ]
+}
+
+@test "an undo that failed is told until a deploy has replaced what it left" {
+	echo >"$ROOT/fail.observe.do"
+	echo >"$ROOT/fail.switch.undo"
+	drive
+	[ "$status" = 4 ]
+	[ "$(cat "$ROOT/state/unfinished")" = 'the undo of switch failed: switch said no' ]
+	rm "$ROOT"/fail.* "$ROOT/runs/r1/steps" "$ROOT/runs/r1/outcome" "$ROOT/runs/r1/reason"
+	drive
+	[ "$status" = 0 ]
+	[ ! -e "$ROOT/state/unfinished" ]
+}
+
+@test "a restore that was stopped when it had changed over says so" {
+	sed -i 's/KIND=deploy/KIND=restore/; s/^\(.*\)STEPS=.[a-z ]*. /\1STEPS="load swap" /' "$ROOT/runs/r1/run.env"
+	stub load
+	stub swap
+	echo >"$ROOT/fail.swap.do"
+	drive
+	[ "$status" = 1 ]
+	rm "$ROOT/runs/r1/outcome" "$ROOT/runs/r1/steps"
+	release
+	: >"$ROOT/runs/r1/state/put-back"
+	drive
+	[ "$status" = 0 ]
+	[ "$(cut -f 2 "$ROOT/runs/r1/outcome")" = 'done' ]
+}
+
+@test "behind the commit no step of those before it is taken again, whatever the records say" {
+	printf 'began %s\n' preflight image edge stack switch observe commit >"$ROOT/runs/r1/steps"
+	ln -sfn releases/new "$ROOT/current"
+	drive recover
+	[ "$status" = 0 ]
+	[ "$(traced)" = 'revive do commit do drain do prune do revive do ' ]
+}
+
+@test "what an undo reads is on the disk before a step begins" {
+	printf '#!/bin/sh\nfor file; do case $file in */steps) cp "$file" "$ROOT/synced" ;; */state/slot) echo state >>"$ROOT/synced.state" ;; esac; done\n' >"$ROOT/path/sync"
+	chmod +x "$ROOT/path/sync"
+	cat >>"$ROOT/scripts/steps/edge.sh" <<-'END'
+		edge_do() { put slot blue; tail -n 1 "$root/synced" >"$root/seen.edge"; }
+	END
+	cat >>"$ROOT/scripts/steps/stack.sh" <<-'END'
+		stack_do() { tail -n 1 "$root/synced" >"$root/seen.stack"; cp "$root/synced.state" "$root/seen.state"; }
+	END
+	drive
+	[ "$status" = 0 ]
+	[ "$(cat "$ROOT/seen.edge" "$ROOT/seen.stack" "$ROOT/seen.state")" = 'began edge
+began stack
+state' ]
+}

@@ -123,7 +123,8 @@ engine_load() {
 
 # With a table at least: an empty one is what a change over that was cut off has made.
 engine_exists() {
-	[ -n "$(mysql_tables "$1")" ]
+	exists_said=$(mysql_tables "$1") || return 2
+	[ -n "$exists_said" ]
 }
 
 # Named by standby() of lib/database.sh.
@@ -213,6 +214,7 @@ engine_end_ours() {
 	for end_id in $(echo "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()
 		AND (db LIKE 'estiba\\_%' OR info LIKE 'RENAME TABLE%estiba\\_%' OR (db = $(mysql_text "$DATABASE_NAME") AND info LIKE '%SQL_NO_CACHE%')$end_hosts)" |
 		engine_sql information_schema); do
+		is_number "$end_id" || continue
 		# It may have ended by itself.
 		echo "KILL $end_id" | engine_sql information_schema 2>/dev/null
 	done

@@ -116,7 +116,8 @@ engine_load() {
 }
 
 engine_exists() {
-	[ "$(echo "SELECT 1 FROM pg_database WHERE datname = :'one'" | engine_sql postgres "$1")" = 1 ]
+	exists_said=$(echo "SELECT 1 FROM pg_database WHERE datname = :'one'" | engine_sql postgres "$1") || return 2
+	[ "$exists_said" = 1 ]
 }
 
 # Named by standby() of lib/database.sh.
@@ -124,17 +125,24 @@ engine_standbys() {
 	echo "SELECT datname FROM pg_database WHERE datname ~ '^estiba_[0-9]{8}t[0-9]{6}z_[a-z0-9_]*$'" | engine_sql postgres
 }
 
-# As the app's database is: encoding, locale, owner, settings, who may connect.
+# As the app's database is: encoding, locale, owner, settings, who may connect. A setting that is a list is taken over as the server
+# reads it: its text is the app's, and is no statement here.
 engine_create() {
-	engine_sql postgres "$1" <<-'SQL'
+	engine_sql postgres "$1" <<-'SQL' >/dev/null
 		SELECT format('CREATE DATABASE %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L OWNER %I',
 			:'one', pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba))
 			FROM pg_database WHERE datname = :'db' \gexec
-		SELECT format('ALTER DATABASE %I SET %I TO %s', :'one', split_part(setting, '=', 1),
-			CASE WHEN split_part(setting, '=', 1) IN ('search_path', 'session_preload_libraries', 'temp_tablespaces')
-			THEN substr(setting, strpos(setting, '=') + 1) ELSE quote_literal(substr(setting, strpos(setting, '=') + 1)) END)
+		SELECT format('ALTER DATABASE %I SET %I TO %L', :'one', name, value) FROM (
+			SELECT split_part(setting, '=', 1) AS name, substr(setting, strpos(setting, '=') + 1) AS value
 			FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS setting
-			WHERE d.datname = :'db' AND s.setrole = 0 AND setting NOT LIKE 'default_transaction_read_only=%' \gexec
+			WHERE d.datname = :'db' AND s.setrole = 0) AS settings
+			WHERE name NOT IN ('default_transaction_read_only', 'search_path', 'session_preload_libraries', 'temp_tablespaces') \gexec
+		SELECT format('SELECT pg_catalog.set_config(%L, %L, false)', name, value),
+			format('ALTER DATABASE %I SET %I FROM CURRENT', :'one', name), format('RESET %I', name) FROM (
+			SELECT split_part(setting, '=', 1) AS name, substr(setting, strpos(setting, '=') + 1) AS value
+			FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS setting
+			WHERE d.datname = :'db' AND s.setrole = 0) AS settings
+			WHERE name IN ('search_path', 'session_preload_libraries', 'temp_tablespaces') \gexec
 		SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', :'one') FROM pg_database
 			WHERE datname = :'db' AND datacl IS NOT NULL \gexec
 		SELECT format('GRANT %s ON DATABASE %I TO %s', a.privilege_type, :'one',
@@ -149,7 +157,8 @@ engine_drop() {
 
 # From the first statement on nobody can connect to the app's database; in the last transaction it changes its name.
 engine_replace() {
-	engine_exists "$1" || { engine_exists "$DATABASE_NAME" && return 0; }
+	# Done before, if the replaced one is there and this one is not.
+	engine_exists "$1" || { engine_exists "$2" && engine_exists "$DATABASE_NAME" && return 0; }
 	engine_sql postgres "$1" "$2" <<-'SQL'
 		SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS false', :'db') \gexec
 		SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname IN (:'db', :'one') AND pid <> pg_backend_pid() \g /dev/null
