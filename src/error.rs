@@ -178,6 +178,17 @@ impl Error {
         self
     }
 
+    /// The same error with each of its texts as this makes it.
+    #[must_use]
+    pub fn with_texts(self, made: &impl Fn(String) -> String) -> Self {
+        let place = self.place.map(|place| {
+            let Place { file, line, column, text, mark } = *place;
+            Box::new(Place { file: made(file), line, column, text: made(text), mark: made(mark) })
+        });
+        let others = self.others.into_iter().map(|other| other.with_texts(made)).collect();
+        Self { kind: self.kind, message: made(self.message), place, hints: self.hints.into_iter().map(made).collect(), others }
+    }
+
     /// The same error, told as a part of what was being done.
     #[must_use]
     pub fn while_doing(mut self, doing: impl fmt::Display) -> Self {

@@ -106,11 +106,42 @@ const SAFE_GIT: [&str; 8] = [
     "core.hooksPath=/dev/null",
 ];
 
+/// Git's question for the filters of the repository's own settings, which are programs too.
+const FILTERS: [&str; 6] = ["config", "--local", "--includes", "--null", "--get-regexp", "^filter[.]"];
+
+/// What switches them off; those of Git LFS stay, as it writes them itself. Nothing where git would read a name otherwise than it is
+/// meant.
+fn without_filters(settings: &str) -> Option<Vec<String>> {
+    const LFS: [(&str, &str); 4] = [
+        ("filter.lfs.clean", "git-lfs clean -- %f"),
+        ("filter.lfs.smudge", "git-lfs smudge -- %f"),
+        ("filter.lfs.process", "git-lfs filter-process"),
+        ("filter.lfs.required", "true"),
+    ];
+    let settings = settings.split('\0').filter(|setting| !setting.is_empty());
+    let settings = settings.map(|setting| setting.split_once('\n').unwrap_or((setting, "")));
+    let mut off = Vec::new();
+    for (name, _) in settings.filter(|setting| !LFS.contains(setting)) {
+        if name.contains('=') {
+            return None;
+        }
+        let value = if name.ends_with(".required") { "false" } else { "" };
+        off.extend(["-c".to_owned(), format!("{name}={value}")]);
+    }
+    Some(off)
+}
+
 /// Runs git in that folder.
 ///
 /// Fails only when it cannot be started.
 pub async fn ask_git(folder: &Utf8Path, arguments: &[&str]) -> Result<Ended> {
-    run("git", &[&SAFE_GIT, arguments].concat(), Some(folder)).await
+    let filters = run("git", &[&SAFE_GIT[..], &FILTERS].concat(), Some(folder)).await?;
+    let off = without_filters(&filters.stdout).ok_or_else(|| {
+        Error::input(format!("the repository at {folder} has a filter whose name holds `=`"))
+            .hint("take it out of .git/config: its programs could not be kept from running")
+    })?;
+    let off: Vec<&str> = off.iter().map(String::as_str).collect();
+    run("git", &[&SAFE_GIT[..], &off, arguments].concat(), Some(folder)).await
 }
 
 /// Runs git in that folder; says whether it succeeded. Where there is no git, nothing succeeds.

@@ -210,6 +210,8 @@ fn links_out_of_the_repository() {
             },
             "leak.conf",
         ),
+        ("deploy.toml is outside", |r| r.link("deploy.toml", "../outside/secret"), "deploy.toml"),
+        ("deploy.toml is the process's environment", |r| r.link("deploy.toml", "/proc/self/environ"), "deploy.toml"),
         ("the Compose file is outside", |r| r.link("compose.yml", "../outside/compose.yml"), "compose.yml"),
         ("the env file is outside", |r| r.link(".env.production", "../outside/secret"), ".env.production"),
         ("the env file is the process's environment", |r| r.link(".env.production", "/proc/self/environ"), ".env.production"),
@@ -417,6 +419,19 @@ fn names_and_words_that_would_be_run_or_lead_out() {
         ),
         ("a root that is a command", |r| r.settings("root = \"/srv/$(touch ran)\""), "deploy.toml"),
         ("a root that climbs", |r| r.settings("root = \"/srv/../etc\""), "deploy.toml"),
+        ("a root of the system, written otherwise", |r| r.settings("root = \"//etc/x\""), "deploy.toml"),
+        ("an address that is none and holds a secret", |r| r.settings("url = \"ftp//${POSTGRES_PASSWORD}@x\""), "deploy.toml"),
+        ("a file of the proxy with a line end in its name", |r| r.write("nginx/a\nb.conf", ""), "control character"),
+        ("a file of the build with a line end in its name", |r| r.write("a\n..", ""), "control character"),
+        (
+            "a build argument that is a program's own, and holds a secret",
+            |r| {
+                r.write(".env.production", "S=${POSTGRES_PASSWORD}\n");
+                let arguments = "{CLOUDSDK_PYTHON: \"./tools/git ${S}\"}";
+                r.write("compose.yml", &WEB.replace("build: .", &format!("build: {{context: ., args: {arguments}}}")));
+            },
+            "CLOUDSDK_PYTHON",
+        ),
         ("a program to be asked by Compose", |r| r.web("provider: {type: ./tools/docker}"), "compose.yml"),
         ("the Engine's socket handed in", |r| r.web("use_api_socket: true"), "compose.yml"),
         (
@@ -483,6 +498,15 @@ fn files_that_are_no_files_or_are_more_than_they_seem() {
     ]);
 }
 
+#[test]
+fn a_plan_is_not_written_through_a_link() {
+    let repository = Repository::new();
+    repository.link("plan.json", "../outside/secret");
+    let (code, said, took) = repository.estiba(&["plan", "--offline", "--out", "plan.json"]);
+    assert_eq!((code, repository.wrong(&said, took)), (Some(0), Vec::new()), "{said}");
+    assert_eq!(std::fs::read_to_string(repository.path("../outside/secret")).unwrap(), format!("{OUTSIDE}=1\n"));
+}
+
 /// What a repository may say, and what comes of it all the same: nothing that it would like.
 #[test]
 fn settings_that_steer_programs_steer_none() {
@@ -502,6 +526,24 @@ fn settings_that_steer_programs_steer_none() {
             r.git(&["config", "core.fsmonitor", &monitor]);
             r.git(&["config", "core.sshCommand", &monitor]);
             r.write(".env", "A=1\n");
+        }),
+        ("a filter of git", |r| {
+            r.write(".gitattributes", "*.py filter=x\n");
+            r.git(&["add", "."]);
+            r.git(&["-c", "user.name=u", "-c", "user.email=u@example.com", "commit", "-q", "-m", "Filtered"]);
+            let filter = format!("{}", r.path("tools/git").display());
+            for kind in ["clean", "smudge", "process"] {
+                r.git(&["config", &format!("filter.x.{kind}"), &filter]);
+            }
+            r.git(&["config", "filter.x.required", "true"]);
+            r.write("app.py", "print()\n");
+        }),
+        ("the file of a secret that everybody may read here", |r| {
+            r.uses("secrets", "file: ./secret.txt");
+            r.write("secret.txt", OUTSIDE);
+        }),
+        ("an address with a secret in it", |r| {
+            r.settings("url = \"https://ops:${POSTGRES_PASSWORD}@staging.example.com/\"");
         }),
         ("files of Docker and Compose in the project", |r| {
             r.write(".env", "COMPOSE_FILE=../outside/compose.yml\nDOCKER_HOST=tcp://192.0.2.1:1\nPATH=./tools\n");

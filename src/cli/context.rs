@@ -27,7 +27,13 @@ impl Context {
         // A variable that is not UTF-8 cannot be named in deploy.toml.
         let environment =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self { global, reporter: reporter.clone(), environment: environment.collect() }
+        let environment: Environment = environment.collect();
+        for name in ["ESTIBA_SSH_KEY", "ESTIBA_SSH_PASSPHRASE", "ESTIBA_TOKEN"] {
+            if let Some(secret) = environment.get(name) {
+                reporter.hide(std::slice::from_ref(secret));
+            }
+        }
+        Self { global, reporter: reporter.clone(), environment }
     }
 
     /// Reads deploy.toml for a look at the target, or for a run on what it has: what only a deploy needs may be missing.
@@ -37,11 +43,6 @@ impl Context {
 
     /// Reads deploy.toml.
     pub(super) fn project(&self) -> Result<Project> {
-        for name in ["ESTIBA_SSH_KEY", "ESTIBA_SSH_PASSPHRASE", "ESTIBA_TOKEN"] {
-            if let Some(secret) = self.environment.get(name) {
-                self.reporter.hide(std::slice::from_ref(secret));
-            }
-        }
         let project = Project::open(&self.global.config, self.environment.clone())?;
         self.reporter.hide(&project.loaded.config.secrets);
         Ok(project)

@@ -166,7 +166,7 @@ fn is_safe_root(root: &str) -> bool {
     let plain = root.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
     root.starts_with('/')
         && plain
-        && !root.contains("/..")
+        && !["/..", "//", "/./"].iter().any(|part| root.contains(part))
         && !SYSTEM.contains(&root.trim_end_matches('/'))
         && !NEVER.iter().any(|folder| root.starts_with(folder))
         && root.len() > 2

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Result};
-use crate::text::{Environment, Offered, Source, fill, nearest};
+use crate::text::{Environment, Offered, Source, fill, nearest, without_secrets};
 
 use super::envfile::may_be_secret;
 use super::{Config, checks, shape};
@@ -45,7 +45,10 @@ pub fn parse(source: Source<'_>, environment: &Environment) -> Result<Config> {
     check_keys(source, document.get_ref(), &schema, &schema, "")?;
     let mut config: Config = toml::from_str(source.text).map_err(|error| toml_error(source, &error))?;
     fill_values(source, &mut config, environment)?;
-    checks::check(source, &config).map_err(|error| error.or_hint("`estiba config schema` has every key and its values"))?;
+    checks::check(source, &config).map_err(|error| {
+        let error = error.or_hint("`estiba config schema` has every key and its values");
+        error.with_texts(&|text| without_secrets(&text, &config.secrets).into_owned())
+    })?;
     Ok(config)
 }
 

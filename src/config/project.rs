@@ -28,19 +28,29 @@ impl Project {
     ///
     /// A missing, unreadable or wrong file is an input error.
     pub fn open(path: &Utf8Path, environment: Environment) -> Result<Self> {
+        let folder = path.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+        let boundary = boundary(folder);
+        // An error shows lines of it.
+        if path.is_symlink() && !path.canonicalize_utf8().is_ok_and(|real| real.starts_with(&boundary)) {
+            let error = Error::input(format!("{path} is a link out of the project ({boundary})"));
+            return Err(error.hint("put the file itself into the repository"));
+        }
         let text = read_limited(path)
             .map_err(|error| if path.exists() { error } else { error.hint("`--config FILE` names another one") })?;
         let loaded = load(path.as_str(), &text, &environment)?;
-        let folder = path.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
         Ok(Self { folder: folder.to_owned(), loaded, environment, stand_ins: Vec::new(), to_look: false })
+    }
+
+    /// What deploy.toml was filled with; not what only stands in for a secret.
+    pub fn secrets(&self) -> Vec<String> {
+        let secrets = self.loaded.config.secrets.iter();
+        secrets.filter(|secret| !self.stand_ins.contains(secret)).cloned().collect()
     }
 
     /// Nothing outside of this folder belongs to the project: the repository's top, or the folder of deploy.toml where that
     /// lies in none.
     pub fn boundary(&self) -> Utf8PathBuf {
-        let folder = self.folder.canonicalize_utf8().unwrap_or_else(|_| self.folder.clone());
-        let top = folder.ancestors().find(|folder| folder.join(".git").exists()).map(Utf8PathBuf::from);
-        top.unwrap_or(folder)
+        boundary(&self.folder)
     }
 
     /// What its files may be filled from.
@@ -77,4 +87,10 @@ impl Project {
     pub fn path(&self, relative: impl AsRef<Utf8Path>) -> Utf8PathBuf {
         if self.folder == "." { relative.as_ref().to_owned() } else { self.folder.join(relative) }
     }
+}
+
+fn boundary(folder: &Utf8Path) -> Utf8PathBuf {
+    let folder = folder.canonicalize_utf8().unwrap_or_else(|_| folder.to_owned());
+    let top = folder.ancestors().find(|folder| folder.join(".git").exists()).map(Utf8PathBuf::from);
+    top.unwrap_or(folder)
 }

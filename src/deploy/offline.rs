@@ -27,6 +27,7 @@ pub async fn plan_offline(
     reporter: &Reporter,
 ) -> Result<Plan> {
     let project = open_with_stand_ins(config, environment)?;
+    reporter.hide(&project.secrets());
     let folder = checked_out(&project.folder, reference).await?;
     let there = folder.path.join(config.file_name().unwrap_or("deploy.toml"));
     if !there.is_file() {
@@ -37,6 +38,7 @@ pub async fn plan_offline(
         .hint("--against names another commit"));
     }
     let before = open_with_stand_ins(&there, environment)?;
+    reporter.hide(&before.secrets());
     let (old_resolved, new) = (resolve(&before, target)?, resolve(&project, target)?);
     let (old, new_prepared) = (Prepared::render(&before, &old_resolved, reporter)?, Prepared::render(&project, &new, reporter)?);
     let salt = "offline";

@@ -6,7 +6,6 @@ use crate::process;
 use crate::report::{Event, Reporter};
 
 use super::Context;
-use super::settings::steers;
 
 /// An image of the local engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +45,8 @@ pub async fn build(context: &Context, tag: &str, platform: Option<&str>, reporte
     let way = Way::find(platform, settings.needs_buildx).await?;
     let mut arguments = way.arguments(platform);
     arguments.extend(["-t", tag, "-f", dockerfile.as_str()]);
-    // By name, with the value in the environment, where nobody else sees it. A name that would steer the program itself stands
-    // with its value, which holds no secret.
-    let (steering, plain): (Vec<_>, Vec<_>) = context.arguments.iter().partition(|(name, _)| steers(name));
-    let steering: Vec<String> = steering.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-    for argument in plain.iter().map(|(name, _)| name.as_str()).chain(steering.iter().map(String::as_str)) {
+    let given = context.given_arguments();
+    for argument in &given {
         arguments.extend(["--build-arg", argument]);
     }
     if let Some(target) = &context.target {
@@ -59,8 +55,8 @@ pub async fn build(context: &Context, tag: &str, platform: Option<&str>, reporte
     arguments.extend(settings.options.iter().map(String::as_str));
     let folder = if context.folder.as_str().is_empty() { "." } else { context.folder.as_str() };
     arguments.push(folder);
-    let plain = plain.into_iter().map(|(name, value)| (name.clone(), value.clone()));
-    let mut environment: Vec<(String, String)> = plain.chain(settings.environment.clone()).collect();
+    let hidden = context.hidden_arguments().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut environment: Vec<(String, String)> = hidden.chain(settings.environment.clone()).collect();
     if settings.needs_buildkit {
         environment.push(("DOCKER_BUILDKIT".into(), "1".into()));
     }

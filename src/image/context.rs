@@ -15,7 +15,7 @@ use crate::text::{Source, read_limited};
 
 use super::dockerfile;
 use super::ignore::Ignore;
-use super::settings::{BuildSettings, steers};
+use super::settings::{BuildSettings, Given};
 
 /// A build context that was looked through.
 #[derive(Debug, Clone)]
@@ -28,8 +28,8 @@ pub struct Context {
     pub inline: Option<String>,
     /// The stage to build, where one is named.
     pub target: Option<String>,
-    /// The build's arguments.
-    pub arguments: BTreeMap<String, String>,
+    /// The build's arguments: their values, and how they come to the program that builds.
+    pub arguments: BTreeMap<String, (String, Given)>,
     /// The build's other settings.
     pub settings: BuildSettings,
     files: Vec<String>,
@@ -64,17 +64,34 @@ impl Context {
         let beside_the_image = own.filter_map(|path| below(&folder, &path)).collect();
         let base = project.path(resolved.compose_paths.value[0].parent().unwrap_or(Utf8Path::new("")));
         check_arguments(resolved, image)?;
+        let given =
+            |(name, value): (&String, &String)| (name.clone(), (value.clone(), Given::of(name, value, &resolved.env.secrets)));
         Ok(Self {
             beside_the_image,
             dockerfile: named.value.clone(),
             inline: image.inline.clone(),
             target: build_target.clone(),
-            arguments: image.arguments.clone(),
+            arguments: image.arguments.iter().map(given).collect(),
             settings: BuildSettings::read(resolved, image, &base, &project.boundary())?,
             files: found,
             folder,
             size,
         })
+    }
+
+    /// The build's arguments as the program that builds is given them: by name alone where the value stands in its environment.
+    pub fn given_arguments(&self) -> Vec<String> {
+        let given = |(name, (value, given)): (&String, &(String, Given))| match given {
+            Given::Hidden => name.clone(),
+            _ => format!("{name}={value}"),
+        };
+        self.arguments.iter().map(given).collect()
+    }
+
+    /// Those whose values stand in its environment.
+    pub fn hidden_arguments(&self) -> impl Iterator<Item = (&str, &str)> {
+        let hidden = self.arguments.iter().filter(|(_, (_, given))| *given == Given::Hidden);
+        hidden.map(|(name, (value, _))| (name.as_str(), value.as_str()))
     }
 
     fn ignore(project: &Project, folder: &Utf8Path, dockerfile: &str) -> Result<Ignore> {
@@ -108,7 +125,7 @@ impl Context {
     pub fn digest(&self) -> Result<String> {
         let mut all = Sha256::new();
         all.update(format!("{}\0{}\0", self.dockerfile, self.target.as_deref().unwrap_or("")));
-        for (name, value) in &self.arguments {
+        for (name, (value, _)) in &self.arguments {
             all.update(format!("{name}\0{value}\0"));
         }
         all.update(self.inline.as_deref().unwrap_or(""));
@@ -159,18 +176,20 @@ impl Context {
     }
 }
 
-/// A build argument whose name would steer Docker itself is given to it as an argument, where others see it: it holds no secret.
+/// A build argument with a secret in it is refused where it could be given neither as an argument, which others see, nor as a variable,
+/// which other programs read.
 fn check_arguments(resolved: &Resolved, image: &Image) -> Result<()> {
-    let shown = |(name, value): (&String, &String)| {
-        let seen = steers(name) && resolved.env.secrets.iter().any(|secret| value.contains(secret.as_str()));
-        seen.then(|| {
+    let refused = |(name, value): (&String, &String)| {
+        (Given::of(name, value, &resolved.env.secrets) == Given::Refused).then(|| {
             let service = image.services.first().map(String::as_str).unwrap_or_default();
-            let message =
-                format!("service `{service}`: the build argument `{name}` holds a secret, and its name is one that Docker reads");
-            resolved.compose.error(service, name, &message).hint("give it another name, or hand it over by `build.secrets`")
+            let message = format!(
+                "service `{service}`: the build argument `{name}` holds a secret, and either other programs read a variable of that name, \
+                 or there is more text in it than the secret"
+            );
+            resolved.compose.error(service, name, &message).hint("give the secret alone, under another name, or hand it over by `build.secrets`")
         })
     };
-    Error::all(image.arguments.iter().filter_map(shown).collect())
+    Error::all(image.arguments.iter().filter_map(refused).collect())
 }
 
 /// What of a context is to be sent to who has another one: the files that are new or other there, and the paths that are
@@ -220,6 +239,10 @@ fn walk(folder: &Utf8Path, below: &str, ignore: &Ignore, see: &mut dyn FnMut(Str
                 walk(folder, &path, ignore, see)?;
             }
         } else if !out && (kind.is_file() || kind.is_symlink()) {
+            if path.chars().any(char::is_control) {
+                let error = Error::input(format!("the build context has a file whose name holds a control character: {path:?}"));
+                return Err(error.hint("rename it, or leave it out by .dockerignore (`?` stands for any character)"));
+            }
             see(path, entry.metadata().map_or(0, |metadata| metadata.len()));
         }
     }

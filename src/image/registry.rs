@@ -1,5 +1,7 @@
 //! An image that a registry has. The client asks for its digest, the server pulls exactly that.
 
+use std::time::Duration;
+
 use oci_client::client::{Client, ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::OciManifest;
@@ -25,7 +27,12 @@ pub async fn look_up(image: &Registered) -> Result<LookedUp> {
     let registry = reference.resolve_registry().to_owned();
     // As the Engine does it: a registry of the machine itself needs no certificate.
     let protocol = if is_loopback(&registry) { ClientProtocol::Http } else { ClientProtocol::Https };
-    let client = Client::new(ClientConfig { protocol, ..ClientConfig::default() });
+    let client = Client::new(ClientConfig {
+        protocol,
+        connect_timeout: Some(Duration::from_secs(20)),
+        read_timeout: Some(Duration::from_secs(60)),
+        ..ClientConfig::default()
+    });
     let auth = match &image.login {
         Some((user, password)) => RegistryAuth::Basic(user.clone(), password.clone()),
         None => RegistryAuth::Anonymous,

@@ -8,6 +8,7 @@ use yaml_serde::{Mapping, Value};
 use crate::config::{Image, Resolved};
 use crate::digest::sha256;
 use crate::error::{Error, Result};
+use crate::text::is_name;
 
 /// What a build is told by options, and what by its environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl BuildSettings {
                 "cache_from" | "cache_to" => {
                     for cache in list(value) {
                         let message = || format!("`build.{key}` is a folder of this machine");
-                        let local = cache.contains("type=local");
+                        let local = names_a_folder(&cache);
                         errors.extend(local.then(|| wrong(&cache, message(), "use a registry: type=registry,ref=…")));
                         option(&key.replace('_', "-"), cache);
                     }
@@ -141,6 +142,14 @@ fn inside(base: &Utf8Path, boundary: &Utf8Path, path: &str) -> Result<String, St
     if real.starts_with(&boundary) { Ok(real.into_string()) } else { Err(format!("{full} is outside the project ({boundary})")) }
 }
 
+/// Does this cache name a folder of this machine? Its keys are read in any case.
+fn names_a_folder(cache: &str) -> bool {
+    cache.split(',').filter_map(|field| field.split_once('=')).any(|(key, value)| {
+        let (key, value) = (key.trim().to_ascii_lowercase(), value.trim().to_ascii_lowercase());
+        key.ends_with("dest") || key.ends_with("src") || key.ends_with("type") && value == "local"
+    })
+}
+
 fn each(value: &Value, mut tell: impl FnMut(String, String)) {
     pairs(value).into_iter().for_each(|(name, value)| tell(name, value));
 }
@@ -152,6 +161,8 @@ fn contents(path: &str) -> String {
     while let Some(path) = open.pop() {
         if path.is_dir() && !path.is_symlink() {
             open.extend(path.read_dir_utf8().into_iter().flatten().flatten().map(|entry| entry.path().to_owned()));
+        } else if path.is_symlink() {
+            lines.push(format!("{path} -> {}", path.read_link_utf8().unwrap_or_default()));
         } else if let Ok(sum) = std::fs::File::open(&path).and_then(crate::digest::sha256_of) {
             lines.push(format!("{path} {sum}"));
         }
@@ -205,9 +216,79 @@ fn pairs(value: &Value) -> Vec<(String, String)> {
 }
 
 /// Would a variable of this name steer the program that builds, or one that it starts?
-pub(super) fn steers(name: &str) -> bool {
+fn steers(name: &str) -> bool {
     const NAMES: [&str; 6] = ["PATH", "HOME", "IFS", "ENV", "SHELL", "TMPDIR"];
     const BEGINNINGS: [&str; 12] =
         ["LD_", "DOCKER_", "BUILDKIT_", "BUILDX_", "COMPOSE_", "ESTIBA_", "GIT_", "SSL_", "GODEBUG", "XDG_", "BASH_", "ACTIONS_"];
     NAMES.contains(&name) || BEGINNINGS.iter().any(|known| name.starts_with(known))
+}
+
+/// Would it steer the interpreter of a helper that Docker starts, given a text that somebody has made up?
+fn steers_helpers(name: &str) -> bool {
+    const NAMES: [&str; 5] = ["SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND", "CDPATH"];
+    const BEGINNINGS: [&str; 12] =
+        ["PYTHON", "PERL", "RUBY", "NODE_", "JAVA", "JDK_", "_JAVA", "CLOUDSDK_", "AWS_", "AZURE_", "GOOGLE_", "LC_"];
+    NAMES.contains(&name) || BEGINNINGS.iter().any(|known| name.starts_with(known))
+}
+
+/// How a build argument comes to the program that builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// As an argument, where others on the machine see it: it holds no secret.
+    Shown,
+    /// In its environment, where nobody else does: the value is a secret and nothing beside it, or an address with one in it, so that no
+    /// text of the project's own becomes a variable that some program reads.
+    Hidden,
+    /// Neither would do.
+    Refused,
+}
+
+impl Given {
+    /// For an argument of this name and value.
+    pub(super) fn of(name: &str, value: &str, secrets: &[String]) -> Self {
+        if !secrets.iter().any(|secret| value.contains(secret.as_str())) {
+            return Self::Shown;
+        }
+        let is_secret = secrets.iter().any(|secret| secret == value);
+        let is_address = value.split_once("://").is_some_and(|(scheme, rest)| {
+            !scheme.is_empty()
+                && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-".contains(&byte))
+                && !rest.contains(' ')
+        });
+        let harmless = is_name(name) && !steers(name) && (is_secret || is_address && !steers_helpers(name));
+        if harmless { Self::Hidden } else { Self::Refused }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_argument_is_a_variable_only_where_nobody_chose_its_text() {
+        let secrets = ["hunter22".to_owned()];
+        let given = |name, value| Given::of(name, value, &secrets);
+        assert_eq!(given("PATH", "./tools:/usr/bin"), Given::Shown);
+        assert_eq!(given("CLOUDSDK_PYTHON", "./tools/x"), Given::Shown);
+        assert_eq!(given("TOKEN", "hunter22"), Given::Hidden);
+        assert_eq!(given("DATABASE_URL", "postgres://u:hunter22@db/x"), Given::Hidden);
+        for (name, value) in [
+            ("DOCKER_HOST", "hunter22"),
+            ("a-b", "hunter22"),
+            ("PS4", "$(./tools/x) hunter22"),
+            ("ANY", "./tools/x hunter22"),
+            ("PYTHONPATH", "a://b:./tools:hunter22"),
+            ("ANY", "a://b hunter22"),
+        ] {
+            assert_eq!(given(name, value), Given::Refused, "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn a_cache_is_no_folder_of_this_machine_however_it_is_written() {
+        for cache in ["type=local,dest=x", "TYPE=LOCAL,dest=x", " type = local ", "DEST=/x", "type=registry,src=/x"] {
+            assert!(names_a_folder(cache), "{cache}");
+        }
+        assert!(!names_a_folder("type=registry,ref=example.com/x:y") && !names_a_folder("example.com/x:y"));
+    }
 }

@@ -62,6 +62,10 @@ impl Files {
         let mut open = vec![Utf8PathBuf::from(path)];
         while let Some(path) = open.pop() {
             let full = folder.join(&path);
+            if path.as_str().chars().any(char::is_control) {
+                let error = Error::input(format!("the name of this file holds a control character: {path:?}"));
+                return Err(error.hint("rename the file: lists of files have one name a line"));
+            }
             let cannot = |error: std::io::Error| Error::input(format!("cannot read {full}: {error}"));
             let Ok(metadata) = fs::metadata(&full) else { continue };
             let real = full.canonicalize_utf8().map_err(cannot)?;

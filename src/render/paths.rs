@@ -124,6 +124,7 @@ pub(super) struct Layout<'a> {
     files: &'a Files,
     release: RefCell<BTreeSet<String>>,
     stack: RefCell<BTreeSet<(String, String)>>,
+    writable: RefCell<BTreeSet<String>>,
     shared: RefCell<BTreeSet<String>>,
     errors: RefCell<Vec<Error>>,
     notes: RefCell<Vec<String>>,
@@ -138,6 +139,7 @@ impl<'a> Layout<'a> {
             shared,
             release: RefCell::default(),
             stack: RefCell::default(),
+            writable: RefCell::default(),
             errors: RefCell::default(),
             notes: RefCell::default(),
         }
@@ -151,6 +153,16 @@ impl<'a> Layout<'a> {
     /// Is this one of the services' own env files? Their values are never shown.
     pub(super) fn is_env_file(&self, path: &str) -> bool {
         self.resolved.compose.services().any(|service| service.env_files().iter().any(|(file, _)| file == path))
+    }
+
+    /// Is this the file of one of Compose's `secrets`? It is never shown, whatever its mode: a container may have to read it.
+    pub(super) fn is_secret(&self, path: &str) -> bool {
+        section_files(&self.resolved.compose, "secrets").iter().any(|(_, file)| file == path)
+    }
+
+    /// The paths below `<root>/stack/` that a service may write to, a line each.
+    pub(super) fn stack_writable(&self) -> String {
+        self.writable.borrow().iter().map(|path| placed(path) + "\n").collect()
     }
 
     /// The services of the stack and the paths below `<root>/stack/` that they mount.
@@ -229,6 +241,9 @@ impl<'a> Layout<'a> {
         }
         if !in_slot {
             self.stack.borrow_mut().insert((name.to_owned(), path.clone()));
+            if !mount.read_only {
+                self.writable.borrow_mut().insert(path.clone());
+            }
             return Some(mount.with_source(&format!("{root}/stack/{}", placed(&path))));
         }
         if !is_file && !mount.read_only && !mount.target.starts_with("/etc/") {

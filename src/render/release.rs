@@ -66,14 +66,15 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     rendered.notes.extend(layout.notes());
     files.insert(format!("files/{}", resolved.env.name), Artefact::secret(resolved.env.to_text()));
     for path in layout.release_files() {
-        place(&mut files, renderer, "files", &path, layout.is_env_file(&path))?;
+        place(&mut files, renderer, "files", &path, &layout)?;
     }
     let stack_files = layout.stack_files();
     for (_, path) in &stack_files {
-        place(&mut files, renderer, "stack", path, false)?;
+        place(&mut files, renderer, "stack", path, &layout)?;
     }
     let lines = stack_files.iter().map(|(service, path)| format!("{service}\t{}\n", paths::placed(path))).collect::<String>();
     files.insert("stack.files".into(), Artefact::text(lines));
+    files.insert("stack.writable".into(), Artefact::text(layout.stack_writable()));
     files.insert("stack.reloads".into(), Artefact::text(reloads(resolved)));
     for app in &resolved.apps {
         let folder = format!("edge/{}", app.service);
@@ -113,13 +114,16 @@ fn place(
     renderer: &Renderer<'_>,
     folder: &str,
     path: &str,
-    is_env_file: bool,
+    layout: &paths::Layout<'_>,
 ) -> Result<()> {
+    let is_env_file = folder == "files" && layout.is_env_file(path);
+    let is_secret = is_env_file || layout.is_secret(path);
     for (below, input) in renderer.files.below(path) {
         let own = if below.is_empty() { Utf8PathBuf::from(path) } else { Utf8PathBuf::from(path).join(below) };
         let within = |known: &String| own == *known || own.starts_with(known);
         let is_template = renderer.resolved.templates.iter().any(within);
-        let artefact = if is_template { filled(renderer, own.as_str(), input)? } else { copied(input, is_env_file) };
+        let mut artefact = if is_template { filled(renderer, own.as_str(), input)? } else { copied(input, is_env_file) };
+        artefact.secret |= is_secret;
         files.insert(format!("{folder}/{}", paths::placed(own.as_str())), artefact);
     }
     Ok(())
@@ -128,7 +132,7 @@ fn place(
 fn copied(input: &InputFile, is_env_file: bool) -> Artefact {
     // An env file holds what nobody else may read, whatever its mode here.
     let mode = if is_env_file { 0o600 } else { input.mode };
-    Artefact { mode, bytes: input.bytes.clone(), secret: input.is_secret() || is_env_file }
+    Artefact { mode, bytes: input.bytes.clone(), secret: input.is_secret() }
 }
 
 fn filled(renderer: &Renderer<'_>, path: &str, input: &InputFile) -> Result<Artefact> {

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::error::{Error, Place};
-use crate::text::printable;
+use crate::error::Error;
+use crate::text::{printable, secret_forms, without_secrets};
 
 use super::plain::print;
 use super::{Event, Outcome, Sink, StepReport};
@@ -47,7 +47,7 @@ impl Reporter {
     /// From now on these values are never shown.
     pub fn hide(&self, secrets: &[String]) {
         let Ok(mut inner) = self.inner.lock() else { return };
-        inner.secrets.extend(secrets.iter().flat_map(|secret| secret.lines()).filter(|line| line.len() >= 4).map(str::to_owned));
+        inner.secrets.extend(secrets.iter().flat_map(|secret| secret_forms(secret)));
         inner.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         inner.secrets.dedup();
         inner.sink.hide(secrets);
@@ -102,20 +102,10 @@ impl Reporter {
     }
 }
 
-/// Without secrets, and without what a terminal would take for a command.
+/// Without secrets, and without what a terminal would take for a command. A secret may have such a thing within it.
 fn cleaned(text: String, secrets: &[String]) -> String {
-    let text = secrets.iter().fold(text, |text, secret| if text.contains(secret) { text.replace(secret, "***") } else { text });
-    printable(&text)
-}
-
-fn cleaned_error(error: Error, secrets: &[String]) -> Error {
-    let clean = |text: String| cleaned(text, secrets);
-    let place = error.place.map(|place| {
-        let Place { file, line, column, text, mark } = *place;
-        Box::new(Place { file: clean(file), line, column, text: clean(text), mark: clean(mark) })
-    });
-    let hints = error.hints.into_iter().map(clean).collect();
-    Error { kind: error.kind, message: cleaned(error.message, secrets), place, hints, others: error.others }
+    let shown = printable(&without_secrets(&text, secrets));
+    without_secrets(&shown, secrets).into_owned()
 }
 
 fn clean_document(document: serde_json::Value, secrets: &[String]) -> serde_json::Value {
@@ -151,10 +141,7 @@ fn redacted(event: Event, secrets: &[String]) -> Event {
         }
         Event::Text(text) => Event::Text(clean(text)),
         Event::Document(document) => Event::Document(clean_document(document, secrets)),
-        Event::Error(mut error) => {
-            error.others = error.others.into_iter().map(|other| cleaned_error(other, secrets)).collect();
-            Event::Error(cleaned_error(error, secrets))
-        }
+        Event::Error(error) => Event::Error(error.with_texts(&clean)),
         Event::Outcome(outcome) => Event::Outcome(Outcome {
             event: outcome.event,
             outcome: outcome.outcome,
@@ -192,6 +179,7 @@ mod tests {
         let reporter = Reporter::new(Box::new(Keep(kept.clone())));
         reporter.hide(&["hunter22".into(), "two\nlines".into()]);
         reporter.note("a hunter22 b");
+        reporter.note("\u{1b}[1mhun\u{1b}[0mter22 and aHVudGVyMjI=");
         reporter.tell(Event::Output { step: "s".into(), line: "\u{1b}]0;x\u{7}\u{1b}[91mlines\u{1b}[0m hunter22".into() });
         reporter.tell(Event::Began { step: "\u{1b}]52;c;aGk=\u{7}check hunter22".into() });
         let document = serde_json::json!({"hunter22": ["\u{1b}[1mhunter22", {"image": "x hunter22"}], "count": 3});
@@ -206,12 +194,13 @@ mod tests {
         }
         let kept = kept.lock().unwrap();
         assert_eq!(kept[0], Event::Note("a *** b".into()));
-        assert_eq!(kept[1], Event::Output { step: "s".into(), line: "*** ***".into() });
-        assert_eq!(kept[2], Event::Began { step: "check ***".into() });
-        assert_eq!(kept[3], Event::Document(clean.clone()));
-        assert_eq!(kept[4], Event::Plan { document: clean, markdown: "***".into() });
-        assert!(matches!(&kept[5], Event::Error(error) if error.message == "estiba stopped at src/x.rs:1: called with ***"));
-        assert_eq!(kept.len(), 6);
+        assert_eq!(kept[1], Event::Note("*** and ***".into()));
+        assert_eq!(kept[2], Event::Output { step: "s".into(), line: "*** ***".into() });
+        assert_eq!(kept[3], Event::Began { step: "check ***".into() });
+        assert_eq!(kept[4], Event::Document(clean.clone()));
+        assert_eq!(kept[5], Event::Plan { document: clean, markdown: "***".into() });
+        assert!(matches!(&kept[6], Event::Error(error) if error.message == "estiba stopped at src/x.rs:1: called with ***"));
+        assert_eq!(kept.len(), 7);
     }
 
     #[test]

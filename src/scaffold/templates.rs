@@ -134,4 +134,27 @@ mod tests {
         let none = files(&Found { secrets: Vec::new(), ..other }, None);
         assert!(none.iter().all(|(_, text)| !text.contains("        env:\n")));
     }
+
+    /// Whoever may push a branch runs the workflows that the branch holds.
+    #[test]
+    fn no_workflow_needs_a_key_that_deploys_outside_of_a_protected_environment() {
+        let workflows: Vec<_> =
+            files(&found(), None).into_iter().filter(|(path, _)| path.starts_with(".github/workflows/")).collect();
+        assert!(workflows.iter().any(|(path, _)| path.ends_with("preview.yml")) && workflows.len() > 1);
+        for (path, text) in workflows {
+            if text.contains("pull_request:") {
+                assert!(!text.contains("secrets.") && !text.contains("ssh-key"), "{path}:\n{text}");
+            }
+            let jobs = text.split_once("\njobs:\n").unwrap().1;
+            let mut job = String::new();
+            for line in jobs.lines().chain(["  end:"]) {
+                if line.starts_with("  ") && !line.starts_with("   ") {
+                    assert!(!job.contains("ssh-key") || job.contains("\n    environment:"), "{path}:\n{job}");
+                    job.clear();
+                }
+                job += line;
+                job.push('\n');
+            }
+        }
+    }
 }

@@ -54,6 +54,10 @@ fn show(context: &Context, args: &PlanArgs, plan: &Plan) -> Result<()> {
         let json = path.extension() == Some("json");
         let document = context.reporter.shown_document(document.clone());
         let text = if json { format!("{document:#}\n") } else { context.reporter.shown(&text) };
+        // A link that the repository holds is not written through; a device is.
+        if path.is_symlink() && !path.starts_with("/dev") && !path.starts_with("/proc") {
+            std::fs::remove_file(path).map_err(|error| Error::input(format!("cannot replace {path}: {error}")))?;
+        }
         std::fs::write(path, &text).map_err(|error| Error::input(format!("cannot write {path}: {error}")))?;
     }
     if context.global.json {

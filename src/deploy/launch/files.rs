@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::artefact::Artefact;
 use crate::config::{ImageSource, Resolved, Seconds};
 use crate::server::{BuildFile, Fact, Facts, ReleaseFile, RunFile, Scripts};
-use crate::text::{is_name, shell_words};
+use crate::text::shell_words;
 
 use super::super::actor::Actor;
 use super::super::connect::Session;
@@ -92,12 +92,14 @@ fn built_on_server(resolved: &Resolved) -> &crate::config::Image {
     resolved.images.iter().find(|image| image.source.value == ImageSource::Server).unwrap_or(resolved.image())
 }
 
-/// The arguments of a build on the server: named in a list, valued in its shell's environment, never on a command line.
+/// The arguments of a build on the server: as words of its command, and what of them holds a secret as variables for that command alone.
 pub(super) fn build_arguments(prepared: &Prepared<'_>, run: &str) -> BTreeMap<String, Artefact> {
     let built = prepared.images.iter().find(|image| image.source == ImageSource::Server);
-    let arguments = built.unwrap_or(&prepared.images[0]).context.arguments.iter().filter(|(name, _)| is_name(name));
-    let file = BuildFile { arguments: arguments.clone().map(|(name, _)| name.clone()).collect() };
-    let exported = arguments.map(|(name, value)| format!("export {name}={}\n", shell_words([value.as_str()])));
-    let text = file.to_text() + &exported.collect::<String>();
-    BTreeMap::from([(format!("runs/{run}/build.env"), Artefact::secret(text))])
+    let context = &built.unwrap_or(&prepared.images[0]).context;
+    let words = shell_words(context.given_arguments().iter().map(String::as_str));
+    let exported = context.hidden_arguments().map(|(name, value)| format!("export {name}={}\n", shell_words([value])));
+    BTreeMap::from([
+        (format!("runs/{run}/build.env"), Artefact::secret(BuildFile { arguments: words }.to_text())),
+        (format!("runs/{run}/build.values"), Artefact::secret(exported.collect::<String>())),
+    ])
 }

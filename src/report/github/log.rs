@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use super::super::plain::{Plain, print};
 use super::super::{Event, Sink};
-use super::command::{cut, data, forms, harmless, property, token};
+use super::command::{cut, data, harmless, property, token};
 use crate::error::{Error, Place};
+use crate::text::secret_forms;
 
 /// Lines of a step's output that are shown as they come.
 const SHOWN: usize = 500;
@@ -151,7 +152,7 @@ impl Sink for Log {
     }
 
     fn hide(&mut self, secrets: &[String]) {
-        for form in secrets.iter().flat_map(|secret| forms(secret)) {
+        for form in secrets.iter().flat_map(|secret| secret_forms(secret)) {
             if !self.masked.contains(&form) {
                 self.command(&format!("::add-mask::{}", form.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")));
                 self.masked.push(form);

@@ -248,9 +248,9 @@ file! {
 }
 
 file! {
-    /// `build.env` of a run whose image the server builds. Behind it stand the arguments themselves, exported.
+    /// `build.env` of a run whose image the server builds. Those that are names alone have their values in `build.values`.
     BuildFile {
-        /// The names of the build's arguments.
-        arguments: Vec<String> = "BUILD_ARGUMENTS",
+        /// The build's arguments, as words of a shell: `NAME=VALUE` or `NAME`.
+        arguments: String = "BUILD_ARGUMENTS",
     }
 }

@@ -49,6 +49,7 @@ fn check(context: &Context, args: &TargetArgs) -> Result<()> {
 
 fn show(context: &Context, args: &TargetArgs) -> Result<()> {
     let project = open_with_stand_ins(&context.global.config, &context.environment)?;
+    context.reporter.hide(&project.secrets());
     let resolved = resolve(&project, args.target.as_deref())?;
     let shown = Shown::of(&resolved);
     if context.global.json {
