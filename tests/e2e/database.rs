@@ -136,8 +136,15 @@ fn ready(name: &str, database: &str) -> Site {
 #[test]
 fn a_backup_is_made_verified_pulled_and_refused_when_a_byte_is_another() {
     let site = ready("backup", "keep-backups = 2\n");
+    // A setting whose text, taken as a statement, would be run by the database's superuser when the copy is made.
+    sql(&site, "CREATE ROLE low");
+    sql(
+        &site,
+        "SELECT set_config('search_path', 'public, a;ALTER/**/ROLE/**/low/**/SUPERUSER', false); ALTER DATABASE certificados_prod SET search_path FROM CURRENT",
+    );
     let made = site.estiba(&["backup", "create", "--json"]).expect(0, "done");
     assert_eq!(made["steps"][0]["name"], "backup");
+    assert_eq!(sql(&site, "SELECT rolsuper FROM pg_roles WHERE rolname = 'low'"), "f");
     nothing_is_left(&site);
     let listed = site.estiba(&["backup", "list", "--json"]).json();
     assert!(listed["rows"].as_u64().unwrap() > 5, "{listed}");

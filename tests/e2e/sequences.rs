@@ -90,11 +90,13 @@ impl Sequence {
             Engine::PostgreSql => chance.one(&["online", "read-only", "maintenance"]),
             Engine::MariaDb => chance.one(&["online", "maintenance"]),
         };
+        // What others wrote during a migration cannot be known there, so that the copy needs the team's word.
+        let restore = if engine == Engine::MariaDb { "restore = \"on-critical-failure\"\n" } else { "" };
         let strategy = chance.one(&["", "", "strategy = \"recreate\"\n"]);
         let site = Site::new(
             &format!("sequence-{seed}"),
             &format!(
-                "[rollout]\nobserve = \"1s\"\n{strategy}[health]\ntimeout = \"6s\"\n[database]\nduring-migrations = \"{fence}\"\n"
+                "[rollout]\nobserve = \"1s\"\n{strategy}[health]\ntimeout = \"6s\"\n[database]\nduring-migrations = \"{fence}\"\n{restore}"
             ),
         );
         if engine == Engine::MariaDb {
