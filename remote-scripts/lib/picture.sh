@@ -80,7 +80,7 @@ picture_differs() {
 	picture_answered=$(sed -n 's/^answers //p' "$run_dir/state/before")
 	for picture_app in $picture_answered; do
 		until picture_answers "$picture_app"; do
-			! past_deadline || { echo "$picture_app does not answer any more" && break; }
+			! past_deadline || { echo "$picture_app does not answer any more" && continue 2; }
 			nap 0.3
 		done
 		until picture_front_holds "$picture_app"; do

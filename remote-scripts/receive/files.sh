@@ -20,11 +20,14 @@ mkdir -p "$staging" "$root/bin" "$root/releases" "$root/runs" "$root/slots" "$ro
 chmod 0700 "$root/runs" "$root/releases" "$root/state" "$root/slots" "$root/backups" "$root/edge" "$root/stack" 2>/dev/null
 tar -xf - -C "$staging" || stop "the upload did not arrive whole"
 (cd "$staging" && sha256sum -c manifest >/dev/null) || stop "the upload does not match its manifest"
+# What an undo reads is there after a power cut; of a build's context all is sent again.
+find "$staging" -type f ! -path '*/context/*' -exec sync {} + 2>/dev/null || sync
 for path in "$staging"/bin/* "$staging"/releases/* "$staging"/runs/*; do
 	[ -e "$path" ] || continue
 	place=$root${path#"$staging"}
 	[ ! -e "$place" ] || continue
 	mv "$path" "$place" || stop "cannot put $place in place"
 done
+sync "$root/bin" "$root/releases" "$root/runs" 2>/dev/null || sync
 rm -rf "$staging"
 echo 'estiba:received'

@@ -108,3 +108,30 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt as _;
+
+    #[tokio::test]
+    async fn of_a_page_without_an_end_the_beginning_is_read() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut sent = 0_usize;
+            let mut piece = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+            while stream.write_all(&piece).await.is_ok() {
+                sent += piece.len();
+                piece = vec![b'x'; 65_536];
+            }
+            sent
+        });
+        let response =
+            reqwest::Client::builder().no_proxy().build().unwrap().get(format!("http://{address}/")).send().await.unwrap();
+        let page = beginning(response).await.unwrap();
+        assert_eq!(page.len(), PAGE);
+        assert!(server.await.unwrap() < 64 * PAGE);
+    }
+}

@@ -2,8 +2,10 @@
 
 mod found;
 mod templates;
+mod workflows;
 mod write;
 
 pub use found::{Found, look};
 pub use templates::{ACTION, files};
+pub use workflows::unprotected_jobs;
 pub use write::{Written, write};

@@ -30,7 +30,7 @@ const LARGEST_NOTE: u64 = 1024 * 1024;
 impl Server<'_> {
     /// What is told of each backup, oldest first.
     pub async fn backups(&self) -> Result<Vec<Value>> {
-        let output = self.connection().run(&Self::inline("ask/backups.sh", &[self.root()]), Bytes::new()).await?;
+        let output = self.look(&Self::inline("ask/backups.sh", &[self.root()])).await?;
         Ok(output.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
@@ -152,13 +152,11 @@ impl Incoming {
         if line == marker::END {
             self.over = true;
         } else if let Some((size, name)) = marker::behind(marker::FILE, line).and_then(|rest| rest.split_once(' ')) {
-            // What comes becomes a file here: only what was asked for.
+            // What comes becomes a file here: only what was asked for, and once.
+            let asked = self.asked.iter().position(|asked| asked == name).map(|at| self.asked.swap_remove(at));
             let size: u64 = match size.parse() {
                 // Beside the dump there are a sum, row counts and what `backup list` shows.
-                Ok(size)
-                    if self.asked.iter().any(|asked| asked == name)
-                        && (name.ends_with(".dump") || name.ends_with(".rdb") || size <= LARGEST_NOTE) =>
-                {
+                Ok(size) if asked.is_some() && (name.ends_with(".dump") || name.ends_with(".rdb") || size <= LARGEST_NOTE) => {
                     size
                 }
                 _ => return Err(Error::failed(format!("the server's answer is not a backup: `{line}`; nothing was kept of it"))),
@@ -211,5 +209,28 @@ mod tests {
         assert!(refused.is_some_and(|error| error.to_string().contains("does not end")));
         let large = format!("{} {} b.json\n", marker::FILE, LARGEST_NOTE + 1);
         assert!(incoming().take(large.as_bytes(), &mut |_, _| {}).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn only_what_was_asked_for_becomes_a_file_and_once() {
+        let (_folder, folder) = private::folder().unwrap();
+        for (stream, good) in
+            [("1 b.json\nx", true), ("1 ../b.json\nx", false), ("1 b.json\nx\n1 b.json\ny", false), ("1 c\nx", false)]
+        {
+            let into = folder.join("into");
+            std::fs::create_dir_all(&into).unwrap();
+            let mut incoming =
+                Incoming { folder: into.clone(), asked: vec!["b.json".into()], open: None, header: Vec::new(), over: false };
+            let stream: String = stream
+                .split_inclusive('\n')
+                .map(|line| if line.starts_with('1') { format!("{} {line}", marker::FILE) } else { line.to_owned() })
+                .collect();
+            let taken = incoming.take(stream.as_bytes(), &mut |_, _| {}).await;
+            assert_eq!(taken.is_ok(), good, "{stream}");
+            let made: Vec<String> = into.read_dir_utf8().unwrap().map(|entry| entry.unwrap().file_name().to_owned()).collect();
+            assert!(made.iter().all(|name| name == "b.json"), "{made:?}");
+            assert!(std::fs::read_to_string(into.join("b.json")).is_ok_and(|text| text == "x"), "{stream}");
+            assert!(!folder.join("b.json").exists());
+        }
     }
 }

@@ -61,7 +61,7 @@ impl<'a> Server<'a> {
     }
 
     /// Runs a command that only looks, and so has its answer soon.
-    async fn look(&self, command: &str) -> Result<Output> {
+    pub(super) async fn look(&self, command: &str) -> Result<Output> {
         match timeout(LOOK, self.connection.run(command, Bytes::new())).await {
             Ok(output) => output,
             Err(_) => Err(Error::failed(format!(

@@ -268,10 +268,10 @@ impl client::Handler for Client {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), ClientError> {
-        // What nobody asked for is refused: a reply that is dropped says so.
-        if let Some(sender) = self.listener.of(port) {
+        // What nobody asked for, and more than can be taken, is refused: a reply that is dropped says so.
+        if let Some(place) = self.listener.of(port).and_then(|sender| sender.try_reserve_owned().ok()) {
             reply.accept().await;
-            let _ = sender.send(channel);
+            place.send(channel);
         }
         Ok(())
     }

@@ -11,12 +11,15 @@ use super::{Connection, failure};
 /// What comes through a forwarded port: one TCP connection of somebody on the server.
 pub type Incoming = ChannelStream<Msg>;
 
+/// The most connections that may wait to be taken.
+const WAITING: usize = 64;
+
 /// A port that is forwarded here for as long as its connection lasts, or until it is closed.
 pub struct Forward<'a> {
     connection: &'a Connection,
     /// The port on the server's loopback.
     pub port: u16,
-    channels: mpsc::UnboundedReceiver<Channel<Msg>>,
+    channels: mpsc::Receiver<Channel<Msg>>,
 }
 
 impl std::fmt::Debug for Forward<'_> {
@@ -28,7 +31,7 @@ impl std::fmt::Debug for Forward<'_> {
 impl Connection {
     /// Asks for a free port of the server's loopback. `None`: its sshd does not allow that.
     pub async fn forward(&self) -> Result<Option<Forward<'_>>> {
-        let (sender, channels) = mpsc::unbounded_channel();
+        let (sender, channels) = mpsc::channel(WAITING);
         self.listener.set(Some((0, sender.clone())));
         match self.handle.tcpip_forward("127.0.0.1", 0).await {
             Ok(port) => {

@@ -684,3 +684,23 @@ there' ]
 	[ "$output" = 'the database does not report its size
 clean' ]
 }
+
+@test "the password of an image on its way is in no argument" {
+	mkdir -p "$ROOT/path"
+	cat >"$ROOT/path/docker" <<-'END'
+		#!/bin/sh
+		cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' >>"$ROOT/seen"
+		case $1 in
+		login) cat >"$ROOT/password" ;;
+		context) echo unix:///var/run/docker.sock ;;
+		esac
+		exit 0
+	END
+	chmod +x "$ROOT/path/docker"
+	password=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n')
+	# shellcheck disable=SC2086 # `busybox sh` is two words
+	printf '%s' "$password" | PATH=$ROOT/path:$PATH ${ESTIBA_TEST_SHELL:-dash} "$SCRIPTS/receive/image.sh" "$ROOT" id pull app:r 127.0.0.1:1/image@sha256:x 1 user
+	[ "$(cat "$ROOT/password")" = "$password" ]
+	grep -q 'docker login' "$ROOT/seen"
+	! grep -qF "$password" "$ROOT/seen" || false
+}

@@ -79,7 +79,10 @@ impl<'a> Follower<'a> {
             let mut abandoned = false;
             if let Ok(followed) = followed {
                 self.offset += followed.bytes;
-                self.complaint.push_str(&followed.complaint);
+                // Of a server that goes on complaining the last words count.
+                if !followed.complaint.is_empty() {
+                    self.complaint.clone_from(&followed.complaint);
+                }
                 abandoned = followed.is_abandoned();
                 if followed.bytes > 0 {
                     self.dials = 0;

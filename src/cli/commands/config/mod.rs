@@ -8,6 +8,7 @@ use crate::config::{resolve, schema};
 use crate::deploy::{Prepared, check_host_keys, open_with_stand_ins};
 use crate::error::Result;
 use crate::report::Event;
+use crate::scaffold::unprotected_jobs;
 
 use show::{Line, Shown};
 
@@ -43,6 +44,12 @@ fn check(context: &Context, args: &TargetArgs) -> Result<()> {
         }
         let files = prepared.rendered.release.len();
         context.reporter.note(format!("target {}: good, {files} files rendered", resolved.target.name));
+    }
+    for job in unprotected_jobs(&project) {
+        context.reporter.tell(Event::Warning(format!(
+            "{job} has the key that deploys, and no `environment`: whoever may push a branch can have the key. Put it into the \
+             environment `production`, with reviewers, and name that in the job"
+        )));
     }
     Ok(())
 }
