@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# A picture of the release that serves: which image and environment each of its containers has, which of its apps answer, and what
-# people see at the front. One is
-# taken before a run touches anything; an undo is done when what serves then is the same.
+# A picture of the release that serves: which image and environment each of its containers has, which of its apps answer, with what
+# they answer at `/`, and what people see at the front. One is taken before a run touches anything; an undo is done when what serves
+# then is the same.
 # shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
 # picture_containers ID…: a line for each container: service, image, and a digest of its environment, whose values are nobody's

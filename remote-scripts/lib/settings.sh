@@ -31,11 +31,13 @@ read_release() {
 # stack_is_written PATH: may a service of the stack write to what it mounts from there, and did the release that serves have it? What
 # the service wrote is its own: only what is another file in the two releases is replaced.
 stack_is_written() {
-	[ -n "$EXPECT_CURRENT" ] && [ -e "$releases/$EXPECT_CURRENT/stack/$1" ] && [ -e "$releases/$RELEASE/stack.writable" ] &&
+	[ -n "$EXPECT_CURRENT" ] && [ -e "$releases/$EXPECT_CURRENT/stack/$1" ] || return 1
+	# A rollback may lead to a release of an older version, which does not say it.
+	cat "$releases/$RELEASE/stack.writable" "$releases/$EXPECT_CURRENT/stack.writable" 2>/dev/null |
 		STACK_PATH=$1 awk '
 			BEGIN { path = ENVIRON["STACK_PATH"] }
 			$0 == path || index(path, $0 "/") == 1 || index($0, path "/") == 1 { found = 1 }
-			END { exit !found }' "$releases/$RELEASE/stack.writable"
+			END { exit !found }'
 }
 
 # stack_is_ours PATH: does one of the two releases have that file other than the other one?

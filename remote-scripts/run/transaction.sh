@@ -23,8 +23,9 @@ run_dir=$runs/$RUN
 read_run
 # Without it nothing can be undone, and no later deploy is kept from its work by that.
 if [ "$mode" = recover ] && [ ! -e "$releases/$RELEASE/release.env" ]; then
-	printf '4\tfailed\t\t%s\n' "the files of release $RELEASE are gone, so the run could not be undone: look at estiba status" |
-		write_file "$run_dir/outcome"
+	gone="the files of release $RELEASE are gone, so this run could neither be undone nor finished: estiba status says what serves, and the next deploy replaces it"
+	journal outcome '' "4 failed $gone"
+	printf '4\tfailed\t\t%s\n' "$gone" | write_file "$run_dir/outcome"
 	exit 4
 fi
 read_release "$RELEASE"

@@ -547,7 +547,9 @@ https://site.example/a' ]
 		stack_put traefik "$run_dir/stack.before" && stack_put acme.json "$run_dir/stack.before"
 		cat acme.json traefik/other.yml traefik/sub/dump.rdb traefik/dropped.yml; [ ! -e traefik/added.yml ] && echo gone
 		cp "$releases/old/stack/traefik/other.yml" "$releases/new/stack/traefik/other.yml"; rm "$releases/new/stack/traefik/added.yml" "$releases/old/stack/traefik/dropped.yml"
-		preflight_files_changed traefik || echo unchanged'
+		preflight_files_changed traefik || echo unchanged
+		mv "$releases/new/stack.writable" "$releases/old/stack.writable"; stack_is_written acme.json && echo written
+		rm "$releases/old/stack.writable"; stack_is_written acme.json || echo not known'
 	[ "$output" = 'changed
 done
 certificates
@@ -561,7 +563,9 @@ old
 more
 dropped
 gone
-unchanged' ]
+unchanged
+written
+not known' ]
 }
 
 @test "a database that does not answer is not one that is not there" {

@@ -240,6 +240,7 @@ traced() {
 	drive recover
 	[ "$status" = 4 ]
 	[ "$(cut -f 2 "$ROOT/runs/r1/outcome")" = failed ]
+	grep -q '	outcome		4 failed the files of release new are gone' "$ROOT/runs/r1/journal"
 }
 
 @test "an undo that failed is told until a deploy has replaced what it left" {
