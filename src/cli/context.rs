@@ -44,7 +44,7 @@ impl Context {
     /// Reads deploy.toml.
     pub(super) fn project(&self) -> Result<Project> {
         let project = Project::open(&self.global.config, self.environment.clone())?;
-        self.reporter.hide(&project.loaded.config.secrets);
+        self.reporter.hide(&project.secrets());
         Ok(project)
     }
 

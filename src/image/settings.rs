@@ -146,7 +146,7 @@ fn inside(base: &Utf8Path, boundary: &Utf8Path, path: &str) -> Result<String, St
 fn names_a_folder(cache: &str) -> bool {
     cache.split(',').filter_map(|field| field.split_once('=')).any(|(key, value)| {
         let (key, value) = (key.trim().to_ascii_lowercase(), value.trim().to_ascii_lowercase());
-        key.ends_with("dest") || key.ends_with("src") || key.ends_with("type") && value == "local"
+        key == "dest" || key == "src" || key == "type" && value == "local"
     })
 }
 
