@@ -106,8 +106,12 @@ secrets_in() {
 		}' "$1"
 }
 
-# redact: replaces every secret in $line by ***.
+# redact: replaces every secret in $line by ***. A shell takes time with the square of a text's length; awk does not.
 redact() {
+	[ "${#line}" -le 4096 ] || {
+		line=$(printf '%s\n' "$line" | without_secrets)
+		return
+	}
 	redact_index=0
 	while [ "$redact_index" -lt "$secret_count" ]; do
 		redact_index=$((redact_index + 1))
@@ -121,23 +125,31 @@ redact() {
 	done
 }
 
-# relay STEP: standard input, line by line and without secrets, into the journal. awk takes the secrets out and cuts a line after
-# 64 KB, because a shell reads byte by byte: 5 MB in one line took it up to twenty seconds.
+# relay STEP: standard input, line by line and without secrets, into the journal.
 relay() {
+	without_secrets | while IFS= read -r line; do
+		uptime_cs
+		printf '%s\tout\t%s\t%s\n' "$uptime_cs" "$1" "$line"
+	done >>"$run_dir/journal"
+}
+
+# without_secrets: standard input, line by line as it comes, with *** for every secret. awk takes them out and cuts a line after
+# 64 KB, because a shell reads byte by byte: 5 MB in one line took it up to twenty seconds.
+without_secrets() {
 	# mawk waits for a full buffer unless it is told not to; others do not know the word.
-	relay_mawk=
-	relay_cut='cat'
+	without_mawk=
+	without_cut='cat'
 	case $(awk -W version </dev/null 2>&1) in
 	mawk*)
-		relay_mawk='-W interactive'
+		without_mawk='-W interactive'
 		# By itself it takes time with the square of a line's length: 10 MB took 25 s.
-		! command -v stdbuf >/dev/null 2>&1 || relay_cut='stdbuf -oL cut -b -1000000'
+		! command -v stdbuf >/dev/null 2>&1 || without_cut='stdbuf -oL cut -b -1000000'
 		;;
 	esac
 	# The secrets come in by a pipe: neither an argument nor a variable of the environment holds them.
 	# shellcheck disable=SC2086 # two words, or none
 	{
-		relay_secrets | relay_awk $relay_mawk '
+		secret_lines | without_awk $without_mawk '
 			function literal(text, out, at, c) {
 				for (at = 1; at <= length(text); at++) {
 					c = substr(text, at, 1)
@@ -162,23 +174,20 @@ relay() {
 				print
 				fflush()
 			}'
-	} 3<&0 | while IFS= read -r line; do
-		uptime_cs
-		printf '%s\tout\t%s\t%s\n' "$uptime_cs" "$1" "$line"
-	done >>"$run_dir/journal"
+	} 3<&0
 }
 
-# relay_awk ARG…: awk over what comes on descriptor 3, with the secrets on its descriptor 4.
-relay_awk() {
+# without_awk ARG…: awk over what comes on descriptor 3, with the secrets on its descriptor 4.
+without_awk() {
 	# shellcheck disable=SC2086 # a program and its options
-	{ LC_ALL=C $relay_cut <&3 | LC_ALL=C awk "$@" 4<&5; } 5<&0
+	{ LC_ALL=C $without_cut <&3 | LC_ALL=C awk "$@" 4<&5; } 5<&0
 }
 
-# relay_secrets: a line each.
-relay_secrets() {
-	relay_index=0
-	while [ "$relay_index" -lt "$secret_count" ]; do
-		relay_index=$((relay_index + 1))
-		eval "printf '%s\n' \"\$secret_$relay_index\""
+# secret_lines: the secrets, a line each.
+secret_lines() {
+	lines_index=0
+	while [ "$lines_index" -lt "$secret_count" ]; do
+		lines_index=$((lines_index + 1))
+		eval "printf '%s\n' \"\$secret_$lines_index\""
 	done
 }

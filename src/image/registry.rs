@@ -1,5 +1,6 @@
 //! An image that a registry has. The client asks for its digest, the server pulls exactly that.
 
+use std::io::Cursor;
 use std::time::Duration;
 
 use oci_client::client::{Client, ClientConfig, ClientProtocol};
@@ -11,6 +12,9 @@ use crate::config::Registered;
 use crate::error::{Error, Result};
 
 use super::archive::platform_of;
+
+/// The settings of an image are no larger, in bytes.
+const CONFIG: usize = 4 << 20;
 
 /// What a reference means now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +49,10 @@ pub async fn look_up(image: &Registered) -> Result<LookedUp> {
                 platforms.filter_map(|platform| platform_of(&platform)).collect()
             }
             OciManifest::Image(manifest) => {
-                let mut config = Vec::new();
-                client.pull_blob(&reference, &manifest.config, &mut config).await?;
+                // No more is taken in than it says, and no more than such settings have.
+                let size = usize::try_from(manifest.config.size).ok().filter(|size| *size <= CONFIG);
+                let mut config = vec![0; size.ok_or_else(|| too_large(manifest.config.size))?];
+                client.pull_blob(&reference, &manifest.config, &mut Cursor::new(&mut config[..])).await?;
                 serde_json::from_slice(&config).ok().as_ref().and_then(platform_of).into_iter().collect()
             }
         };
@@ -63,6 +69,12 @@ pub async fn look_up(image: &Registered) -> Result<LookedUp> {
         Error::failed(format!("asking the registry {registry} for {}: {error}; nothing was changed", image.reference)).hint(hint)
     })?;
     Ok(LookedUp { reference: format!("{}/{}@{digest}", reference.registry(), reference.repository()), platforms })
+}
+
+fn too_large(size: i64) -> OciDistributionError {
+    OciDistributionError::GenericError(Some(format!(
+        "the settings of the image have {size} bytes, and such have {CONFIG} at most"
+    )))
 }
 
 fn is_loopback(registry: &str) -> bool {

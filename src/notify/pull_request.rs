@@ -10,6 +10,8 @@ use crate::text::{Environment, read_limited};
 
 /// A comment holds 65,536 characters; what is longer is refused whole.
 const LONGEST: usize = 64_000;
+/// A page of a hundred of the longest comments, each character of four bytes, has less.
+const ANSWER: usize = 32 << 20;
 /// Pages of a hundred comments that are looked through for ours.
 const PAGES: u32 = 20;
 
@@ -75,9 +77,8 @@ impl PullRequest {
     async fn find(&self, issue: &str, marker: &str) -> Result<Option<u64>> {
         for page in 1..=PAGES {
             let address = format!("{issue}/{}/comments?per_page=100&page={page}", self.number);
-            let text = self.send(Method::GET, &address, None).await?.text().await;
-            let text = text.map_err(|error| Error::failed(format!("{address}: {error}")))?;
-            let comments: Vec<Value> = serde_json::from_str(&text)
+            let text = whole(self.send(Method::GET, &address, None).await?, &address).await?;
+            let comments: Vec<Value> = serde_json::from_slice(&text)
                 .map_err(|error| Error::failed(format!("{address} is no list of comments: {error}")))?;
             let ours = comments.iter().find(|comment| comment["body"].as_str().is_some_and(|body| body.starts_with(marker)));
             if let Some(ours) = ours {
@@ -114,6 +115,18 @@ impl PullRequest {
             _ => error,
         })
     }
+}
+
+/// The whole answer, of a hundred comments at most: a longer one is no answer of GitHub's.
+async fn whole(mut response: Response, address: &str) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| Error::failed(format!("{address}: {error}")))? {
+        text.extend_from_slice(&piece);
+        if text.len() > ANSWER {
+            return Err(Error::failed(format!("{address} answers with more than {} MB", ANSWER >> 20)));
+        }
+    }
+    Ok(text)
 }
 
 /// As much of it as a comment holds.

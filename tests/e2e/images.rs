@@ -226,7 +226,6 @@ fn an_engine_with_a_containerd_store_builds_for_a_server_with_a_classic_one() {
 }
 
 #[test]
-#[ignore = "a variant: make test-whole"]
 fn an_engine_that_is_elsewhere_is_not_asked_to_push() {
     let site = Site::new("images-elsewhere", "[rollout]\nobserve = \"0s\"\n");
     let elsewhere = Server::start(Engine::Old, false);

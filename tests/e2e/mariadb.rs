@@ -54,7 +54,6 @@ fn post(site: &Site) {
 }
 
 #[test]
-#[ignore = "a variant: make test-whole"]
 fn mariadb_is_backed_up_verified_restored_and_a_failed_migration_undone() {
     backed_up_verified_restored_and_undone(MARIADB);
 }

@@ -205,6 +205,8 @@ fn twelve_secrets_are_nowhere_but_in_the_env_file_and_the_containers_meant_to_ha
     let pulled = site.folder.join("pulled");
     std::fs::create_dir(&pulled).unwrap();
     run(&["backup", "pull", backup, "--out", pulled.to_str().unwrap()], false).says(0, &[]);
+    let dump = format!("{}/{backup}.dump", pulled.display());
+    run(&["backup", "restore", "production", &dump, "--yes"], false).says(0, &[]);
 
     over.store(true, Ordering::Relaxed);
     let looks: u64 = sampling.join().unwrap();

@@ -76,6 +76,16 @@ impl Client {
         std::fs::write(path, text).unwrap();
     }
 
+    /// From now on deploys neither migrate nor observe, or do both again.
+    pub fn set_short(&self, short: bool) {
+        let path = self.app.join("deploy.toml");
+        let [long, brief] =
+            [["pending-migrations = \"echo one\"", "observe = \"2s\""], ["pending-migrations = \"true\"", "observe = \"0s\""]];
+        let (from, to) = if short { (long, brief) } else { (brief, long) };
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, text.replace(from[0], to[0]).replace(from[1], to[1])).unwrap();
+    }
+
     pub fn spawn(&self, arguments: &[&str]) -> Child {
         Command::new(binary())
             .args(arguments)

@@ -120,6 +120,23 @@ b' ]
 	[ "${lines[3]}" -lt 66100 ]
 }
 
+@test "a reason of five megabytes with secrets in it is cut and masked in the time of its length" {
+	script 'common journal' 'secret_count=1 secret_1=hunter22 step=check
+		long=$(head -c 5000000 /dev/zero | tr "\0" x)
+		fail "$long" >/dev/null
+		tell "hunter22 $long hunter22"
+		rm "$run_dir/reason"
+		fail "a hunter22 $long" >/dev/null
+		cut -c 1-10 "$run_dir/reason"
+		cut -f 4 "$run_dir/journal" | cut -c 1-10
+		cat "$run_dir/reason" "$run_dir/journal" | wc -c
+		! grep -q hunter22 "$run_dir/reason" "$run_dir/journal" && echo clean'
+	[ "${lines[0]}" = 'a *** xxxx' ]
+	[ "${lines[1]}" = '*** xxxxxx' ]
+	[ "${lines[2]}" -lt 132000 ]
+	[ "${lines[3]}" = clean ]
+}
+
 @test "no line is lost behind one of any length, and none is cut within a secret" {
 	script 'common journal' 'secret_count=1
 		secret_1=$(head -c 9999 /dev/zero | tr "\0" s)z
@@ -154,6 +171,14 @@ b"; do is_word "$word" || echo no; done
 		for number in "" -1 "PATH[\$(id >pwned)]" 0x1f "1 2"; do is_number "$number" || echo no; done
 		[ ! -e pwned ] && echo clean'
 	[ "$output" = "$(printf 'yes\nyes\nyes\nno\nno\nno\nno\nno\nno\nno\nyes\nno\nno\nno\nno\nno\nclean')" ]
+}
+
+@test "what a container says of its ports is counted with only where it is a port" {
+	script 'common compose' '. "$here/steps/check.sh"; check_id=c app_port=1
+		docker() { printf "%s\n" "   0: 00000000:0+PATH[\$(id>pwned)] 0 0A" "   1: 00000000:1F90 0 0A" "   2: 00000000:\$(id>pwned) 0 0A"; }
+		check_listens
+		[ ! -e pwned ] && echo "; clean"'
+	[ "$output" = '; the container listens on 8080: set [app] port; clean' ]
 }
 
 @test "a migration whose name is a command is not reversed" {
