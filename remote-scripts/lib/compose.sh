@@ -182,18 +182,28 @@ stop_services() {
 	stop_containers "$stop_ids"
 }
 
-# stop_containers IDS
+# stop_containers IDS: those of which a stop began are kept in the file `stopping`, see start_again.
 stop_containers() {
 	[ -n "$1" ] || return 0
+	# shellcheck disable=SC2086 # as below
+	printf '%s\n' $1 >>"$run_dir/state/stopping" || return 1
 	# shellcheck disable=SC2086 # ids, none with a space
 	docker stop $1 9>&- >/dev/null
 }
 
+# start_again ID…: they run again. Where this run's stop of one was cut off, the Engine goes on with it by itself: until that is over
+# the container counts as one that runs, a start does nothing, and then it is down. So the end of the stop is waited for.
+start_again() {
+	for again_id in "$@"; do
+		! grep -qx "$again_id" "$run_dir/state/stopping" 2>/dev/null || docker stop "$again_id" 9>&- >/dev/null || return 1
+		docker start "$again_id" 9>&- >/dev/null || return 1
+	done
+}
+
 # start_stopped: the containers of the old release that `start` stopped for the recreate strategy run again.
 start_stopped() {
-	for stopped_id in $(get old-stopped); do
-		docker start "$stopped_id" 9>&- >/dev/null || return 1
-	done
+	# shellcheck disable=SC2046 # ids, none with a space
+	start_again $(get old-stopped)
 }
 
 remove_services() {

@@ -48,7 +48,6 @@ workers_undo() {
 		# shellcheck disable=SC2046 # service names, none with a space
 		remove_services $(slot_workers "$(get slot)") || return 1
 	}
-	for workers_id in $(get workers-stopped); do
-		docker start "$workers_id" 9>&- >/dev/null || return 1
-	done
+	# shellcheck disable=SC2046 # ids, none with a space
+	start_again $(get workers-stopped)
 }

@@ -163,6 +163,19 @@ after secrets
 clean' ]
 }
 
+@test "a container whose stop was cut off is started when that stop is over, and another is not stopped for it" {
+	script 'common compose' 'docker() { echo "$*" >>"$root/asked"; }
+		stop_containers "one
+two"
+		put old-stopped "one three"
+		start_stopped
+		cat "$root/asked"'
+	[ "$output" = 'stop one two
+stop one
+start one
+start three' ]
+}
+
 @test "only names become words of a command, and only digits are counted with" {
 	script common 'for word in 0001_initial my-app app.v2; do is_word "$word" && echo yes; done
 		for word in "" -o "a b" "a;b" "\$(id)" "a/e;s/x/y" "a
