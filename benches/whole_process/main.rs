@@ -45,6 +45,7 @@ fn main() {
     edge::edge();
     images::bulk();
     images::one_line();
+    images::never_pushed();
     fleet::fleet();
     fleet::round_trips();
     let site = Site::new("bench", "[rollout]\nobserve = \"0s\"\n");

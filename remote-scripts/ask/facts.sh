@@ -57,6 +57,9 @@ echo "backup=${backup%.dump}"
 for kind in backup drill; do
 	echo "last_$kind=$(grep "\"kind\":\"$kind\"" "$root/history.jsonl" 2>/dev/null | tail -n 1)"
 done
+# How long the last deploys took, and their steps, in milliseconds.
+tail -n 300 "$root/history.jsonl" 2>/dev/null | grep '"kind":"deploy","outcome":"deployed"' | tail -n 13 |
+	sed -n 's/.*"duration_ms":\([0-9]*\),"steps":{\([a-z0-9_:,"-]*\)}}$/deployed=\1 \2/p' | tr -d '"'
 echo "previous=$(pointed "$root/previous")"
 for slot in blue green; do
 	echo "slot_$slot=$(pointed "$root/slots/$slot")"

@@ -136,9 +136,16 @@ pub struct DeployArgs {
     /// Deploy even when nothing changed.
     #[arg(long)]
     pub force: bool,
+    /// Leave once the release is committed, and let the server stop the one before by itself. Until it has, another deploy waits or
+    /// is refused.
+    #[arg(long)]
+    pub no_wait_drain: bool,
     /// Do exactly what this plan says (`estiba plan --out plan.json`), or exit with 6 and say what changed since.
     #[arg(long, value_name = "FILE")]
     pub plan: Option<Utf8PathBuf>,
+    /// Show afterwards where the time went: a chart of the steps, and what went over the wire.
+    #[arg(long)]
+    pub timings: bool,
 }
 
 /// `rollback`
@@ -151,6 +158,9 @@ pub struct RollbackArgs {
     /// Wait this long for another run to end, instead of giving up at once.
     #[arg(long, value_name = "TIME", value_parser = Seconds::parse)]
     pub wait_lock: Option<Seconds>,
+    /// Show afterwards where the time went: a chart of the steps, and what went over the wire.
+    #[arg(long)]
+    pub timings: bool,
 }
 
 /// `plan`

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::config::{Project, Resolved, resolve};
 use crate::deploy::{Actor, Ending, Operation, Options};
 use crate::error::{Error, Result};
-use crate::report::{Event, Outcome, Reporter};
+use crate::image::Learning;
+use crate::report::{Event, Outcome, Reporter, timings};
 use crate::text::Environment;
 
 use super::args::Global;
@@ -78,7 +79,15 @@ impl Context {
     /// What was asked for, by whoever runs this, as from now.
     pub(super) async fn operation<'a>(&'a self, project: &'a Project, resolved: &'a Resolved, options: Options) -> Operation<'a> {
         let actor = Actor::look(&self.environment, &project.folder, Self::now()).await;
-        Operation::new(project, resolved, options, actor, &self.reporter)
+        let mut operation = Operation::new(project, resolved, options, actor, &self.reporter);
+        operation.learning = Learning::on_a_machine_that_lasts(!self.is_thrown_away());
+        operation
+    }
+
+    /// Is this machine one that GitHub or GitLab makes for one job?
+    fn is_thrown_away(&self) -> bool {
+        let says = |name: &str, value: &str| self.environment.get(name).is_some_and(|found| found == value);
+        says("RUNNER_ENVIRONMENT", "github-hosted") || says("CI_DISPOSABLE_ENVIRONMENT", "true")
     }
 
     /// Tells an error that came before the server began, and with `--json` the outcome that it comes to.
@@ -91,6 +100,16 @@ impl Context {
             self.reporter.tell(Event::Document(serde_json::to_value(outcome).unwrap_or_default()));
         }
         kind.into()
+    }
+
+    /// Tells the outcome and turns it into an exit code; with where the time went, if that was asked for.
+    pub(super) fn finish_with_timings(&self, ending: Ending, wanted: bool) -> ExitCode {
+        let chart = (wanted && !self.global.json).then(|| timings(&ending.0));
+        let code = self.finish(ending);
+        if let Some(chart) = chart {
+            self.reporter.tell(Event::Text(chart));
+        }
+        code
     }
 
     /// Tells the outcome and turns it into an exit code.

@@ -1,7 +1,7 @@
 //! The last stage: what it came to.
 
 use crate::error::{Error, Kind};
-use crate::report::{Outcome, OutcomeKind, StepReport, StepStatus};
+use crate::report::{Outcome, OutcomeKind, StepReport, StepStatus, Traffic};
 
 /// What a run came to: its outcome, and the kind of failure where it is one.
 pub type Ending = (Outcome, Option<Kind>);
@@ -69,6 +69,15 @@ pub(super) fn together(blank: Outcome, before: Vec<StepReport>, endings: &[(Stri
         unfinished: endings.iter().flat_map(|(_, (outcome, _))| outcome.unfinished.clone()).collect(),
         differs: endings.iter().flat_map(|(_, (outcome, _))| outcome.differs.clone()).collect(),
         steps: before.into_iter().chain(steps(endings)).collect(),
+        traffic: endings
+            .iter()
+            .filter_map(|(_, (outcome, _))| outcome.traffic.as_deref().copied())
+            .reduce(|all, one| Traffic {
+                commands: all.commands + one.commands,
+                bytes_sent: all.bytes_sent + one.bytes_sent,
+                bytes_received: all.bytes_received + one.bytes_received,
+            })
+            .map(Box::new),
         ..blank
     };
     (outcome, kind)

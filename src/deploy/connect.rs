@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::random;
 use crate::report::Reporter;
 use crate::server::{Facts, Server};
-use crate::ssh::{Address, Connection, HostKeys, Identity, Settings};
+use crate::ssh::{Address, Connection, HostKeys, Identity, Settings, Traffic};
 
 use super::hosts::{all, each};
 
@@ -120,6 +120,7 @@ pub(super) fn settings(project: &Project, resolved: &Resolved, host: &str) -> Re
             home,
             get("ESTIBA_SSH_PASSPHRASE"),
         )?,
+        traffic: Traffic::default(),
     })
 }
 

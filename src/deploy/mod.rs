@@ -23,6 +23,8 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use crate::error::Result;
 
 pub use actor::Actor;
@@ -44,6 +46,9 @@ use launch::launch;
 use prepare::prepare;
 use ship::ship;
 use signals::Signals;
+
+/// How long the process stays after the outcome, at most, for the Engine to pack what the deploys that come will not wait for.
+const LEARNS: Duration = Duration::from_secs(60);
 
 /// Makes the target serve the project as it stands here.
 ///
@@ -69,4 +74,11 @@ pub async fn deploy(operation: &Operation<'_>) -> Result<Ending> {
         Err(Stop::Refused(error)) => return Err(error),
     };
     Ok(operation.ended(ending))
+}
+
+/// After the outcome has been told: what the local Engine still packs goes on for a while, until the user has had enough.
+pub async fn learn(operation: &Operation<'_>) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    operation.learning.end(LEARNS, signals.next()).await;
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::{Project, Resolved};
+use crate::image::Learning;
 use crate::plan::Plan;
 use crate::report::{Outcome, Reporter};
 
@@ -22,6 +23,8 @@ pub struct Operation<'a> {
     pub actor: Actor,
     /// Who hears of what happens.
     pub reporter: &'a Reporter,
+    /// What the local Engine goes on packing while the servers are at work.
+    pub learning: Learning,
     started: Instant,
 }
 
@@ -36,6 +39,8 @@ pub struct Options {
     pub force: bool,
     /// Do exactly this, or nothing.
     pub plan: Option<Plan>,
+    /// Leave as soon as the release is committed: the server stops the one before by itself.
+    pub leave_at_commit: bool,
     /// After a signal: how long the undo is followed before the client goes and leaves it to the server; `None`: to its
     /// end. A workflow that is cancelled is killed ten seconds later.
     pub patience: Option<Duration>,
@@ -44,7 +49,7 @@ pub struct Options {
 impl<'a> Operation<'a> {
     /// An operation that begins now.
     pub fn new(project: &'a Project, resolved: &'a Resolved, options: Options, actor: Actor, reporter: &'a Reporter) -> Self {
-        Self { project, resolved, options, actor, reporter, started: Instant::now() }
+        Self { project, resolved, options, actor, reporter, learning: Learning::default(), started: Instant::now() }
     }
 
     /// The outcome before anything is known of it: failed, with nothing done. `release` is the one that it is about.

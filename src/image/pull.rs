@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Has the server pull the image. `Err` inside: it cannot, and why.
 pub(super) async fn pull(
     to: &Destination,
-    supply: &Supply,
+    supply: &Supply<'_>,
     told: impl Fn(u64, u64) + Send + Sync + 'static,
 ) -> Result<Answer<Sent>> {
     let tag = &supply.tag;

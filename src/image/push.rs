@@ -16,6 +16,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::digest::{sha256, sha256_of};
@@ -28,17 +30,53 @@ use super::endpoint::{Piece, refusal, response, status};
 use super::login::Login;
 use super::task::blocking;
 
-/// An Engine that needs longer has to compress layers that it never pushed; `docker save` is sooner then. What it had
-/// compressed by now is known the next time.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// No push takes longer.
+const LONGEST: Duration = Duration::from_secs(600);
 /// The ports that a system does not hand out by itself begin here: the Engine remembers layers by the registry's port.
 const FIRST_PORT: u16 = 20_000;
 /// What an image's layers, packed, may come to beyond its size unpacked.
 const SPARE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Takes the layers from `from` on out of the local Engine, as an archive without those below. `None`: it cannot be had this
-/// way, and `docker save` has to do.
-pub(super) async fn take(built: &Built, tag: &str, from: usize) -> Option<Archive> {
+/// A push that goes on by itself.
+#[derive(Debug)]
+pub(super) struct Pushing {
+    task: JoinHandle<Option<Archive>>,
+    stop: Arc<Notify>,
+    /// What came of it, once that has been asked for.
+    over: bool,
+}
+
+impl Pushing {
+    /// Begins to take the layers from `from` on out of the local Engine.
+    pub(super) fn begin(built: Built, tag: String, from: usize) -> Self {
+        let stop = Arc::new(Notify::new());
+        let task = tokio::spawn(take(built, tag, from, stop.clone()));
+        Self { task, stop, over: false }
+    }
+
+    /// The image without the layers below. `None`: it cannot be had this way, and `docker save` has to do.
+    pub(super) async fn archive(&mut self) -> Option<Archive> {
+        if self.over {
+            return None;
+        }
+        let archive = (&mut self.task).await.ok().flatten();
+        self.over = true;
+        archive
+    }
+
+    /// Waits until the Engine has packed all that it was asked for.
+    pub(super) async fn ended(&mut self) {
+        self.archive().await;
+    }
+
+    /// Ends it, and takes away what it put into the Engine.
+    pub(super) async fn stop(mut self) {
+        self.stop.notify_one();
+        self.ended().await;
+    }
+}
+
+async fn take(built: Built, tag: String, from: usize, stop: Arc<Notify>) -> Option<Archive> {
     let engine = engine_of_this_machine().await?;
     let (folder, path) = private::folder().ok()?;
     let (name, _) = tag.rsplit_once(':')?;
@@ -52,7 +90,10 @@ pub(super) async fn take(built: &Built, tag: &str, from: usize) -> Option<Archiv
     let bound = built.size.saturating_add(SPARE_BYTES);
     let registry = Arc::new(Registry { folder: path.clone(), login, bound, state: Mutex::new(state) });
     let serving = tokio::spawn(registry.clone().serve(listener));
-    let pushed = timeout(PATIENCE, push(&docker, &registry, built, &reference, from)).await.ok().flatten();
+    let pushed = tokio::select! {
+        pushed = timeout(LONGEST, push(&docker, &registry, &built, &reference, from)) => pushed.ok().flatten(),
+        () = stop.notified() => None,
+    };
     serving.abort();
     let opened = async {
         let Pushed { config, layers } = pushed?;

@@ -32,7 +32,7 @@ pub struct Receiver {
 pub async fn send(
     server: &Server<'_>,
     to: &Destination,
-    supply: &Supply,
+    supply: &Supply<'_>,
     receiver: &Receiver,
     told: impl Fn(u64, u64) + Clone + Send + Sync + 'static,
     whole: impl FnOnce(&str),
@@ -73,7 +73,7 @@ async fn attempt(
     server: &Server<'_>,
     to: &Destination,
     spare: Option<Connection>,
-    supply: &Supply,
+    supply: &Supply<'_>,
     receiver: &Receiver,
     from: usize,
     told: impl Fn(u64, u64) + Send + Sync + 'static,

@@ -2,21 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use crate::error::{Error, Result};
 use crate::private;
+use crate::report::Reporter;
 
 use super::archive::Archive;
 use super::build::Built;
+use super::learning::Learning;
 use super::oci::Oci;
-use super::push;
+use super::push::Pushing;
 use super::save::save;
 use super::task::blocking;
+
+/// An Engine that has pushed an image's layers before gives what changed within this time. Beyond it the whole is written out as well.
+const HEAD_START: Duration = Duration::from_secs(1);
 
 /// How the archive is compressed on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +36,7 @@ pub enum Compression {
 }
 
 /// An image, and its packed forms as servers have asked for them.
-pub struct Supply {
+pub struct Supply<'a> {
     /// The digests of its layers, lowest first.
     pub layers: Vec<String>,
     /// What it runs on, as `linux/amd64`.
@@ -37,15 +45,23 @@ pub struct Supply {
     pub size: u64,
     /// The tag that it gets on the servers.
     pub tag: String,
-    /// Where the local Engine has it: which layers are needed of it at all, and the image as the Engine knows it.
-    engine: Option<(usize, Built)>,
+    engine: Option<OfEngine<'a>>,
     whole: OnceCell<Arc<Archive>>,
     upper: OnceCell<Option<Arc<Archive>>>,
     parcels: Mutex<BTreeMap<(usize, Compression), SharedParcel>>,
     unpacked: OnceCell<(Arc<Oci>, TempDir)>,
 }
 
-impl std::fmt::Debug for Supply {
+/// An image that the local Engine has.
+struct OfEngine<'a> {
+    built: Built,
+    /// The lowest layer that is needed of it at all.
+    lowest: usize,
+    learning: &'a Learning,
+    reporter: Reporter,
+}
+
+impl std::fmt::Debug for Supply<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Supply({})", self.tag)
     }
@@ -60,7 +76,7 @@ struct Parcel {
     _folder: TempDir,
 }
 
-impl Supply {
+impl<'a> Supply<'a> {
     /// A supply of the image in an archive.
     pub fn of_archive(archive: Arc<Archive>, tag: &str) -> Self {
         let (platform, size) = (archive.platform.clone(), archive.size_from(0));
@@ -79,13 +95,13 @@ impl Supply {
     }
 
     /// A supply of an image of the local Engine; all servers have the layers below `from`.
-    pub fn of_engine(built: &Built, tag: &str, from: usize) -> Self {
+    pub fn of_engine(built: &Built, tag: &str, from: usize, learning: &'a Learning, reporter: &Reporter) -> Self {
         Self {
             layers: built.layer_ids(),
             platform: built.platform.clone(),
             size: built.size,
             tag: tag.to_owned(),
-            engine: Some((from, built.clone())),
+            engine: Some(OfEngine { built: built.clone(), lowest: from, learning, reporter: reporter.clone() }),
             whole: OnceCell::new(),
             upper: OnceCell::new(),
             parcels: Mutex::default(),
@@ -96,20 +112,55 @@ impl Supply {
     /// The image from that layer on. Where most of it is there already, the Engine gives only the rest; where that cannot be,
     /// or all is needed, it writes out the whole, which takes its time.
     async fn archive(&self, from: usize) -> Result<Arc<Archive>> {
-        if let Some((lowest, built)) = &self.engine
-            && from >= *lowest
-            && 2 * lowest >= self.layers.len()
+        if let Some(engine) = &self.engine
+            && from >= engine.lowest
+            && 2 * engine.lowest >= self.layers.len()
             && !self.whole.initialized()
-            && let Some(upper) =
-                self.upper.get_or_init(|| async { push::take(built, &self.tag, *lowest).await.map(Arc::new) }).await
+            && let Some(upper) = self.upper.get_or_init(|| self.sooner(engine)).await
         {
             return Ok(upper.clone());
         }
+        self.whole().await
+    }
+
+    /// The whole image, written out by the Engine where it has it.
+    async fn whole(&self) -> Result<Arc<Archive>> {
         let saved = async || match &self.engine {
-            Some((_, built)) => save(built).await.map(Arc::new),
+            Some(engine) => save(&engine.built).await.map(Arc::new),
             None => Err(Error::failed(format!("there is no image to send as {}", self.tag))),
         };
         self.whole.get_or_try_init(saved).await.cloned()
+    }
+
+    /// The layers that are needed, as the Engine pushes them. One that never pushed the layers below has to compress them all before:
+    /// the whole is written out meanwhile, and `None` says that it was there sooner. The push goes on for the deploys that come.
+    async fn sooner(&self, engine: &OfEngine<'_>) -> Option<Arc<Archive>> {
+        let mut pushing = Pushing::begin(engine.built.clone(), self.tag.clone(), engine.lowest);
+        if let Ok(archive) = timeout(HEAD_START, pushing.archive()).await {
+            return archive.map(Arc::new);
+        }
+        engine.reporter.note(
+            "the local Engine has never sent some layers of this image and packs them now, once; meanwhile docker save writes out \
+             the whole, and what is there sooner is taken",
+        );
+        let mut whole = pin!(self.whole());
+        tokio::select! {
+            archive = pushing.archive() => match archive {
+                Some(archive) => Some(Arc::new(archive)),
+                None => {
+                    let _ = whole.await;
+                    None
+                }
+            },
+            saved = &mut whole => match saved {
+                Ok(_) => {
+                    engine.learning.keep(pushing).await;
+                    None
+                }
+                // Without room for the whole, what is needed of it may still come.
+                Err(_) => pushing.archive().await.map(Arc::new),
+            },
+        }
     }
 
     /// The image's id in a classic store: the digest of its configuration.

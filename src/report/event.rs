@@ -181,6 +181,20 @@ pub struct Outcome {
     pub duration_ms: u64,
     /// The steps, in their order.
     pub steps: Vec<StepReport>,
+    /// What went between the client and the servers, where a run was begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Box<Traffic>>,
+}
+
+/// What went over the wire, without SSH's own part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// Commands that were run on the servers: each a round trip and more.
+    pub commands: u64,
+    /// Bytes to them.
+    pub bytes_sent: u64,
+    /// Bytes from them.
+    pub bytes_received: u64,
 }
 
 impl Outcome {
@@ -200,6 +214,7 @@ impl Outcome {
             differs: Vec::new(),
             duration_ms: 0,
             steps: Vec::new(),
+            traffic: None,
         }
     }
 }

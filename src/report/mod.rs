@@ -11,12 +11,14 @@ mod reporter;
 mod sink;
 mod style;
 mod terminal;
+mod timings;
 
 pub use ask::ask;
 pub use choice::Choice;
-pub use event::{Event, Outcome, OutcomeKind, StepReport, StepStatus};
+pub use event::{Event, Outcome, OutcomeKind, StepReport, StepStatus, Traffic};
 pub use github::Workflow;
 #[cfg(test)]
 pub(crate) use plain::plain_lines;
 pub use reporter::Reporter;
 pub use sink::Sink;
+pub use timings::timings;

@@ -156,6 +156,7 @@ fn redacted(event: Event, secrets: &[String]) -> Event {
             differs: outcome.differs.into_iter().map(clean).collect(),
             duration_ms: outcome.duration_ms,
             steps: outcome.steps.into_iter().map(|step| StepReport { name: clean(step.name), ..step }).collect(),
+            traffic: outcome.traffic,
         }),
         Event::OnHost { host, event } => Event::OnHost { host: clean(host), event: Box::new(redacted(*event, secrets)) },
     }
@@ -223,6 +224,7 @@ mod tests {
             differs: vec![bad()],
             duration_ms: 1,
             steps: vec![StepReport { name: bad(), status: super::super::StepStatus::Done, duration_ms: 1 }],
+            traffic: None,
         }));
         let kept = kept.lock().unwrap();
         let Event::Outcome(outcome) = &kept[0] else { panic!("{kept:?}") };

@@ -58,6 +58,27 @@ pub struct Facts {
     pub edges: BTreeMap<String, String>,
     /// The images of the release that serves, by the variables that they stand in: those that are there.
     pub own_images: BTreeMap<String, String>,
+    /// How long the last deploys took, oldest first.
+    pub durations: Vec<Durations>,
+}
+
+/// How long a deploy took on the server, in milliseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Durations {
+    /// All of it.
+    pub all: u64,
+    /// Each of its steps.
+    pub steps: BTreeMap<String, u64>,
+}
+
+impl Durations {
+    fn parse(all: &str, steps: &str) -> Option<Self> {
+        let step = |pair: &str| {
+            let (name, took) = pair.split_once(':')?;
+            Some((name.to_owned(), took.parse().ok()?))
+        };
+        Some(Self { all: all.parse().ok()?, steps: steps.split(',').filter_map(step).collect() })
+    }
 }
 
 /// Of these each word is the id of a release, of an image or of a run, or a word of estiba's own.
@@ -130,6 +151,7 @@ impl Facts {
                 (Some(Repeated::OwnImage), [variable, id, ..]) => {
                     drop(facts.own_images.insert((*variable).to_owned(), (*id).to_owned()))
                 }
+                (Some(Repeated::Deployed), [all, steps, ..]) => facts.durations.extend(Durations::parse(all, steps)),
                 (Some(Repeated::OpenRun), _) => facts.open_runs.push(value.to_owned()),
                 (None, _) => drop(facts.values.insert(key.to_owned(), value.to_owned())),
                 // A line that was cut, or is of another release.

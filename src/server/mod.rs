@@ -11,7 +11,7 @@ mod status;
 mod steps;
 
 pub use calls::{Followed, Server, Start};
-pub use facts::{Container, Facts, KeptRelease};
+pub use facts::{Container, Durations, Facts, KeptRelease};
 pub use incoming::{Loaded, Segment};
 pub use journal::{Record, RecordKind};
 pub use protocol::{BuildFile, Fact, ReleaseFile, RunFile, SettingsFile, VERSION};

@@ -1,8 +1,10 @@
 //! What runs on a server, for `status`.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use super::{Fact, Facts};
+use super::{Durations, Fact, Facts};
 
 /// The JSON status of docs/reference.md, one object a host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,6 +36,8 @@ pub struct Status {
     pub drill: Option<String>,
     /// What is not as it should be.
     pub drift: Vec<String>,
+    /// Whether deploys take longer than they did, and where.
+    pub slower: Option<String>,
 }
 
 impl Status {
@@ -54,8 +58,43 @@ impl Status {
             backup_failed: last(facts, Fact::LastBackup).filter(|(fine, _)| !fine).map(|(_, text)| text),
             drill: last(facts, Fact::LastDrill).map(|(_, text)| text),
             drift: drift(facts),
+            slower: slower(&facts.durations),
         }
     }
+}
+
+/// So many deploys are held against those before.
+const LATEST: usize = 3;
+/// A deploy is slower than it was when it takes half as long again, and this much longer, in milliseconds.
+const NOTICEABLE: u64 = 5000;
+
+/// In words: the last deploys take longer than those before, and the step that it is most of.
+fn slower(durations: &[Durations]) -> Option<String> {
+    let (before, latest) = durations.split_at_checked(durations.len().checked_sub(LATEST)?)?;
+    if before.len() < LATEST {
+        return None;
+    }
+    let all = |deploys: &[Durations]| median(deploys.iter().map(|one| one.all));
+    let (was, is) = (all(before), all(latest));
+    if is < was + NOTICEABLE || is < was + was / 2 {
+        return None;
+    }
+    let of = |deploys: &[Durations], name: &String| median(deploys.iter().map(|one| one.steps.get(name).copied().unwrap_or(0)));
+    let names: BTreeSet<&String> = latest.iter().flat_map(|one| one.steps.keys()).collect();
+    let most = names.into_iter().max_by_key(|name| of(latest, name).saturating_sub(of(before, name)))?;
+    Some(format!(
+        "deploys have become slower: the last {LATEST} took {} s, those before {} s (medians); most of that is the step {most}, with {} s instead of {} s",
+        is / 1000,
+        was / 1000,
+        of(latest, most) / 1000,
+        of(before, most) / 1000
+    ))
+}
+
+fn median(values: impl Iterator<Item = u64>) -> u64 {
+    let mut values: Vec<u64> = values.collect();
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or(0)
 }
 
 /// The last entry of the history of a kind: did it end well, and in words.
@@ -184,6 +223,28 @@ mod tests {
         }
         let facts = Facts::parse(&format!("estiba:facts\n{}\nestiba:end\n", lines.join("\n"))).unwrap();
         Status::of("me@host", &facts).drift
+    }
+
+    #[test]
+    fn deploys_that_take_longer_than_they_did_are_told_with_the_step() {
+        let told = |durations: &[(u64, u64)]| {
+            let lines: Vec<String> =
+                durations.iter().map(|(all, migrate)| format!("deployed={all} migrate:{migrate},check:5")).collect();
+            let facts = Facts::parse(&format!("estiba:facts\n{}\nestiba:end\n", lines.join("\n"))).unwrap();
+            Status::of("me@host", &facts).slower
+        };
+        assert_eq!(told(&[(9000, 10), (9000, 10), (40_000, 30_000), (40_000, 30_000), (40_000, 30_000)]), None, "too few before");
+        assert_eq!(told(&[(9000, 10), (9000, 10), (9000, 10), (9000, 10), (40_000, 30_000), (9000, 10)]), None, "one alone");
+        let slower =
+            told(&[(9000, 10), (9000, 10), (60_000, 10), (9000, 10), (40_000, 30_000), (39_000, 30_000), (41_000, 30_000)]);
+        let words = "deploys have become slower: the last 3 took 40 s, those before 9 s (medians); most of that is the step migrate, with \
+                     30 s instead of 0 s";
+        assert_eq!(slower.as_deref(), Some(words));
+        assert_eq!(
+            told(&[(1000, 10), (1000, 10), (1000, 10), (3000, 10), (3000, 10), (3000, 10)]),
+            None,
+            "two seconds are nothing"
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 
 use super::hostkey::family;
 use super::listener::Listener;
-use super::{Address, HostKeys, Identity, failure};
+use super::{Address, HostKeys, Identity, Traffic, failure};
 
 /// How to get to one server.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct Settings {
     pub host_keys: HostKeys,
     /// Who we are.
     pub identity: Identity,
+    /// What has gone there and back.
+    pub traffic: Traffic,
 }
 
 const DIAL: Duration = Duration::from_secs(15);
@@ -39,6 +41,7 @@ pub struct Connection {
     pub(super) handle: Handle<Client>,
     pub(super) address: Address,
     pub(super) listener: Listener,
+    pub(super) traffic: Traffic,
 }
 
 impl std::fmt::Debug for Connection {
@@ -74,7 +77,7 @@ impl Connection {
             }
         };
         authenticate(&mut handle, settings).await?;
-        Ok(Self { handle, address: settings.address.clone(), listener })
+        Ok(Self { handle, address: settings.address.clone(), listener, traffic: settings.traffic.clone() })
     }
 
     /// The same after a connection was lost: tries for two minutes.

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::error::{Error, Result};
 
-use super::{Connection, failure};
+use super::{Connection, Traffic, failure};
 
 /// What a command came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,6 +41,7 @@ impl Output {
 pub struct Running {
     read: ChannelReadHalf,
     write: ChannelWriteHalf<Msg>,
+    traffic: Traffic,
 }
 
 /// What comes from a running command.
@@ -69,8 +70,9 @@ impl Connection {
         let lost = |error: &dyn std::fmt::Display| failure::lost(&self.address, "starting a command", error);
         let channel = self.handle.channel_open_session().await.map_err(|error| lost(&error))?;
         channel.exec(true, command).await.map_err(|error| lost(&error))?;
+        self.traffic.command();
         let (read, write) = channel.split();
-        Ok(Running { read, write })
+        Ok(Running { read, write, traffic: self.traffic.clone() })
     }
 
     /// Runs a command with this input, to its end.
@@ -92,7 +94,7 @@ impl Connection {
         mut input: mpsc::Receiver<Bytes>,
         mut sent: impl FnMut(u64) + Send,
     ) -> Result<Output> {
-        let Running { mut read, write } = self.start(command).await?;
+        let Running { mut read, write, traffic } = self.start(command).await?;
         let mut output = Output::default();
         let mut total = 0;
         let mut ended = false;
@@ -106,6 +108,7 @@ impl Connection {
                         Err(_) => return Err("nothing could be sent for a minute"),
                     }
                     total += length;
+                    traffic.sent(length);
                     sent(total);
                 }
                 let _ = write.eof().await;
@@ -125,6 +128,7 @@ impl Connection {
                 }
             }
         };
+        traffic.received((output.stdout.len() + output.stderr.len()) as u64);
         if result == Err(TOO_MUCH) {
             return Err(Error::failed(format!(
                 "{}: a command answered with more than 16 MB, so estiba stopped reading",
@@ -182,8 +186,14 @@ impl Running {
     pub async fn next(&mut self) -> Option<Piece> {
         loop {
             match self.read.wait().await? {
-                ChannelMsg::Data { data } => return Some(Piece::Out(data)),
-                ChannelMsg::ExtendedData { data, .. } => return Some(Piece::Err(data)),
+                ChannelMsg::Data { data } => {
+                    self.traffic.received(data.len() as u64);
+                    return Some(Piece::Out(data));
+                }
+                ChannelMsg::ExtendedData { data, .. } => {
+                    self.traffic.received(data.len() as u64);
+                    return Some(Piece::Err(data));
+                }
                 ChannelMsg::ExitStatus { exit_status } => return Some(Piece::Exit(exit_status)),
                 ChannelMsg::Close => return None,
                 _ => {}

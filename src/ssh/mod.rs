@@ -10,6 +10,7 @@ mod hostkey;
 mod identity;
 mod listener;
 mod pieces;
+mod traffic;
 
 pub use address::Address;
 pub use connection::{Connection, Settings};
@@ -19,3 +20,4 @@ pub use forward::{Forward, Incoming};
 pub use hostkey::HostKeys;
 pub use identity::{Identity, parse_key};
 pub(crate) use pieces::ChannelWriter;
+pub use traffic::Traffic;

@@ -89,25 +89,41 @@ impl Shop {
     }
 
     fn gets_one_layer_or_none(&self, classic: bool) {
-        // One line of the source.
-        self.site.append("templates/home.html", "<!-- one line -->\n");
-        let mut command = self.command(&["deploy", "--json"]);
-        let log = self.watched(&mut command);
-        let changed = Site::ended(command.spawn().unwrap());
-        changed.says(0, &[]);
-        if classic {
-            assert!(!log.exists(), "the whole image was written out: {:?}", std::fs::read_to_string(&log));
-            let tags = docker(&["image", "ls", "--format", "{{.Repository}}"]);
-            assert!(!tags.contains(&format!("estiba/{}", self.site.name)), "no tag of the way stays: {tags}");
-        }
-        let (bytes, layers, _) = sent(&changed);
-        assert!(layers == 1 && bytes < 100_000, "{bytes} bytes in {layers} layers");
+        // An Engine that never pushed these layers packs all of them once: until that is done the whole may be written out. On a
+        // machine that is thrown away it is not done at all.
+        self.one_line(classic, "github-hosted");
+        let mut tries = 0;
+        let changed = loop {
+            let (changed, written_out) = self.one_line(classic, "self-hosted");
+            if !classic || !written_out {
+                break changed;
+            }
+            tries += 1;
+            assert!(tries < 4, "the whole image is written out each time");
+        };
 
         // The same image with other settings: nothing to send.
         self.site.append(".env.production", "MORE=1\n");
         let same = self.deploy(&[]);
         assert!(!same.stderr.contains("layers sent") || sent(&same).1 == 0, "{}", same.stderr);
         assert_eq!(same.json()["image"], changed.json()["image"]);
+    }
+
+    /// One line of the source is another, and goes there alone; was the whole image written out for that?
+    fn one_line(&self, classic: bool, runner: &str) -> (Run, bool) {
+        self.site.append("templates/home.html", "<!-- one line -->\n");
+        let mut command = self.command(&["deploy", "--json"]);
+        command.env("RUNNER_ENVIRONMENT", runner);
+        let log = self.watched(&mut command);
+        let changed = Site::ended(command.spawn().unwrap());
+        changed.says(0, &[]);
+        if classic {
+            let tags = docker(&["image", "ls", "--format", "{{.Repository}}"]);
+            assert!(!tags.contains(&format!("estiba/{}", self.site.name)), "no tag of the way stays: {tags}");
+        }
+        let (bytes, layers, _) = sent(&changed);
+        assert!(layers == 1 && bytes < 100_000, "{bytes} bytes in {layers} layers");
+        (changed, std::fs::remove_file(log).is_ok())
     }
 }
 

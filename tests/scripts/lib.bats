@@ -278,6 +278,19 @@ assert entry["by"] == "a \"b\" \\c", entry
 assert entry["exit"] == 3 and entry["reason"] == "line one line two" and entry["failed_step"] == "check", entry'
 }
 
+@test "the history has the time of each step, and none that a reboot made up" {
+	script 'common history' 'KIND=deploy RELEASE=r EXPECT_CURRENT= COMMIT=c BY=b FROM=f STARTED=t
+		printf "%s\t%s\t%s\t\n" 100 run "" 100 began preflight 150 out preflight 170 "done" preflight 180 began start 230 failed start \
+			300 began start 320 "done" start 400 began drain 20 note drain 25 "done" drain >"$run_dir/journal"
+		history_add 0 deployed "" ""
+		echo "500	began	check" >>"$run_dir/journal"
+		history_add 0 deployed "" ""
+		cat "$root/history.jsonl"'
+	[ "$status" = 0 ]
+	[[ "${lines[0]}" = *',"duration_ms":0,"steps":{"preflight":700,"start":700,"drain":0}}' ]]
+	[[ "${lines[1]}" = *',"duration_ms":4000,"steps":'* ]]
+}
+
 @test "what an edge is ordered is written down first, and then told to it" {
 	mkdir -p "$ROOT/edge/web/state"
 	printf 'slot blue\n' >"$ROOT/edge/web/state/slot.map"

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use camino::Utf8Path;
 
-use crate::deploy::{Options, deploy};
+use crate::deploy::{Options, deploy, learn};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::text::read_limited;
@@ -27,11 +27,14 @@ async fn deployed(context: &Context, args: DeployArgs) -> Result<ExitCode> {
         allow_replace: args.allow_replace,
         wait_lock: args.wait_lock.map(|wait| wait.0),
         force: args.force,
+        leave_at_commit: args.no_wait_drain,
         plan: args.plan.as_deref().map(read).transpose()?,
         ..context.options()
     };
     let operation = context.operation(&project, &resolved, options).await;
-    Ok(context.finish(deploy(&operation).await?))
+    let code = context.finish_with_timings(deploy(&operation).await?, args.timings);
+    learn(&operation).await?;
+    Ok(code)
 }
 
 /// Reads a plan that `plan --out` wrote.

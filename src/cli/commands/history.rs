@@ -32,8 +32,11 @@ pub(in crate::cli) async fn run(context: &Context, args: HistoryArgs) -> Result<
 
 fn line(run: &Value) -> String {
     let get = |key: &str| run[key].as_str().unwrap_or_default();
+    // A run of an older version did not say how long it took.
+    let took =
+        run["duration_ms"].as_u64().map_or_else(String::new, |took| format!("  in {}.{} s", took / 1000, took % 1000 / 100));
     let mut line =
-        format!("{}  {:<14} {}  by {} from {}", get("finished"), get("outcome"), get("release"), get("by"), get("from"));
+        format!("{}  {:<14} {}{took}  by {} from {}", get("finished"), get("outcome"), get("release"), get("by"), get("from"));
     if !get("failed_step").is_empty() {
         line += &format!("\n    {}: {}", get("failed_step"), get("reason"));
     }

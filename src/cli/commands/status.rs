@@ -58,6 +58,9 @@ fn text(target: &str, status: &Status, session: &Session<'_>) -> String {
     for drift in &status.drift {
         lines.push(format!("  drift     {drift}"));
     }
+    if let Some(slower) = &status.slower {
+        lines.push(format!("  slower    {slower}"));
+    }
     for container in &session.facts.containers {
         lines.push(format!(
             "  container {} {} {}{}",

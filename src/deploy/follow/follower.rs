@@ -13,6 +13,7 @@ use crate::ssh::Connection;
 
 use super::super::confirm::{Confirm, give_word};
 use super::super::connect::Session;
+use super::super::operation::Options;
 use super::super::signals::Signals;
 use super::journal::{End, Journal};
 
@@ -29,8 +30,7 @@ pub(super) struct Follower<'a> {
     run: &'a str,
     pub(super) journal: Journal<'a>,
     reporter: &'a Reporter,
-    /// After a signal: how long the undo is followed.
-    patience: Option<Duration>,
+    options: &'a Options,
     /// What took the place of the session's own connection, once that was lost.
     connection: Option<Connection>,
     /// Bytes of the journal that have come.
@@ -48,14 +48,14 @@ impl<'a> Follower<'a> {
         run: &'a str,
         journal: Journal<'a>,
         reporter: &'a Reporter,
-        patience: Option<Duration>,
+        options: &'a Options,
     ) -> Self {
         Self {
             session,
             run,
             journal,
             reporter,
-            patience,
+            options,
             connection: None,
             offset: 0,
             dials: 0,
@@ -117,7 +117,9 @@ impl<'a> Follower<'a> {
         mut beside: Pin<&mut impl Future<Output = ()>>,
         signals: &mut Signals,
     ) -> Option<Result<Followed>> {
-        let Self { session, run, journal, connection, patience, offset, aborted, leave_at, .. } = self;
+        let Self { session, run, journal, connection, options, offset, aborted, leave_at, .. } = self;
+        let Options { patience, leave_at_commit, .. } = options;
+        let mut committed = journal.committed();
         let server = Server::new(connection.as_ref().unwrap_or(&session.connection), &session.resolved.target.root.value);
         let mut following = pin!(start_or_follow(&server, run, *offset, |record| journal.see(record)));
         loop {
@@ -125,6 +127,7 @@ impl<'a> Follower<'a> {
                 followed = &mut following => return Some(followed),
                 () = &mut beside => {}
                 () = until(*leave_at) => return None,
+                _ = committed.wait_for(|is| *is), if *leave_at_commit => return None,
                 () = signals.next() => {
                     if std::mem::replace(aborted, true) {
                         return None;
@@ -146,7 +149,7 @@ impl<'a> Follower<'a> {
             () = tokio::time::sleep(wait) => {}
             () = signals.next() => {
                 if !std::mem::replace(&mut self.aborted, true) {
-                    self.leave_at = self.patience.map(|patience| Instant::now() + patience);
+                    self.leave_at = self.options.patience.map(|patience| Instant::now() + patience);
                 }
             }
         }
@@ -157,12 +160,22 @@ impl<'a> Follower<'a> {
     }
 
     fn left_to_the_server(&self) -> End {
+        if self.has_left_early() {
+            let reason = "the server goes on stopping the release before it, as --no-wait-drain asks; `estiba status` shows when \
+                          that is done";
+            return End { code: 0, outcome: OutcomeKind::Deployed, failed_step: None, reason: Some(reason.into()) };
+        }
         let reason = if self.journal.is_committed() {
             "the release was committed before; the server finishes what is left by itself"
         } else {
             "the server was asked to stop, and undoes the run by itself; `estiba status` shows when that is done"
         };
         End { code: 130, outcome: OutcomeKind::Interrupted, failed_step: None, reason: Some(reason.into()) }
+    }
+
+    /// Did the client leave a release that is committed, because it was asked to?
+    pub(super) fn has_left_early(&self) -> bool {
+        self.options.leave_at_commit && self.journal.is_committed() && self.journal.end().is_none()
     }
 
     fn ended(&self) -> Result<End> {

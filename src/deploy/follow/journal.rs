@@ -18,9 +18,12 @@ pub(super) struct Journal<'a> {
     steps: Vec<StepReport>,
     /// What an undo has not brought back.
     differs: Vec<String>,
+    /// When the run began.
+    first_cs: Option<u64>,
     began_cs: u64,
     end: Option<End>,
     step: watch::Sender<String>,
+    committed: watch::Sender<bool>,
 }
 
 /// The last record: how the run ended on the server.
@@ -36,12 +39,27 @@ impl<'a> Journal<'a> {
     /// A journal of which nothing is known but the client's own steps before.
     pub(super) fn new(reporter: &Reporter, before: Vec<StepReport>, gate: Option<&'a Gate>) -> Self {
         let (step, _) = watch::channel(String::new());
-        Self { reporter: reporter.clone(), gate, steps: before, differs: Vec::new(), began_cs: 0, end: None, step }
+        Self {
+            reporter: reporter.clone(),
+            gate,
+            steps: before,
+            differs: Vec::new(),
+            first_cs: None,
+            began_cs: 0,
+            end: None,
+            step,
+            committed: watch::Sender::new(false),
+        }
     }
 
     /// The step that the run is at, and those that it comes to.
     pub(super) fn step(&self) -> watch::Receiver<String> {
         self.step.subscribe()
+    }
+
+    /// Whether the release is committed, and when it is.
+    pub(super) fn committed(&self) -> watch::Receiver<bool> {
+        self.committed.subscribe()
     }
 
     /// How it ended, once that has come.
@@ -57,6 +75,7 @@ impl<'a> Journal<'a> {
     /// Reads one record.
     pub(super) fn see(&mut self, record: Record) {
         let Record { at_cs, kind, step, text } = record;
+        let since_first = at_cs.saturating_sub(*self.first_cs.get_or_insert(at_cs)) * 10;
         let took = at_cs.saturating_sub(self.began_cs) * 10;
         match kind {
             RecordKind::Run => {}
@@ -71,7 +90,14 @@ impl<'a> Journal<'a> {
                 if let Some(longest) = self.gate.and_then(|gate| gate.done(&step, took)) {
                     self.reporter.of_target().tell(Event::Done { step: step.clone(), duration_ms: longest });
                 }
+                let commits = step == "commit";
                 self.reporter.tell(Event::Done { step, duration_ms: took });
+                if commits {
+                    let (whole, tenths) = (since_first / 1000, since_first % 1000 / 100);
+                    self.reporter
+                        .note(format!("committed {whole}.{tenths} s after the run began: the release serves, and stays"));
+                    self.committed.send_replace(true);
+                }
             }
             RecordKind::Failed => {
                 self.report(StepReport { name: step.clone(), status: StepStatus::Failed, duration_ms: took });

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::artefact::Artefact;
 use crate::error::Result;
-use crate::report::{Event, Outcome, Reporter, StepReport};
+use crate::report::{Event, Outcome, Reporter, StepReport, Traffic};
 use crate::server::Fact;
 
 use follower::Follower;
@@ -71,17 +71,22 @@ async fn follow_one(
     };
     let begun = Instant::now();
     let journal = Journal::new(reporter, steps, gate);
-    let mut follower = Follower::new(session, &settings.run, journal, reporter, operation.options.patience);
+    let mut follower = Follower::new(session, &settings.run, journal, reporter, &operation.options);
     let waits = gate.filter(|_| !settings.nonce.is_empty());
     let confirm = Confirm { look, release: &settings.release, nonce: &settings.nonce, gate: waits };
     let end = follower.run(confirm, &mut signals).await?;
     let mut outcome = follower.journal.outcome(blank.clone(), &end);
+    if follower.has_left_early() {
+        outcome.unfinished.push("drain".into());
+    }
     if outcome.image.is_none() && end.code == 0 {
         // The server built it, and alone knows what it is.
         let facts = session.server().facts(session.resolved, &session.salt).await?;
         outcome.image = facts.get(Fact::CurrentImage).map(str::to_owned);
     }
     outcome.duration_ms = milliseconds(begun);
+    let (commands, bytes_sent, bytes_received) = session.settings.traffic.so_far();
+    outcome.traffic = Some(Box::new(Traffic { commands, bytes_sent, bytes_received }));
     Ok((outcome, kind_of(end.code)))
 }
 
@@ -96,7 +101,7 @@ pub(super) async fn carry_out(
 ) -> Result<Ending> {
     send_run(session, settings, more, operation).await?;
     let journal = Journal::new(operation.reporter, Vec::new(), None);
-    let mut follower = Follower::new(session, &settings.run, journal, operation.reporter, operation.options.patience);
+    let mut follower = Follower::new(session, &settings.run, journal, operation.reporter, &operation.options);
     let confirm = Confirm { look: None, release: &settings.release, nonce: "", gate: None };
     let end = follower.run(confirm, signals).await?;
     Ok((follower.journal.outcome(blank, &end), kind_of(end.code)))

@@ -72,12 +72,12 @@ pub(super) async fn bring(
     let sending = async {
         for image in &open {
             let local = built.get(image.variable.as_str()).or(image.local.as_ref());
-            let sent = send_one(sessions, image, local, name, known.take(), reporter).await?;
+            let sent = send_one(sessions, image, local, name, known.take(), operation).await?;
             for (ids, id) in ids.iter_mut().zip(sent) {
                 ids.insert(image.variable.clone(), id);
             }
         }
-        bring_edge(sessions, name, reporter).await?;
+        bring_edge(sessions, name, operation).await?;
         Ok(ids)
     };
     step(reporter, "send", steps, sending).await.map_err(|error| ("send", error))
@@ -97,8 +97,9 @@ async fn send_one(
     built: Option<&Built>,
     name: &str,
     known: Known,
-    reporter: &Reporter,
+    operation: &Operation<'_>,
 ) -> Result<Vec<String>> {
+    let reporter = operation.reporter;
     let hosts: Vec<String> = sessions.iter().map(Session::host).collect();
     let tag = tag(image);
     if let (Some(reference), None) = (&image.reference, built) {
@@ -129,7 +130,7 @@ async fn send_one(
             let layers = built.layer_ids();
             let lacking = images.iter().filter(|images| !images.contains_key(&id));
             let from = lacking.map(|images| image::common_layers(&layers, images.values())).min();
-            Supply::of_engine(built, &tag, from.unwrap_or(0))
+            Supply::of_engine(built, &tag, from.unwrap_or(0), &operation.learning, reporter)
         }
         (None, Some(archive)) => Supply::of_archive(archive.clone(), &tag),
         (None, None) => return Err(Error::failed("there is no image to send")),
@@ -157,7 +158,8 @@ async fn send_one(
 }
 
 /// Sends the edge's image to servers that lack it, where the local Engine has it. Else they pull it themselves.
-async fn bring_edge(sessions: &[Session<'_>], name: &str, reporter: &Reporter) -> Result<()> {
+async fn bring_edge(sessions: &[Session<'_>], name: &str, operation: &Operation<'_>) -> Result<()> {
+    let reporter = operation.reporter;
     let lacking: Vec<&Session<'_>> = sessions.iter().filter(|session| session.facts.get(Fact::EdgeImage).is_none()).collect();
     let Some(first) = lacking.first() else { return Ok(()) };
     let reference = &first.resolved.edge.image.value;
@@ -172,7 +174,8 @@ async fn bring_edge(sessions: &[Session<'_>], name: &str, reporter: &Reporter) -
             continue;
         }
         check_room(session, built.size)?;
-        let supply = Supply::of_engine(&built, reference, image::common_layers(&built.layer_ids(), images.values()));
+        let from = image::common_layers(&built.layer_ids(), images.values());
+        let supply = Supply::of_engine(&built, reference, from, &operation.learning, reporter);
         send(session, &supply, images, &format!("{name}-edge"), &session.reporter(reporter)).await?;
     }
     Ok(())
@@ -189,7 +192,7 @@ async fn images(sessions: &[Session<'_>]) -> Vec<Result<BTreeMap<String, Vec<Str
 /// Sends the image to one server.
 async fn send(
     session: &Session<'_>,
-    supply: &Supply,
+    supply: &Supply<'_>,
     images: BTreeMap<String, Vec<String>>,
     name: &str,
     reporter: &Reporter,

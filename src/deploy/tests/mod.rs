@@ -72,6 +72,29 @@ async fn a_step_behind_the_commit_that_fails_is_unfinished() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_need_not_wait_leaves_at_the_commit_and_the_server_finishes() {
+    let mut world = World::of(1).await;
+    world.leave_at_commit = true;
+    let host = &world.hosts[0];
+    host.holds("prune");
+    let ending = followed(&world, &STEPS, None).await;
+    assert_eq!((ending.0.outcome, ending.1), (OutcomeKind::Deployed, None));
+    assert_eq!(ending.0.unfinished, ["drain"]);
+    assert!(ending.0.reason.as_deref().is_some_and(|why| why.contains("the server goes on")), "{:?}", ending.0.reason);
+    assert_eq!((host.outcome().as_str(), host.current().as_str()), ("", "r2"));
+    host.goes_on("prune");
+    host.until_it_has_ended().await;
+    assert_eq!(host.outcome(), "0");
+
+    // One that fails before the commit is followed to the end of its undo.
+    let mut world = World::of(1).await;
+    world.leave_at_commit = true;
+    world.hosts[0].fails("switch", "switch said no");
+    let ending = followed(&world, &STEPS, None).await;
+    assert_eq!((ending.0.outcome, ending.1), (OutcomeKind::RolledBack, Some(Kind::Undone)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_is_cut_is_made_again_and_nothing_is_told_twice() {
     let world = World::of(1).await;
     let host = &world.hosts[0];

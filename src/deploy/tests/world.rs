@@ -33,6 +33,7 @@ pub(super) struct World {
     pub(super) reporter: Reporter,
     pub(super) patience: Option<Duration>,
     pub(super) plan: Option<Plan>,
+    pub(super) leave_at_commit: bool,
     told: Told,
     _sshd: Sshd,
     _folder: TempDir,
@@ -93,6 +94,7 @@ impl World {
             reporter: Reporter::new(Box::new(told.clone())),
             patience: None,
             plan: None,
+            leave_at_commit: false,
             told,
             _sshd: sshd,
             _folder: temporary,
@@ -102,7 +104,12 @@ impl World {
     pub(super) fn operation(&self) -> Operation<'_> {
         let actor =
             Actor { by: "me".into(), from: "here".into(), commit: String::new(), dirty: false, now: jiff::Timestamp::UNIX_EPOCH };
-        let options = Options { patience: self.patience, plan: self.plan.clone(), ..Options::default() };
+        let options = Options {
+            patience: self.patience,
+            plan: self.plan.clone(),
+            leave_at_commit: self.leave_at_commit,
+            ..Options::default()
+        };
         Operation::new(&self.project, &self.hosts[0].resolved, options, actor, &self.reporter)
     }
 

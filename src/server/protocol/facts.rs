@@ -118,6 +118,8 @@ names! {
         SlotImage = "slot_image",
         /// A service whose container has another environment than the release was committed with.
         EnvironmentMoved = "environment_moved",
+        /// One of the last deploys: how long it took, and each of its steps as `name:milliseconds`.
+        Deployed = "deployed",
     }
 }
 
