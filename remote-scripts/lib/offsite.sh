@@ -5,13 +5,22 @@
 
 # restic ARG…: OFFSITE is the repository's path on this server, or `remote`.
 restic() {
-	set -- "$OFFSITE_IMAGE" --no-cache "$@"
+	set -- "$(restic_image)" --no-cache "$@"
 	case $OFFSITE in
 	# The Engine says where the folder is missing: in the backup service's container nobody could see it.
 	/*) set -- --user "$(id -u):$(id -g)" --mount "type=bind,source=$OFFSITE,target=$OFFSITE" "$@" ;;
 	*) [ ! -d "$root/shared/offsite-ssh" ] || set -- -v "$root/shared/offsite-ssh:/root/.ssh:ro" "$@" ;;
 	esac
 	docker run --rm -i --label "estiba.run=$RUN" --env-file "$releases/$RELEASE/offsite.env" -v "$backups:/backups:ro" "$@" 9>&-
+}
+
+# restic_image: the one that the step `image` has kept, by its id, or by its digest where somebody removed it.
+restic_image() {
+	image_reference=
+	[ ! -e "$state/offsite-image" ] || read -r image_reference image_kept image_digest <"$state/offsite-image"
+	[ "$image_reference" = "$OFFSITE_IMAGE" ] || { printf '%s\n' "$OFFSITE_IMAGE" && return; }
+	docker image inspect "$image_kept" 9>&- >/dev/null 2>&1 || image_kept=${image_digest:-$OFFSITE_IMAGE}
+	printf '%s\n' "$image_kept"
 }
 
 # restic_said: why the call before failed; all of its words go into the journal.

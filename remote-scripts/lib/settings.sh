@@ -25,7 +25,7 @@ read_release() {
 	: "${DATABASE_SERVICE:=}" "${BACKUP:=never}" "${DURING_MIGRATIONS:=online}" "${RESTORE:=never}"
 	: "${CACHE_SERVICE:=}" "${CACHE_PERSIST:=0}"
 	: "${KEEP_BACKUPS:=14}" "${KEEP_DAILY:=0}" "${KEEP_WEEKLY:=0}" "${KEEP_MONTHLY:=0}"
-	: "${BACKUP_SCHEDULE:=}" "${DRILL_SCHEDULE:=}" "${BACKUP_ALERT:=}" "${OFFSITE:=}" "${OFFSITE_IMAGE:=}"
+	: "${BACKUP_SCHEDULE:=}" "${DRILL_SCHEDULE:=}" "${BACKUP_ALERT:=}" "${BACKUP_IMAGE:=}" "${OFFSITE:=}" "${OFFSITE_IMAGE:=}"
 }
 
 # stack_is_written PATH: may a service of the stack write to what it mounts from there, and did the release that serves have it? What

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# image: the release's images are on the server, checked by their ids, with tags that keep them from a prune; and the edge's. The
-# folders for the release's static files are made before any container mounts them.
+# image: the release's images are on the server, checked by their ids, with tags that keep them from a prune; and those
+# that estiba itself runs: the edge's, the backup service's, restic's. The folders for the release's static files are made before any container mounts them.
 # Deadline: 1800 seconds.
 # A failure: refused: nothing has changed.
 
@@ -22,28 +22,51 @@ image_do() {
 	done
 	IMAGE=$(image_id ESTIBA_IMAGE)
 	write_file "$releases/$RELEASE/images" <"$run_dir/state/images" && printf '%s\n' "$IMAGE" | write_file "$releases/$RELEASE/image" || return 1
-	image_edge && release_environment && static_each "$RELEASE" static_place
+	image_edge && image_services && release_environment && static_each "$RELEASE" static_place
 }
 
 # image_edge: the edges' image: the one that this root has known, as long as its name is the same and it is there.
 image_edge() {
-	edge_image=
-	image_reference=$(cut -d ' ' -f 1 "$state/edge-image" 2>/dev/null)
-	image_known=$(cut -d ' ' -f 2 "$state/edge-image" 2>/dev/null)
 	# shellcheck disable=SC2153 # a setting of the release
-	if [ "$image_reference" = "$EDGE_IMAGE" ] || { [ "$KIND" = rollback ] && [ -n "$image_known" ]; }; then
-		edge_image=$(docker image inspect -f '{{.Id}}' "$image_known" 9>&- 2>/dev/null)
-	fi
-	[ -z "$edge_image" ] || return 0
-	docker image inspect "$EDGE_IMAGE" 9>&- >/dev/null 2>&1 || docker pull -q "$EDGE_IMAGE" 9>&- >/dev/null 2>"$run_dir/state/pull.said" || {
-		cat "$run_dir/state/pull.said"
+	image_own edge "$EDGE_IMAGE" || {
 		fail "the edge's image $EDGE_IMAGE is not on the server, which could not pull it, and the machine that deploys does not have it either. Run docker pull $EDGE_IMAGE on either, or set another [edge] image"
 		return 1
 	}
-	edge_image=$(docker image inspect -f '{{.Id}}' "$EDGE_IMAGE" 9>&-) || return 1
-	printf '%s %s\n' "$EDGE_IMAGE" "$edge_image" | write_file "$state/edge-image"
+	edge_image=$own_image
+}
+
+# image_services: those of the backup service and of restic, which reach further than any other: the Engine itself, and all backups.
+image_services() {
+	[ -z "$BACKUP_IMAGE" ] || image_own backup "$BACKUP_IMAGE" ||
+		fail "the image of the backup service, $BACKUP_IMAGE, is not on the server, which could not pull it: run docker pull $BACKUP_IMAGE there, or set another [backup] image" || return 1
+	[ -z "$OFFSITE_IMAGE" ] || image_own offsite "$OFFSITE_IMAGE" ||
+		fail "the image of restic, $OFFSITE_IMAGE, is not on the server, which could not pull it: run docker pull $OFFSITE_IMAGE there, or set another [backup] offsite-image"
+}
+
+# image_own NAME REFERENCE: an image that estiba itself runs is pulled once, and then is the same one, whatever its tag comes to mean,
+# until it is asked for by another name. It is known by its id; where that is gone, by its digest in the registry. Sets own_image.
+image_own() {
+	own_image=
+	own_reference=
+	own_known=
+	own_digest=
+	[ ! -e "$state/$1-image" ] || read -r own_reference own_known own_digest <"$state/$1-image"
+	if [ "$own_reference" = "$2" ] || { [ "$KIND" = rollback ] && [ -n "$own_known" ]; }; then
+		own_image=$(docker image inspect -f '{{.Id}}' "$own_known" 9>&- 2>/dev/null)
+		[ -z "$own_image" ] || return 0
+	else
+		own_digest=
+	fi
+	own_wanted=${own_digest:-$2}
+	docker image inspect "$own_wanted" 9>&- >/dev/null 2>&1 || docker pull -q "$own_wanted" 9>&- >/dev/null 2>"$run_dir/state/pull.said" || {
+		cat "$run_dir/state/pull.said"
+		return 1
+	}
+	own_image=$(docker image inspect -f '{{.Id}}' "$own_wanted" 9>&-) || return 1
+	own_digest=$(docker image inspect -f '{{if .RepoDigests}}{{index .RepoDigests 0}}{{end}}' "$own_image" 9>&-)
+	printf '%s %s %s\n' "$2" "$own_image" "$own_digest" | write_file "$state/$1-image" || return 1
 	# It stays when names move on.
-	docker tag "$edge_image" "estiba-edge:$COMPOSE_PROJECT" 9>&-
+	docker tag "$own_image" "estiba-$1:$COMPOSE_PROJECT" 9>&-
 }
 
 # Builds from the uploaded context. What holds a secret of the build's arguments is named in its command, and valued in its environment.

@@ -343,6 +343,7 @@ fn add_backup_service(settings: &mut SettingsFile, resolved: &Resolved) {
         let spelled = |schedule: &Option<(String, Schedule)>| {
             schedule.as_ref().map(|(_, schedule)| schedule.spelled_out()).unwrap_or_default()
         };
+        settings.backup_image = backup.image.value.clone();
         settings.backup_schedule = spelled(&backup.schedule);
         settings.drill_schedule = spelled(&backup.drill);
         let alert = command_words(&backup.alert).unwrap_or_default();

@@ -135,11 +135,12 @@ pub(super) fn placed(resolved: &Resolved, layout: &Layout<'_>, service: Service<
 
 /// The backup service: the server's own scripts in a container that may speak to the Engine, as the user who deploys.
 /// It sees the server's processes, so that a run of its own is a run like any other: one lock, one journal, one undo.
+/// Its image has a name of this server's own, which the step `image` gives it: what a tag of a registry comes to mean later is not run.
 fn backup_service(resolved: &Resolved) -> Mapping {
     let root = &resolved.target.root.value;
     let text = |lines: &[&str]| Value::Sequence(lines.iter().map(|line| Value::from(*line)).collect());
     let entries: [(&str, Value); 13] = [
-        ("image", resolved.backup.image.value.as_str().into()),
+        ("image", format!("estiba-backup:{}", resolved.compose_project.value).into()),
         ("entrypoint", text(&["sh", &format!("{root}/bin/current/schedule.sh"), root])),
         ("command", text(&[])),
         ("user", "${ESTIBA_USER:-0:0}".into()),

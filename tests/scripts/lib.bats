@@ -552,6 +552,40 @@ theirs' ]
 ours' ]
 }
 
+@test "an image of estiba's own stays the one that was pulled first, whatever its tag means later" {
+	script 'common settings compose offsite' '. "$here/steps/image.sh"; KIND=deploy COMPOSE_PROJECT=app OFFSITE_IMAGE=restic:1
+		mkdir -p "$run_dir/state"; echo sha256:a >"$root/restic:1"; echo sha256:c >"$root/restic:2"
+		docker() {
+			case "$1 $2" in
+			"image inspect")
+				case ${5:-$3}${4:-} in
+				sha256:gone*) return 1 ;;
+				sha256:*RepoDigests*) echo restic@sha256:digest ;;
+				sha256:*) echo "${5:-}" ;;
+				*) cat "$root/${5:-$3}" 2>/dev/null ;;
+				esac
+				;;
+			"pull -q") echo "pulled $3" >&3 && echo sha256:d >"$root/$3" ;;
+			esac
+		}
+		exec 3>&1
+		image_own offsite restic:1 && echo "$own_image"
+		echo sha256:b >"$root/restic:1"
+		image_own offsite restic:1 && echo "$own_image" && restic_image
+		image_own offsite restic:2 && echo "$own_image" && restic_image
+		echo "restic:1 sha256:gone restic@sha256:digest" >"$state/offsite-image"
+		restic_image
+		image_own offsite restic:1 && echo "$own_image"'
+	[ "$output" = 'sha256:a
+sha256:a
+sha256:a
+sha256:c
+restic:1
+restic@sha256:digest
+pulled restic@sha256:digest
+sha256:d' ]
+}
+
 @test "a look at the server runs nothing that a name holds, waits for no pipe, and tells who may write there" {
 	mkdir -p "$ROOT/shim" "$ROOT/releases/r/stack" "$ROOT/stack"
 	printf '#!/bin/sh\nexit 1\n' >"$ROOT/shim/docker" && chmod 755 "$ROOT/shim/docker"

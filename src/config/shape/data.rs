@@ -131,7 +131,8 @@ pub struct BackupSection {
     /// its standard input.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert: Option<String>,
-    /// The image that the backup service runs in: one with the `docker` command. Default: `docker:27-cli`.
+    /// The image that the backup service runs in: one with the `docker` command. The server keeps the one that it pulled first, as long
+    /// as this name is the same. Default: `docker:27-cli`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
     /// A restic repository that each backup of the service, or by hand, is copied into, encrypted: a folder of the
@@ -143,7 +144,7 @@ pub struct BackupSection {
     /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. Values are written to the server with mode 0600.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub offsite_environment: BTreeMap<String, String>,
-    /// The image that restic runs in. Default: `restic/restic:0.17.3`.
+    /// The image that restic runs in, kept in the same way. Default: `restic/restic:0.17.3`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offsite_image: Option<String>,
     /// Does the repository's address hold something of the environment?

@@ -166,6 +166,8 @@ file! {
         drill_schedule: String = "DRILL_SCHEDULE",
         /// The command that tells of a scheduled run that failed.
         backup_alert: String = "BACKUP_ALERT",
+        /// The image that the backup service runs in.
+        backup_image: String = "BACKUP_IMAGE",
         /// The off-site repository's path on the server, or `remote`.
         offsite: String = "OFFSITE",
         /// The image that writes there.

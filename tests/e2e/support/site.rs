@@ -214,13 +214,15 @@ impl Drop for Site {
 pub fn remove_project(name: &str) {
     assert!(name.starts_with("e2e-"), "`{name}` is not a test's own project");
     let label = format!("label=com.docker.compose.project={}", name);
-    let edge = format!("estiba-edge:{name}");
+    let [edge, backup, offsite] = ["edge", "backup", "offsite"].map(|own| format!("estiba-{own}:{name}"));
     for (list, remove) in [
         (vec!["ps", "-aq", "--filter", &label], vec!["rm", "-f", "-v"]),
         (vec!["volume", "ls", "-q", "--filter", &label], vec!["volume", "rm"]),
         (vec!["network", "ls", "-q", "--filter", &label], vec!["network", "rm"]),
         (vec!["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", name], vec!["image", "rm"]),
         (vec!["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &edge], vec!["image", "rm"]),
+        (vec!["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &backup], vec!["image", "rm"]),
+        (vec!["image", "ls", "--format", "{{.Repository}}:{{.Tag}}", &offsite], vec!["image", "rm"]),
     ] {
         let found = docker(&list);
         let ids: Vec<&str> = found.split_whitespace().collect();
