@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::text::fence;
+use crate::text::{code, fence, html, inline};
 
 use super::{Change, Plan, consequences};
 
@@ -126,7 +126,7 @@ impl Plan {
         let mut text = format!("### Plan for {}\n", self.summary());
         for file in &self.files {
             let name = file.path.strip_prefix("files/").unwrap_or(&file.path);
-            let _ = write!(text, "\n<details><summary>{} <code>{name}</code></summary>\n\n", file.change.sign());
+            let _ = write!(text, "\n<details><summary>{} <code>{}</code></summary>\n\n", file.change.sign(), html(name));
             match &file.diff {
                 Some(diff) => {
                     let fence = fence(diff);
@@ -139,37 +139,37 @@ impl Plan {
         if !self.environment.is_empty() {
             text.push_str("\n**Environment** (values are never shown)\n\n");
             for (key, change) in &self.environment {
-                let _ = writeln!(text, "- {} `{key}`", change.sign());
+                let _ = writeln!(text, "- {} {}", change.sign(), code(key));
             }
         }
         if !self.drift.is_empty() {
             text.push_str("\n**Drift from the release that serves**; a deploy repairs it\n\n");
             for drift in &self.drift {
-                let _ = writeln!(text, "- {drift}");
+                let _ = writeln!(text, "- {}", inline(drift));
             }
         }
         if !self.replaced.is_empty() {
             let _ = write!(
                 text,
-                "\n**Containers that would be replaced**: {}. A deploy is refused without`{}`\n",
-                self.replaced.join(", "),
-                allow(&self.replaced)
+                "\n**Containers that would be replaced**: {}. A deploy is refused without {}\n",
+                inline(&self.replaced.join(", ")),
+                code(allow(&self.replaced).trim())
             );
         }
         if let Some(pending) = self.pending.as_ref().filter(|pending| !pending.is_empty()) {
             text.push_str("\n**Pending migrations**, by the project's files (the deploy asks the new image)\n\n");
             for migration in pending {
-                let _ = writeln!(text, "- `{migration}`");
+                let _ = writeln!(text, "- {}", code(migration));
             }
         }
         if let Some(image) = self.image_line() {
-            let _ = write!(text, "\n**Image**: {image}\n");
+            let _ = write!(text, "\n**Image**: {}\n", inline(&image));
         }
         for note in &self.notes {
-            let _ = write!(text, "\n> {note}\n");
+            let _ = write!(text, "\n> {}\n", inline(note));
         }
         for warning in &self.warnings {
-            let _ = write!(text, "\n> ⚠️ {warning}\n");
+            let _ = write!(text, "\n> ⚠️ {}\n", inline(warning));
         }
         if !self.steps.is_empty() {
             text.push_str("\n<details><summary>Steps, and what a failure in them leads to</summary>\n\n");

@@ -14,7 +14,7 @@ mod template;
 mod variables;
 
 pub use file::read_limited;
-pub(crate) use markdown::fence;
+pub(crate) use markdown::{code, fence, html, inline};
 pub use nearest::nearest;
 pub use printable::printable;
 pub use secrets::{secret_forms, without_secrets};

@@ -70,29 +70,61 @@ fn an_answer_without_an_end_is_cut_off() {
 #[test]
 fn what_a_server_says_is_text_and_nothing_else() {
     let (_servers, site) = server("dressed", Manner::Dressed);
-    for arguments in
-        [&["deploy", "production", "-v"][..], &["status"], &["plan", "production"], &["status", "--json"], &["history"]]
-    {
-        let (_, said, files) = bounded(&site, arguments);
-        // Colours are estiba's own.
-        let plain = anstream::adapter::strip_str(&said).to_string();
-        assert_eq!(said.matches('\u{1b}').count(), colours(&said), "{arguments:?}: {said}");
-        for text in [&plain, &files] {
-            let strange = text.chars().find(|c| c.is_control() && *c != '\n' && *c != '\t');
-            assert!(strange.is_none() && !text.contains('\u{202e}'), "{arguments:?}: {strange:?} in {text}");
-        }
-        assert!(!said.contains("##["), "{arguments:?}: {said}");
-        let files = outside_of_fences(&files);
-        let known = ["::group::", "::endgroup::", "::add-mask::", "::error", "::warning", "::notice"];
-        let taken: Vec<String> =
-            commands(&said).into_iter().filter(|one| !known.iter().any(|known| one.starts_with(known))).collect();
-        assert!(taken.is_empty(), "{arguments:?}: {taken:?}");
-        assert!(
-            !files.replace("\\<", "").contains("<img") && !files.replace("\\]", "").contains("](https"),
-            "{arguments:?}: {files}"
-        );
-        assert!(!files.lines().any(|line| line == "outcome=deployed"), "{files}");
+    for arguments in [
+        &["deploy", "production", "-v"][..],
+        &["status"],
+        &["plan", "production"],
+        &["plan", "production", "--format", "markdown"],
+        &["status", "--json"],
+        &["history"],
+        &["history", "--json"],
+        &["rollback", "production", "-v"],
+        &["rollback", "production", "--json"],
+        &["backup", "list"],
+        &["backup", "create", "production"],
+        &["backup", "verify", "b1"],
+        &["recover", "production"],
+        &["abort", "production"],
+    ] {
+        check_is_text(&site, arguments);
     }
+}
+
+#[test]
+fn a_fact_that_a_command_goes_no_further_than_is_text_too() {
+    for fact in ["lock", "docker_error", "lacks", "unwritable", "foreign", "open_to_all", "current", "backup", "tag_current"] {
+        let (_servers, site) = server(&format!("tells-{fact}"), Manner::Tells(fact));
+        for arguments in [&["deploy", "production"][..], &["status"], &["rollback", "production", "--json"]] {
+            let (code, said) = check_is_text(&site, arguments);
+            assert!(code != 0 || arguments == ["status"], "{fact} {arguments:?}: {said}");
+            // That it was read at all: the harmless part of it is shown.
+            assert!(said.contains("[l]") || arguments == ["status"], "{fact} {arguments:?}: {said}");
+        }
+    }
+}
+
+/// Runs it, and looks for whatever a terminal, a workflow or a reader of Markdown would take for more than text.
+fn check_is_text(site: &Site, arguments: &[&str]) -> (i32, String) {
+    let (code, said, files) = bounded(site, arguments);
+    // Colours are estiba's own.
+    let plain = anstream::adapter::strip_str(&said).to_string();
+    assert_eq!(said.matches('\u{1b}').count(), colours(&said), "{arguments:?}: {said}");
+    for text in [&plain, &files] {
+        let strange = text.chars().find(|c| c.is_control() && *c != '\n' && *c != '\t');
+        assert!(strange.is_none() && !text.contains('\u{202e}'), "{arguments:?}: {strange:?} in {text}");
+    }
+    assert!(!said.contains("##["), "{arguments:?}: {said}");
+    let files = outside_of_fences(&files);
+    let known = ["::group::", "::endgroup::", "::add-mask::", "::error", "::warning", "::notice"];
+    let taken: Vec<String> =
+        commands(&said).into_iter().filter(|one| !known.iter().any(|known| one.starts_with(known))).collect();
+    assert!(taken.is_empty(), "{arguments:?}: {taken:?}");
+    assert!(
+        !files.replace("\\<", "").contains("<img") && !files.replace("\\]", "").contains("](https"),
+        "{arguments:?}: {files}"
+    );
+    assert!(!files.lines().any(|line| line == "outcome=deployed"), "{files}");
+    (code, said)
 }
 
 /// How many colours are set or ended in it.
@@ -112,7 +144,8 @@ fn outside_of_fences(text: &str) -> String {
             Some(open) if line.trim_end() == open => fence = None,
             Some(_) => {}
             None if line.starts_with("```") => fence = Some(line.trim_end_matches(|c: char| c != '`')),
-            None => kept.push_str(&format!("{line}\n")),
+            // Nor is what stands within a line as code.
+            None => kept.extend(line.replace("\\`", "").split('`').step_by(2).chain(["\n"])),
         }
     }
     kept

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 
 use crate::error::Error;
-use crate::text::{fence, printable};
+use crate::text::{fence, inline, printable};
 
 use super::super::plain::verdict;
 use super::super::style::seconds;
@@ -123,22 +123,6 @@ fn timeline(outcome: &Outcome) -> String {
     text + "```\n"
 }
 
-/// A text that is no Markdown, on one line.
-fn inline(text: &str) -> String {
-    let mut plain = String::new();
-    for character in text.chars() {
-        match character {
-            '\n' | '\r' => plain.push(' '),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '!' | '~' => {
-                plain.push('\\');
-                plain.push(character);
-            }
-            other => plain.push(other),
-        }
-    }
-    plain
-}
-
 fn bounded(text: String) -> String {
     if text.len() <= LONGEST {
         return text + "\n";
@@ -154,12 +138,6 @@ fn bounded(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_of_the_server_is_no_markdown() {
-        assert_eq!(inline("a <b>\n| `c`"), "a \\<b\\> \\| \\`c\\`");
-        assert_eq!(fence("a ```` b"), "`````");
-    }
 
     #[test]
     fn a_long_summary_is_cut_within_its_bounds() {

@@ -34,6 +34,8 @@ pub enum Manner {
     Restless,
     /// Whatever it says is more than it seems.
     Dressed,
+    /// The same, and of this fact too, which many commands go no further than.
+    Tells(&'static str),
 }
 
 /// What a terminal, a workflow or a reader of Markdown could take for something else.
@@ -191,7 +193,7 @@ async fn answer(script: Arc<Script>, mut channel: Channel<Msg>) {
             let _ = channel.data_bytes("2\toutcome\tcheck\t3 rolled-back why\n").await;
             return end(&channel).await;
         }
-        Manner::Dressed if command.contains("/start.sh") => {
+        Manner::Dressed | Manner::Tells(_) if command.contains("/start.sh") => {
             let kinds = ["began", "out", "note", "done", "failed", "undoing", "undone", "undo-failed"];
             let lines: String = kinds.iter().map(|kind| format!("1\t{kind}\tcheck{DRESS}\t{DRESS}\n")).collect();
             let _ = channel.data_bytes(format!("estiba:journal\n{lines}2\toutcome\tcheck{DRESS}\t3 rolled-back {DRESS}\n")).await;
@@ -199,13 +201,14 @@ async fn answer(script: Arc<Script>, mut channel: Channel<Msg>) {
         }
         _ => {}
     }
-    let dress = if script.manner == Manner::Dressed { DRESS } else { "" };
-    let said = if command.contains("estiba:facts") {
+    let dress = if matches!(script.manner, Manner::Dressed | Manner::Tells(_)) { DRESS } else { "" };
+    let said = if !dress.is_empty()
+        && let Some(said) = dressed(&command, script.manner)
+    {
+        said
+    } else if command.contains("estiba:facts") {
         "estiba:facts\nuser=root\narch=x86_64\ndocker=26.1.5\ncompose=2.26.1\nstore=overlay2\nfree_kb=100000000\nedge_image=sha256:edge\n".to_owned()
-            + &match dress {
-                "" => "current=\nestiba:end\n".to_owned(),
-                _ => format!("current=r1\nprevious=r0\nslot_blue=r1\ncurrent_since={dress}\ncurrent_by={dress}\ncurrent_image=sha256:a\nbackup=b1\nlast_backup={{\"exit\":1,\"finished\":\"{dress}\"}}\nunfinished={dress}\nedited=stack:{dress}\nenvironment_moved={dress}\nopen_run=run1\ncontainer=web{dress} running 12 - r1 unhealthy\nrelease=r1 sha256:a present\nestiba:end\n"),
-            }
+            + "current=\nestiba:end\n"
     } else if command.contains("estiba:image") {
         format!("estiba:image {}\n", script.image)
     } else if command.contains("estiba:received") {
@@ -223,6 +226,61 @@ async fn answer(script: Arc<Script>, mut channel: Channel<Msg>) {
     let _ = channel.data_bytes(said.into_bytes()).await;
     end(&channel).await;
 }
+
+/// What each look gets from a server of which nothing can be believed; `None` where the others' answer will do.
+fn dressed(command: &str, manner: Manner) -> Option<String> {
+    let words = shlex::split(command).unwrap_or_default();
+    if command.contains("estiba:facts") {
+        let mut facts: String = FACTS.replace("DRESS", DRESS);
+        if let Manner::Tells(name) = manner {
+            facts += &format!("{name}={DRESS}\n");
+        }
+        Some(format!("estiba:facts\n{facts}estiba:end\n"))
+    } else if command.contains("estiba:file") {
+        let history = [
+            "run",
+            "kind",
+            "outcome",
+            "release",
+            "previous",
+            "commit",
+            "by",
+            "from",
+            "started",
+            "finished",
+            "failed_step",
+            "reason",
+        ];
+        let history: serde_json::Map<_, _> = history.into_iter().map(|name| (name.to_owned(), DRESS.into())).collect();
+        let history = format!("{}\n", serde_json::Value::Object(history));
+        let files = words.iter().skip(6).map(|name| {
+            let text = if name == "history.jsonl" { history.as_str() } else { DRESS };
+            format!("estiba:file {} {name}\n{text}", text.len())
+        });
+        Some(format!("{}estiba:end\n", files.collect::<String>()))
+    } else if command.contains("estiba:compared") {
+        Some(format!("estiba:compared\n{DRESS}\nestiba:end\n"))
+    } else if command.contains("estiba:applied") {
+        Some(format!("estiba:unknown {DRESS}\n"))
+    } else if command.contains("backups.sh") {
+        let backup = ["id", "created", "by", "reason", "engine", "name", "size", "verified", "offsite"];
+        let backup: serde_json::Map<_, _> = backup.into_iter().map(|name| (name.to_owned(), DRESS.into())).collect();
+        Some(format!("{}\n", serde_json::Value::Object(backup)))
+    } else if command.contains("/abort.sh") {
+        Some(format!("{DRESS}\n"))
+    } else {
+        None
+    }
+}
+
+/// The facts of such a server: all that are free text.
+const FACTS: &str = "user=DRESS\narch=x86_64\ndocker=DRESS\ncompose=2.26.1\nstore=overlay2\nfree_kb=100000000\nedge_image=sha256:edge\n\
+    current=r1\nprevious=r0\nslot_blue=r1\ncurrent_since=DRESS\ncurrent_by=DRESS\ncurrent_image=sha256:a\nbackup=b1\n\
+    last_backup={\"exit\":1,\"finished\":\"DRESS\"}\nlast_drill={\"exit\":1,\"finished\":\"DRESS\",\"reason\":\"DRESS\"}\nunfinished=DRESS\n\
+    edge_moved=DRESS\nholder_stopped=DRESS\ndocker_root=DRESS\nedited=stack:DRESS\nenvironment_moved=DRESS\nopen_run=run1\n\
+    container=webDRESS running 12 - r1 unhealthy\nslot_image=webDRESS DRESS r1\nedge=DRESS DRESS\ndeployed=DRESS DRESS\n\
+    current_file=DRESS  DRESS\ncurrent_file=ab  files/stack.yml\ncurrent_env=DRESS DRESS\ncurrent_COMMIT='DRESS'\ncurrent_APPS='DRESS'\n\
+    current_STACK_SERVICES='DRESS'\nrelease=r1 sha256:a present\nrelease=r0 sha256:b present\n";
 
 /// Tells a run's journal, a record at a time.
 async fn run(script: &Script, channel: &Channel<Msg>) {
