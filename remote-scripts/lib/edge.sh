@@ -6,6 +6,9 @@
 #   slot.map      slot blue|green|legacy|none      who serves
 #   fence.map     fence off|read-only|maintenance|park
 #   release.map   blue|green RELEASE|none           what answers tell of the release that made them
+#   canary.map    slot blue|green|none              who gets a share beside who serves
+#                 by cookie|address                 what keeps a visitor's lot
+#   share.map     share 0-10000                     how large that share is, in hundredths of a percent
 #   trusted.lst   networks whose X-Forwarded headers are believed
 # shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
@@ -138,6 +141,37 @@ edge_users() {
 		END { print requests + 0, errors + 0; exit !found }'
 }
 
+# edge_slot_count APP SLOT: requests of that slot on all of the app's HTTP ports, and errors (5xx) among them; the looks of these scripts
+# too.
+edge_slot_count() {
+	app_read "$RELEASE" "$1" || return 1
+	slot_requests=0
+	slot_errors=0
+	for slot_port in $(app_http_ports); do
+		slot_one=$(edge_count "$1" "$2" "$slot_port") || return 1
+		# shellcheck disable=SC2086 # numbers
+		set -- "$1" "$2" $slot_one
+		slot_requests=$((slot_requests + $3))
+		slot_errors=$((slot_errors + $4))
+	done
+	printf '%s %s\n' "$slot_requests" "$slot_errors"
+}
+
+# edge_times APP: how long answers took since the table was last cleared, a line each: old or new, tenths of a millisecond, how many.
+edge_times() {
+	times_said=$(edge_ask "$1" 'show table times') || return 1
+	printf '%s\n' "$times_said" | awk '
+		{
+			key = count = ""
+			for (at = 1; at <= NF; at++) {
+				if ($at ~ /^key=[0-9]+$/) key = substr($at, 5) + 0
+				if ($at ~ /^gpc0=[0-9]+$/) count = substr($at, 6) + 0
+			}
+			if (key == "" || count == "") next
+			if (key >= 1000000000) print "new", key - 1000000000, count; else print "old", key, count
+		}'
+}
+
 # edge_folder APP RELEASE: the edge's folder, with its configuration and first orders; nobody else may look into it.
 edge_folder() {
 	folder_at=$edge/$1
@@ -153,6 +187,8 @@ edge_folder() {
 	[ -e "$folder_at/state/slot.map" ] || echo 'slot none' | write_file "$folder_at/state/slot.map" || return 1
 	[ -e "$folder_at/state/fence.map" ] || echo 'fence off' | write_file "$folder_at/state/fence.map" || return 1
 	[ -e "$folder_at/state/release.map" ] || printf 'blue none\ngreen none\nlegacy none\n' | write_file "$folder_at/state/release.map" || return 1
+	[ -e "$folder_at/state/canary.map" ] || printf 'slot none\nby cookie\n' | write_file "$folder_at/state/canary.map" || return 1
+	[ -e "$folder_at/state/share.map" ] || echo 'share 0' | write_file "$folder_at/state/share.map" || return 1
 	[ -e "$folder_at/state/trusted.lst" ] || printf '127.0.0.0/8\n::1\n' | write_file "$folder_at/state/trusted.lst"
 }
 

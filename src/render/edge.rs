@@ -46,6 +46,9 @@ pub(super) fn configuration(resolved: &Resolved, app: &AppService) -> String {
     for (bound, port, protocol) in &ports {
         frontend(&mut text, *bound, *port, *protocol);
     }
+    if app.ports.value.iter().any(|port| port.protocol != Protocol::Tcp) {
+        text.push_str("\nbackend times\n    stick-table type integer size 200k expire 2h store gpc0\n");
+    }
     if first.protocol != Protocol::Tcp {
         test_frontend(&mut text, first.number);
     }
@@ -92,8 +95,53 @@ fn frontend(text: &mut String, bound: u16, port: u16, protocol: Protocol) {
             text,
             "    http-request use-service lua.fenced if {{ {FENCE} -m str read-only }} !{{ method GET HEAD OPTIONS }}"
         );
+        canary(text, port);
     }
     serve(text, port);
+}
+
+/// While a canary runs, each visitor draws a lot from 0 to 9,999, which a cookie keeps or the address tells; those below the share get
+/// the new release. How long each answer took is counted in steps of 0.1 ms, those of the new release above 1,000,000,000.
+fn canary(text: &mut String, port: u16) {
+    let new = "{ var(txn.side) -m str new }";
+    let shared = "{ var(txn.side) -m found }";
+    let lines = [
+        "http-request set-var(txn.canary) str(slot),map(/estiba/state/canary.map,none)",
+        "acl canary var(txn.canary) -m str blue green",
+        "acl by_address str(by),map(/estiba/state/canary.map,cookie) -m str address",
+        "acl forwarded req.hdr_ip(x-forwarded-for,-1) -m found",
+        "http-request set-var(txn.share) str(share),map_str_int(/estiba/state/share.map,0) if canary",
+        "http-request set-var(txn.client) src if canary by_address",
+        "http-request set-var(txn.client) req.hdr_ip(x-forwarded-for,-1) if canary by_address trusted forwarded",
+        "http-request set-var(txn.lot) var(txn.client),xxh32,mod(10000) if canary by_address",
+        "http-request set-var(txn.kept) req.cook(estiba_lot) if canary !by_address { req.cook(estiba_lot) -m reg ^[0-9]{1,4}$ }",
+        "http-request set-var(txn.lot) var(txn.kept) if canary { var(txn.kept) -m found }",
+        "http-request set-var(txn.lot) rand(10000) if canary !{ var(txn.lot) -m found }",
+        "http-request set-var(txn.side) str(old) if canary",
+        "http-request set-var(txn.side) str(new) if canary { var(txn.lot),sub(txn.share) lt 0 }",
+        "http-request set-var(txn.side) str(new) if canary { req.hdr(x-estiba-try) -m str new }",
+        "http-request set-var(txn.side) str(new) if canary { req.cook(estiba_try) -m str new }",
+        "http-request set-var(txn.side) str(old) if canary { req.hdr(x-estiba-try) -m str old }",
+        "http-request set-var(txn.side) str(old) if canary { req.cook(estiba_try) -m str old }",
+        "http-request set-var(txn.began) date(0,us) if canary",
+    ];
+    text.push_str("    # A canary: a share of the visitors gets the new release.\n");
+    for line in lines {
+        let _ = writeln!(text, "    {line}");
+    }
+    for line in [
+        format!("set-var(txn.took) date(0,us),sub(txn.began),div(100) if {shared}"),
+        format!("set-var(txn.took) var(txn.took),add(1000000000) if {new}"),
+        format!("track-sc1 var(txn.took) table times if {shared}"),
+        format!("sc-inc-gpc0(1) if {shared}"),
+    ] {
+        let _ = writeln!(text, "    http-response {line}");
+    }
+    let _ = writeln!(
+        text,
+        "    http-response add-header Set-Cookie \"estiba_lot=%[var(txn.lot)]; Path=/; HttpOnly; SameSite=Lax\" if {shared} !by_address !{{ var(txn.kept) -m found }}"
+    );
+    let _ = writeln!(text, "    use_backend %[var(txn.canary)]_{port} if {new}");
 }
 
 /// The slot that serves.
