@@ -173,6 +173,24 @@ pub fn home() -> Option<Utf8PathBuf> {
     std::env::home_dir().and_then(|home| Utf8PathBuf::from_path_buf(home).ok())
 }
 
+/// A line that a program printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// On its standard output.
+    Out(String),
+    /// On its standard error.
+    Err(String),
+}
+
+impl Said {
+    /// The line, on whichever stream it came.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Out(line) | Self::Err(line) => line,
+        }
+    }
+}
+
 /// Runs a program and hands on each line that it prints, on either stream, as it comes. `environment` is
 /// added to what it inherits. Says whether it succeeded, and its status in words.
 pub async fn stream(
@@ -181,25 +199,82 @@ pub async fn stream(
     environment: &[(String, String)],
     mut see: impl FnMut(String),
 ) -> Result<(bool, String)> {
-    let mut child = quiet(program)?
+    stream_in(None, program, arguments, environment, |said| see(said.into_text())).await
+}
+
+/// The same in a folder, with the streams told apart.
+pub async fn stream_in(
+    folder: Option<&Utf8Path>,
+    program: &str,
+    arguments: &[&str],
+    environment: &[(String, String)],
+    mut see: impl FnMut(Said),
+) -> Result<(bool, String)> {
+    let mut command = quiet(program)?;
+    if let Some(folder) = folder.filter(|folder| !folder.as_str().is_empty()) {
+        command.current_dir(folder);
+    }
+    let mut child = command
         .args(arguments)
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| cannot_start(program, &error))?;
-    let (sender, mut lines) = mpsc::channel(64);
-    if let Some(out) = child.stdout.take() {
-        tokio::spawn(lines_of(out, sender.clone()));
-    }
-    if let Some(err) = child.stderr.take() {
-        tokio::spawn(lines_of(err, sender));
-    }
+    let mut lines = lines(&mut child);
     while let Some(line) = lines.recv().await {
         see(line);
     }
     let status = child.wait().await.map_err(|error| Error::failed(format!("{program}: {error}")))?;
     Ok((status.success(), status.to_string()))
+}
+
+/// Runs a script of estiba's own that holds on to its standard input: where that ends it stops what it does, and leaves nothing behind.
+/// That happens when the script has run for longer than `patience`, when nobody waits for this any more, and when this process dies,
+/// however it does. `None` says that it took too long.
+pub async fn attended(
+    script: &str,
+    arguments: &[&str],
+    patience: Duration,
+    mut see: impl FnMut(String),
+) -> Result<Option<(bool, String)>> {
+    let all: Vec<&str> = ["sh", "-c", script, "estiba"].into_iter().chain(arguments.iter().copied()).collect();
+    // A session of its own: what ends this process's group does not end the script.
+    let mut child = quiet("setsid")?
+        .arg("--wait")
+        .args(all)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(false)
+        .spawn()
+        .map_err(|error| cannot_start("setsid", &error))?;
+    let mut held = child.stdin.take();
+    let mut lines = lines(&mut child);
+    let deadline = tokio::time::Instant::now() + patience;
+    loop {
+        tokio::select! {
+            line = lines.recv() => match line {
+                Some(line) => see(line.into_text()),
+                None => break,
+            },
+            () = tokio::time::sleep_until(deadline), if held.is_some() => held = None,
+        }
+    }
+    let status = child.wait().await.map_err(|error| Error::failed(format!("waiting for a script: {error}")))?;
+    Ok(held.is_some().then(|| (status.success(), status.to_string())))
+}
+
+/// The lines of both streams of a program, as they come.
+fn lines(child: &mut tokio::process::Child) -> mpsc::Receiver<Said> {
+    let (sender, lines) = mpsc::channel(64);
+    if let Some(out) = child.stdout.take() {
+        tokio::spawn(lines_of(out, Said::Out, sender.clone()));
+    }
+    if let Some(err) = child.stderr.take() {
+        tokio::spawn(lines_of(err, Said::Err, sender));
+    }
+    lines
 }
 
 /// What a program may know of this process's environment, by the beginnings of the names. Everything else may be a
@@ -251,12 +326,12 @@ fn quiet(program: &str) -> Result<Command> {
     Ok(command)
 }
 
-async fn lines_of(stream: impl tokio::io::AsyncRead + Unpin, sender: mpsc::Sender<String>) {
+async fn lines_of(stream: impl tokio::io::AsyncRead + Unpin, said: fn(String) -> Said, sender: mpsc::Sender<Said>) {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).await.is_ok_and(|count| count > 0) {
         let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
-        if sender.send(text).await.is_err() {
+        if sender.send(said(text)).await.is_err() {
             return;
         }
         line.clear();

@@ -25,6 +25,11 @@ history_times() {
 		}' "$run_dir/journal"
 }
 
+# history_override: why somebody deployed although what the target requires did not hold: a further member, too.
+history_override() {
+	[ -z "${OVERRIDE:-}" ] || printf ',"override":%s' "$(json_string "$OVERRIDE")"
+}
+
 # history_add CODE OUTCOME STEP REASON
 history_add() {
 	# What failed may be told in the app's own words, which are nobody else's business.
@@ -33,7 +38,7 @@ history_add() {
 		"$(json_string "$RUN")" "$(json_string "$KIND")" "$(json_string "$2")" "$1" \
 		"$(json_string "$RELEASE")" "$(json_string "$EXPECT_CURRENT")" "$(json_string "$COMMIT")" \
 		"$(json_string "$BY")" "$(json_string "$FROM")" "$(json_string "$STARTED")" "$(json_string "$(utc_now)")" \
-		"$(json_string "$3")" "$(json_string "$4")" "$(history_times)" >>"$root/history.jsonl"
+		"$(json_string "$3")" "$(json_string "$4")" "$(history_override)$(history_times)" >>"$root/history.jsonl"
 	chmod 0600 "$root/history.jsonl"
 }
 

@@ -11,7 +11,9 @@ protocol=1
 # read_run: what this run is to do.
 read_run() {
 	. "$run_dir/run.env"
-	: "${IMAGE_IDS:=}" "${BUILT_IMAGE:=ESTIBA_IMAGE}" "${BACKUP_ID:=}" "${RECOVER:=}"
+	: "${IMAGE_IDS:=}" "${BUILT_IMAGE:=ESTIBA_IMAGE}" "${BACKUP_ID:=}" "${RECOVER:=}" "${OVERRIDE:=}"
+	: "${CANARY_STEPS:=}" "${CANARY_STEP_SECONDS:=30}" "${CANARY_TIME:=0}" "${CANARY_WAIT:=0}" "${CANARY_STICKY:=cookie}"
+	: "${CANARY_INCONCLUSIVE:=undo}" "${MAX_P95_RATIO:=1.5}"
 }
 
 # read_release RELEASE: how it is deployed, and by what.

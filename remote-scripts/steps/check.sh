@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# check: the new release's apps answer their health paths, asked through their edges, container by container.
+# check: the new release's apps answer their health paths, asked through their edges, container by container; and the team's smoke
+# requests, before anybody else gets it.
 # Deadline: HEALTH_TIMEOUT * apps + 30 seconds.
 # A failure: undone, a migration too where it must be; the release before serves all the while.
 
@@ -8,6 +9,7 @@ check_do() {
 	for check_app in $APPS; do
 		check_one "$check_app" || return 1
 	done
+	smoke_all "$check_slot"
 }
 
 check_one() {

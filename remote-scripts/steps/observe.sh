@@ -14,11 +14,12 @@ observe_do() {
 		observe_requests=0
 		observe_errors=0
 		for observe_app in $APPS; do
-			observe_health "$observe_app" && observe_count "$observe_app" || return 1
+			watch_health "$observe_app" "$observe_slot" 'after the switch' && observe_count "$observe_app" || return 1
 		done
 		uptime_cs
+		# shellcheck disable=SC2086 # names of services
 		# One that does not answer when the time is over is looked at until it does, or has failed.
-		[ "$uptime_cs" -lt "$observe_end" ] || observe_is_sick || break
+		[ "$uptime_cs" -lt "$observe_end" ] || watch_is_sick $APPS || break
 		nap 0.5
 	done
 	if [ "$observe_requests" -lt "$MIN_REQUESTS" ]; then
@@ -31,35 +32,6 @@ observe_do() {
 		app_read "$RELEASE" "$observe_app" || return 1
 		[ -n "$(app_http_ports)" ] || tell "$observe_app speaks no HTTP: its answers are not judged"
 	done
-}
-
-# observe_is_sick: did the last look at one of the apps fail?
-observe_is_sick() {
-	for observe_app in $APPS; do
-		[ ! -e "$run_dir/state/sick.$observe_app" ] || return 0
-	done
-	return 1
-}
-
-# observe_health APP: three looks in a row that one of its containers does not pass are a failure.
-observe_health() {
-	if app_answers "$RELEASE" "$1" "$observe_slot"; then
-		rm -f "$run_dir/state/sick.$1"
-		return 0
-	fi
-	case $answers_said in
-	'the edge' | unknown)
-		# It starts again, and has to find the containers anew.
-		observe_lost=$(($(get "lost.$1" | grep . || echo 0) + 1))
-		put "lost.$1" "$observe_lost" || return 1
-		[ "$observe_lost" -gt 5 ] || { edge_again "$1" && edge_knows "$1" "$observe_slot" 1 && return 0; }
-		;;
-	esac
-	observe_sick=$(($(get "sick.$1" | grep . || echo 0) + 1))
-	put "sick.$1" "$observe_sick" || return 1
-	[ "$observe_sick" -ge 3 ] || return 0
-	[ -z "$answers_id" ] || last_lines "$answers_id"
-	fail "after the switch, $app_path of $1 answered $answers_said three times in a row, not $app_status"
 }
 
 # observe_count APP: what users got since the switch, added to the whole; a share of errors that is too large is a failure.

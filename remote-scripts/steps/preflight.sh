@@ -28,8 +28,20 @@ preflight_do() {
 	preflight_picture=$!
 	release_environment || return 1
 	preflight_compose || refuse 1 'Compose rejects the rendered stack; its output is above' || return 1
-	preflight_space && preflight_stack && preflight_ports && preflight_same_ports || return 1
+	preflight_space && preflight_stack && preflight_ports && preflight_same_ports && preflight_canary || return 1
 	wait "$preflight_picture" || rm -f "$run_dir/state/before"
+}
+
+# preflight_canary: can the edges that are there send a share of the visitors to one slot?
+preflight_canary() {
+	case " $STEPS " in *' canary '*) ;; *) return 0 ;; esac
+	for preflight_app in $APPS; do
+		case " $ALLOW_REPLACE " in *" $preflight_app "*) continue ;; esac
+		app_read "$RELEASE" "$preflight_app" || return 1
+		if [ -z "$(app_http_ports)" ] || [ ! -e "$edge/$preflight_app/haproxy.cfg" ]; then continue; fi
+		grep -q state/canary.map "$edge/$preflight_app/haproxy.cfg" ||
+			refuse 1 "the edge of $preflight_app was made by an older estiba and cannot send a share of the visitors to a canary: replace it once, estiba deploy --allow-replace $preflight_app" || return 1
+	done
 }
 
 # Asks Compose for the stack's networks, volumes and ports, and for a hash of each service. The hash is of what Compose has read: in

@@ -62,6 +62,14 @@ pub enum Command {
     Init(InitArgs),
     /// Make the target serve the project as it stands here.
     Deploy(DeployArgs),
+    /// Make a target serve what has proven itself on another: the very images, and the files of the same commit.
+    Promote(PromoteArgs),
+    /// Hold the canary that runs on the target at its share.
+    Pause(TargetArgs),
+    /// Let a canary that is paused go on.
+    Resume(TargetArgs),
+    /// End the step of the canary that runs: the next share follows at once.
+    PromoteStep(TargetArgs),
     /// Go back to the previous or a named release, its files, environment and image.
     Rollback(RollbackArgs),
     /// What runs on the target: release, slot, image, since when, by whom.
@@ -143,6 +151,30 @@ pub struct DeployArgs {
     /// Do exactly what this plan says (`estiba plan --out plan.json`), or exit with 6 and say what changed since.
     #[arg(long, value_name = "FILE")]
     pub plan: Option<Utf8PathBuf>,
+    /// Deploy although what the target requires may not hold; the history keeps the reason.
+    #[arg(long = "override", value_name = "REASON")]
+    pub override_reason: Option<String>,
+    /// Show afterwards where the time went: a chart of the steps, and what went over the wire.
+    #[arg(long)]
+    pub timings: bool,
+}
+
+/// `promote`
+#[derive(Debug, Clone, Args)]
+pub struct PromoteArgs {
+    /// The target whose release has proven itself.
+    pub from: String,
+    /// The target that is to serve it.
+    pub to: String,
+    /// Wait this long for another run to end, instead of giving up at once.
+    #[arg(long, value_name = "TIME", value_parser = Seconds::parse)]
+    pub wait_lock: Option<Seconds>,
+    /// Allow the release to replace this service's container. May be given several times.
+    #[arg(long, value_name = "SERVICE")]
+    pub allow_replace: Vec<String>,
+    /// Deploy although what the target requires may not hold; the history keeps the reason.
+    #[arg(long = "override", value_name = "REASON")]
+    pub override_reason: Option<String>,
     /// Show afterwards where the time went: a chart of the steps, and what went over the wire.
     #[arg(long)]
     pub timings: bool,

@@ -15,7 +15,8 @@ use crate::report::{Choice, Event, Reporter, Workflow};
 use super::Cli;
 use super::args::{Color, Command};
 use super::commands::{
-    abort, backup, completions, config, demo, deploy, eject, history, init, plan, recover, reference, rollback, status,
+    abort, backup, canary, completions, config, demo, deploy, eject, history, init, plan, promote, recover, reference, rollback,
+    status,
 };
 use super::context::Context;
 
@@ -83,6 +84,10 @@ async fn run(cli: Cli, reporter: &Reporter) -> Result<ExitCode> {
     match cli.command {
         Command::Init(args) => init::run(&context, args),
         Command::Deploy(args) => Ok(deploy::run(&context, args).await),
+        Command::Promote(args) => Ok(promote::run(&context, args).await),
+        Command::Pause(args) => canary::run(&context, args, canary::Order::Pause).await,
+        Command::Resume(args) => canary::run(&context, args, canary::Order::Resume).await,
+        Command::PromoteStep(args) => canary::run(&context, args, canary::Order::Next).await,
         Command::Rollback(args) => Ok(rollback::run(&context, args).await),
         Command::Status(args) => status::run(&context, args).await,
         Command::History(args) => history::run(&context, args).await,

@@ -65,6 +65,21 @@ fn rollout(source: Source<'_>, rollout: &RolloutSection) -> Result<()> {
     if let Some(rate) = rollout.max_error_rate.filter(|rate| !(0.0..=1.0).contains(rate)) {
         return Err(source.error_near("max-error-rate", format!("max-error-rate is {rate}; it is a share from 0 to 1")));
     }
+    if let Some(steps) = &rollout.steps {
+        let is_good = |steps: &[u8]| !steps.is_empty() && steps.iter().all(|step| (1..100).contains(step)) && steps.is_sorted();
+        if !is_good(steps) {
+            return Err(source
+                .error_near(
+                    "steps",
+                    "the steps of a canary are shares in percent, from 1 to 99, each at least as large as the one before",
+                )
+                .hint("steps = [5, 25, 50]"));
+        }
+    }
+    if let Some(ratio) = rollout.max_p95_ratio.filter(|ratio| !(1.0..=1000.0).contains(ratio)) {
+        return Err(source
+            .error_near("max-p95-ratio", format!("max-p95-ratio is {ratio}; it is 1 or more: 1.5 allows half as long again")));
+    }
     if let Some(keep) = rollout.keep_releases.filter(|keep| *keep < 2) {
         return Err(source
             .error_near("keep-releases", format!("keep-releases is {keep}; without a previous release there is no way back"))
@@ -172,6 +187,6 @@ fn is_safe_root(root: &str) -> bool {
         && root.len() > 2
 }
 
-fn is_request_path(path: &str) -> bool {
+pub(super) fn is_request_path(path: &str) -> bool {
     path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && !b"'\"\\|&;<>`$".contains(&b))
 }

@@ -132,6 +132,9 @@ fn check_value(source: Source<'_>, value: &Spanned<DeValue<'_>>, schema: &Json, 
         DeValue::Table(table) if schema.get("properties").is_some() || schema.get("additionalProperties").is_some() => {
             check_keys(source, table, schema, root, at)
         }
+        DeValue::Array(items) if schema.get("items").is_some() => {
+            items.iter().try_for_each(|item| check_value(source, item, &schema["items"], root, at))
+        }
         other if schema.get("properties").is_some() && !matches!(other, DeValue::Table(_)) => Err(source
             .error(value.span(), format!("`{at}` is a section: write [{at}] and its keys below it"))
             .hint(documentation(at).unwrap_or_else(|| String::from("a section is a table")))),
@@ -191,6 +194,10 @@ fn fill_values(source: Source<'_>, config: &mut Config, environment: &Environmen
         let written = offsite.clone();
         one(offsite)?;
         config.backup.offsite_is_secret = written != *offsite;
+    }
+    for smoke in &mut config.smoke {
+        smoke.headers.values_mut().try_for_each(&mut one)?;
+        smoke.body.iter_mut().try_for_each(&mut one)?;
     }
     config.backup.offsite_environment.values_mut().try_for_each(&mut one)?;
     used.retain(|name| may_be_secret(name));

@@ -9,6 +9,7 @@ mod resolve;
 mod resolved;
 mod schedule;
 mod shape;
+mod window;
 
 pub use duration::Seconds;
 pub use envfile::EnvFile;
@@ -16,11 +17,13 @@ pub use load::{Loaded, load, parse};
 pub use project::Project;
 pub use resolve::resolve;
 pub use resolved::{
-    App, AppService, BackupService, Cache, Database, Decided, Edge, GUESSED_PORT, Health, Image, Job, Origin, Port, Registered,
-    Reload, Resolved, Rollout, Setting, StaticFiles, StaticPlace, Target,
+    Accepted, App, AppService, BackupService, Cache, Canary, Database, Decided, Edge, GUESSED_PORT, Health, Image, Job, Origin,
+    Port, Proof, Registered, Reload, Require, Resolved, Rollout, Scan, Setting, Smoke, StaticFiles, StaticPlace, Target,
+    TeamStep, Tests,
 };
 pub use schedule::Schedule;
 pub use shape::{
-    AppSection, Backup, Config, DuringMigrations, Engine, HealthSection, ImageSource, Protocol, Restore, ServiceKind, Strategy,
-    schema,
+    AppSection, Backup, Config, DuringMigrations, Engine, HealthSection, ImageSource, Inconclusive, Protocol, Restore,
+    ServiceKind, StepPlace, Sticky, Strategy, schema,
 };
+pub use window::Window;

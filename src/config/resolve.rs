@@ -8,6 +8,7 @@ mod dockerfile;
 mod folders;
 mod images;
 mod kinds;
+mod proof;
 mod proxies;
 mod proxy_files;
 mod statics;
@@ -23,7 +24,7 @@ use crate::text::{Source, read_limited};
 use common::plain;
 use data::{resolve_backup, resolve_cache, resolve_database};
 
-use super::resolved::{Resolved, Rollout, Setting};
+use super::resolved::{Proof, Resolved, Rollout, Setting};
 use super::{EnvFile, Project, Seconds};
 
 /// Resolves deploy.toml for the target of that name, or for the only one.
@@ -47,10 +48,9 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
     let base = compose_paths.value[0].parent().map(Utf8PathBuf::from).unwrap_or_default();
     let world = world::World::look(project, &compose, &base)?;
     let kinds = kinds::decide(&world)?;
-    let apps = apps::resolve(&world, &kinds, &target, &mut notes)?;
+    let mut apps = apps::resolve(&world, &kinds, &target, &mut notes)?;
     let images = images::resolve(&world, section, &kinds, &apps)?;
     let shared = folders::resolve(&world, &kinds, &images, &mut notes)?;
-    let mut apps = apps;
     apps::choose_strategies(&world, &mut apps, &shared.value, &mut notes);
     let jobs = kinds::jobs(&world, &kinds, &images);
     let app = apps::commands(&world, &kinds, &apps, &images[0], &jobs, &shared.value)?;
@@ -73,6 +73,7 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
         templates: config.stack.templates.clone().unwrap_or_default().iter().map(|path| plain(path)).collect(),
         profiles: config.stack.profiles.clone().unwrap_or_default(),
         rollout: resolve_rollout(project),
+        proof: Proof::default(),
         compose_project,
         target,
         kinds,
@@ -88,6 +89,7 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
         compose,
     };
     statics::resolve(project, &mut resolved)?;
+    resolved.proof = proof::resolve(project, &resolved)?;
     Ok(resolved)
 }
 
@@ -223,5 +225,6 @@ fn resolve_rollout(project: &Project) -> Rollout {
         max_error_rate: Setting::or_default(section.max_error_rate, 0.01),
         confirm_timeout: Setting::or_default(section.confirm_timeout, Seconds(60)),
         keep_releases: Setting::or_default(section.keep_releases, 5),
+        canary: proof::canary(project),
     }
 }

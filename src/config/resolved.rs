@@ -1,5 +1,7 @@
 //! What a resolved deploy.toml holds: each value, and beside it where it came from.
 
+mod proof;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,6 +13,8 @@ use crate::error::{Error, Result};
 
 use super::shape::{Backup, DuringMigrations, Engine, ImageSource, Protocol, Restore, ServiceKind, Strategy};
 use super::{EnvFile, Schedule, Seconds};
+
+pub use proof::{Accepted, Canary, Proof, Require, Scan, Smoke, TeamStep, Tests};
 
 /// How a port is called that nothing tells.
 pub const GUESSED_PORT: &str = "a guess: nothing tells it";
@@ -107,6 +111,8 @@ pub struct Resolved {
     pub by_hand: Vec<String>,
     /// Rollout.
     pub rollout: Rollout,
+    /// What the team has a release prove.
+    pub proof: Proof,
     /// The database, where the stack has one.
     pub database: Option<Database>,
     /// The cache, where the stack has one.
@@ -279,6 +285,8 @@ pub struct Target {
     pub url_contains: Option<String>,
     /// The env file's template, from the project's folder; `None` where there is none.
     pub env_file: Setting<Option<Utf8PathBuf>>,
+    /// What must hold before a deploy.
+    pub require: Require,
 }
 
 /// `[app]`, resolved.
@@ -394,6 +402,8 @@ pub struct Rollout {
     pub confirm_timeout: Setting<Seconds>,
     /// Releases kept.
     pub keep_releases: Setting<u32>,
+    /// What a canary goes by.
+    pub canary: Canary,
 }
 
 /// `[database]`, resolved.

@@ -2,6 +2,8 @@
 //! `estiba config schema` prints and of the reference in `docs/`.
 
 mod data;
+mod proof;
+mod rollout;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::Seconds;
 
 pub use data::{Backup, BackupSection, CacheSection, DatabaseSection, DuringMigrations, Engine, Restore};
+pub use proof::{RequireSection, ScanSection, SmokeSection, StepPlace, StepSection, TestSection};
+pub use rollout::{Inconclusive, RolloutSection, Sticky, Strategy};
 
 /// deploy.toml: what to deploy, and where to.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -52,6 +56,18 @@ pub struct Config {
     /// How a new release takes over.
     #[serde(default)]
     pub rollout: RolloutSection,
+    /// The team's own tests, run with the new image before anything is touched.
+    #[serde(default)]
+    pub test: TestSection,
+    /// A scanner that looks at the new image before anything is touched.
+    #[serde(default)]
+    pub scan: ScanSection,
+    /// Requests that the new release must answer before anybody else gets it, one after another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub smoke: Vec<SmokeSection>,
+    /// The team's own steps of a deploy, each with its undo. A rollback has none of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub step: Vec<StepSection>,
     /// The database behind the application.
     #[serde(default)]
     pub database: DatabaseSection,
@@ -114,6 +130,10 @@ pub struct TargetSection {
     /// `.env`, else the only `.env.*` there is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub env_file: Option<String>,
+    /// What must hold before a deploy to this target begins; `--override REASON` deploys nevertheless, and the history keeps the
+    /// reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub require: Option<RequireSection>,
 }
 
 /// `[stack]`
@@ -134,6 +154,9 @@ pub struct StackSection {
     /// Files and folders whose text files are templates: `{{ target }}` and the like are filled in. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub templates: Option<Vec<String>>,
+    /// A Compose file whose service `[test] service` tests the new image, in a project of its own. Default: no tests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_compose: Option<String>,
     /// How a service of the stack takes over changed files without being replaced, by the service's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reload: BTreeMap<String, ReloadSection>,
@@ -402,43 +425,6 @@ pub struct HealthSection {
     /// The Host header of health requests. Default: the host of `url`, else `localhost`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-}
-
-/// How a new release takes over.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Strategy {
-    /// The new release starts beside the old one, which stops when the new one has proven itself.
-    #[default]
-    BlueGreen,
-    /// The old release stops before the new one starts: an outage, for apps that cannot run twice.
-    Recreate,
-}
-
-/// `[rollout]`
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct RolloutSection {
-    /// `blue-green` or `recreate`. Default: `blue-green`, and `recreate` for an app with a volume that only it writes to, or
-    /// with SQLite: two releases at once would spoil the data. Requests wait at the edge meanwhile.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub strategy: Option<Strategy>,
-    /// How long the new release is watched under real traffic before it is committed. Default: 30s.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub observe: Option<Seconds>,
-    /// Fewer requests than this while it is observed tell nothing of its error rate. Default: 50.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min_requests: Option<u32>,
-    /// The share of real requests (0 to 1) that may be answered with an error. Default: 0.01.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_error_rate: Option<f64>,
-    /// Where the target has a `url` or several hosts: how long a server waits, after `observe`, for the client's word that
-    /// the site is as it should be from outside and that every host has come this far. No word is an undo. Default: 60s.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub confirm_timeout: Option<Seconds>,
-    /// Releases kept on the server, the current and the previous one counted (2 at least). Default: 5.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub keep_releases: Option<u32>,
 }
 
 /// The JSON Schema of deploy.toml.

@@ -16,6 +16,8 @@ pub struct Actor {
     pub from: String,
     /// The commit of the project, 7 digits; empty outside a repository.
     pub commit: String,
+    /// The branch; empty where there is none.
+    pub branch: String,
     /// Has the project changes that are not committed?
     pub dirty: bool,
     /// When.
@@ -40,7 +42,17 @@ impl Actor {
         let commit = git(&["rev-parse", "--short=7", "HEAD"]).await.unwrap_or_default();
         let dirty =
             !commit.is_empty() && git(&["status", "--porcelain", "--", "."]).await.is_some_and(|changes| !changes.is_empty());
-        Self { by: plain(&by), from: plain(&from), commit, dirty, now }
+        // A workflow has a commit checked out, and says which branch that is of.
+        let told = match get("GITHUB_REF_TYPE").as_deref() {
+            Some("branch") => get("GITHUB_REF_NAME"),
+            Some(_) => Some(String::new()),
+            None => get("CI_COMMIT_BRANCH"),
+        };
+        let branch = match told {
+            Some(branch) => branch,
+            None => git(&["symbolic-ref", "--short", "-q", "HEAD"]).await.unwrap_or_default(),
+        };
+        Self { by: plain(&by), from: plain(&from), commit, branch, dirty, now }
     }
 
     /// The id of a release made now: UTC time and commit, or the content's digest where there is no commit.

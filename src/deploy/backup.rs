@@ -39,8 +39,8 @@ impl BackupRun {
     }
 
     /// The steps; without an off-site repository, nothing goes there.
-    fn steps(&self, offsite: bool) -> Vec<&'static str> {
-        steps_of(self.kind()).into_iter().filter(|step| offsite || *step != "offsite").collect()
+    fn steps(&self, offsite: bool) -> Vec<String> {
+        steps_of(self.kind()).into_iter().filter(|step| offsite || *step != "offsite").map(str::to_owned).collect()
     }
 }
 

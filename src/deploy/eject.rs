@@ -53,7 +53,7 @@ pub async fn eject(operation: &Operation<'_>) -> Result<Ending> {
         kind: "eject",
         release: current,
         image: image.unwrap_or_default(),
-        steps: steps_of("eject"),
+        steps: steps_of("eject").into_iter().map(str::to_owned).collect(),
         ..RunSettings::default()
     };
     let ending = carry_out(&session, &settings, BTreeMap::new(), operation, outcome, &mut signals).await?;

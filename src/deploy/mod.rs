@@ -16,10 +16,14 @@ mod offline;
 mod operation;
 mod plan;
 mod prepare;
+mod promote;
+mod require;
 mod rollback;
 mod ship;
 mod signals;
 mod step;
+mod steps;
+mod team;
 #[cfg(test)]
 mod tests;
 
@@ -37,13 +41,15 @@ pub use offline::{open_with_stand_ins, plan_offline};
 pub use operation::{Operation, Options};
 pub use plan::plan;
 pub use prepare::Prepared;
+pub use promote::promote;
 pub use rollback::rollback;
+pub use steps::deploy_steps;
 
 use conclude::{Stop, interrupted};
 use follow::follow;
 use inspect::inspect;
 use launch::launch;
-use prepare::prepare;
+use prepare::{Candidate, prepare};
 use ship::ship;
 use signals::Signals;
 
@@ -56,12 +62,17 @@ const LEARNS: Duration = Duration::from_secs(60);
 /// between: once started, the run ends by itself, whatever becomes of this client.
 pub async fn deploy(operation: &Operation<'_>) -> Result<Ending> {
     let candidate = prepare(operation).await?;
+    deploy_candidate(&candidate, operation).await
+}
+
+/// Makes the target serve this release.
+async fn deploy_candidate(candidate: &Candidate<'_>, operation: &Operation<'_>) -> Result<Ending> {
     let mut signals = Signals::listen()?;
     let ready = async {
         let sessions = Session::open_all(operation.project, operation.resolved).await?;
         let inspected = inspect(sessions, &candidate.prepared, operation).await?;
-        let shipped = ship(inspected, &candidate, operation).await?;
-        launch(shipped, &candidate, operation).await
+        let shipped = ship(inspected, candidate, operation).await?;
+        launch(shipped, candidate, operation).await
     };
     let launched = tokio::select! {
         launched = ready => launched,

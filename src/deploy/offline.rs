@@ -12,11 +12,12 @@ use crate::plan::{Plan, Planned, changed_paths, compare, environment_digests};
 use crate::private;
 use crate::process;
 use crate::report::Reporter;
+use crate::server::Facts;
 use crate::server::protocol::marker;
-use crate::server::{Facts, steps_of};
 use crate::text::{Environment, read_limited, shell_words};
 
 use super::prepare::Prepared;
+use super::steps::deploy_steps;
 
 /// What a deploy would change, were `reference` what the target serves. `config` is the path of deploy.toml here.
 pub async fn plan_offline(
@@ -54,7 +55,7 @@ pub async fn plan_offline(
         rendered: &new_prepared.rendered,
         env: &new.env,
         context: &new_prepared.context_digest,
-        steps: &steps_of("deploy"),
+        steps: &deploy_steps(&project, &new)?,
         pending: &pending,
         drift: &[],
     };

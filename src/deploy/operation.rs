@@ -39,6 +39,10 @@ pub struct Options {
     pub force: bool,
     /// Do exactly this, or nothing.
     pub plan: Option<Plan>,
+    /// Why it is deployed although what the target requires may not hold.
+    pub override_reason: Option<String>,
+    /// The target on which the release has proven itself, where it comes from one.
+    pub promoted_from: Option<String>,
     /// Leave as soon as the release is committed: the server stops the one before by itself.
     pub leave_at_commit: bool,
     /// After a signal: how long the undo is followed before the client goes and leaves it to the server; `None`: to its

@@ -7,13 +7,15 @@ use crate::error::{Answer, Error, Result};
 use crate::image;
 use crate::plan::{BuiltImage, Plan, Planned, changed_paths, compare, moved, warnings};
 use crate::report::Reporter;
-use crate::server::{Status, steps_of};
+use crate::server::Status;
 
 use super::connect::Session;
 use super::hosts::{all, each};
 use super::look::{Look, Seen};
 use super::operation::Operation;
 use super::prepare::Prepared;
+use super::require;
+use super::steps::deploy_steps;
 
 /// What a deploy would do, and what may go wrong. Nothing is changed on any server. With `build`, an image that changes is
 /// built here, to tell how large it is.
@@ -26,6 +28,7 @@ pub async fn plan(operation: &Operation<'_>, build: bool) -> Result<Plan> {
         session.facts.check()?;
     }
     let mut plan = plan_all(&sessions, &prepared, operation.actor.now).await?;
+    plan.warnings.extend(require::unmet(operation).into_iter().map(|why| format!("a deploy would be refused: {why}")));
     if let (true, [session, ..]) = (build && plan.image_changes, sessions.as_slice()) {
         build_for(session, &prepared, &mut plan, reporter).await?;
     }
@@ -63,7 +66,7 @@ pub(super) async fn plan_one(session: &Session<'_>, prepared: &Prepared<'_>) -> 
         rendered: &prepared.rendered,
         env: &session.resolved.env,
         context: &prepared.context_digest,
-        steps: &steps_of("deploy"),
+        steps: &deploy_steps(session.project, session.resolved)?,
         pending: &pending,
         drift: &drift,
     };

@@ -11,22 +11,34 @@ use crate::report::{Event, Reporter};
 
 use super::look::Look;
 use super::operation::Operation;
+use super::require;
+use super::steps::deploy_steps;
 
 /// The release that is to be deployed.
 #[derive(Debug)]
 pub(super) struct Candidate<'a> {
     pub(super) prepared: Prepared<'a>,
     pub(super) id: String,
+    /// The steps of its deploy.
+    pub(super) steps: Vec<String>,
     /// How it is looked at from outside, where the target has a url.
     pub(super) look: Option<Look<'a>>,
 }
 
 /// Makes the release of a deploy, and tells what is to be known of it.
 pub(super) async fn prepare<'a>(operation: &Operation<'a>) -> Result<Candidate<'a>> {
-    let Operation { project, resolved, reporter, actor, options, .. } = operation;
+    let Operation { project, resolved, reporter, options, .. } = operation;
     check_replaced(resolved, &options.allow_replace)?;
+    let steps = deploy_steps(project, resolved)?;
     let mut prepared = Prepared::render(project, resolved, reporter)?;
+    require::check(operation)?;
     prepared.look_up(resolved, reporter).await?;
+    finish(operation, prepared, steps)
+}
+
+/// The candidate of what was rendered and looked up, told.
+pub(super) fn finish<'a>(operation: &Operation<'a>, prepared: Prepared<'a>, steps: Vec<String>) -> Result<Candidate<'a>> {
+    let Operation { resolved, reporter, actor, .. } = operation;
     for note in &prepared.rendered.notes {
         reporter.note(note);
     }
@@ -35,7 +47,7 @@ pub(super) async fn prepare<'a>(operation: &Operation<'a>) -> Result<Candidate<'
     }
     let look = Look::of(&resolved.target, actor.now)?;
     let id = actor.release_id(&prepared.context_digest);
-    Ok(Candidate { prepared, id, look })
+    Ok(Candidate { prepared, id, steps, look })
 }
 
 /// A release that was rendered, before anything was dialled.
@@ -130,7 +142,7 @@ impl<'a> Prepared<'a> {
 }
 
 /// One digest of what all images are made of; that of the only one.
-fn common_digest(images: &[PreparedImage]) -> String {
+pub(super) fn common_digest(images: &[PreparedImage]) -> String {
     match images {
         [one] => one.digest.clone(),
         several => {
@@ -141,7 +153,7 @@ fn common_digest(images: &[PreparedImage]) -> String {
 }
 
 /// A digest as it is shown beside others.
-fn short(digest: &str) -> String {
+pub(super) fn short(digest: &str) -> String {
     digest.trim_start_matches("sha256:").chars().take(32).collect()
 }
 
@@ -177,7 +189,7 @@ fn prepare_image(project: &Project, resolved: &Resolved, image: &Image) -> Resul
 }
 
 /// Only containers of the stack can be replaced, edges among them; what lives in the slots always is.
-fn check_replaced(resolved: &Resolved, allowed: &[String]) -> Result<()> {
+pub(super) fn check_replaced(resolved: &Resolved, allowed: &[String]) -> Result<()> {
     for service in allowed {
         let known = resolved.compose.service(service).is_some();
         if !known || resolved.in_slot(service) && !resolved.is_app(service) {

@@ -49,7 +49,7 @@ async fn launch<'a>(session: Session<'a>, release: String, operation: &Operation
         kind: "rollback",
         release,
         image,
-        steps: steps_of("rollback"),
+        steps: steps_of("rollback").into_iter().map(str::to_owned).collect(),
         ..RunSettings::default()
     };
     send_run(&session, &settings, BTreeMap::new(), operation).await?;

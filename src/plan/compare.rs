@@ -49,7 +49,7 @@ pub struct Planned<'a> {
     /// The digest of its build context.
     pub context: &'a str,
     /// The steps that would run.
-    pub steps: &'a [&'a str],
+    pub steps: &'a [String],
     /// The migrations that would run, as far as the project's files tell; why not, where they cannot.
     pub pending: &'a Result<Vec<String>, String>,
     /// What on the server is not as its own release says.
@@ -179,7 +179,7 @@ pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, 
         replaced,
         pending: pending.as_ref().ok().cloned(),
         drift: drift.to_vec(),
-        steps: steps.iter().map(|step| (*step).to_owned()).collect(),
+        steps: steps.to_vec(),
         notes: rendered.notes.clone(),
         warnings: Vec::new(),
         digest: String::new(),

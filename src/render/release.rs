@@ -6,8 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::artefact::{Artefact, manifest};
 use crate::config::{
-    Backup, DuringMigrations, Engine, Origin, Project, Protocol, Resolved, Restore, Schedule, Setting, StaticFiles, StaticPlace,
-    Strategy,
+    Backup, DuringMigrations, Engine, Origin, Project, Protocol, Resolved, Restore, Schedule, Setting, Smoke, StaticFiles,
+    StaticPlace, StepPlace, Strategy,
 };
 use crate::error::{Error, Result};
 use crate::server::{SettingsFile, VERSION};
@@ -87,6 +87,7 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     }
     files.insert("apps".into(), Artefact::text(apps(resolved)?));
     files.insert("static".into(), Artefact::text(static_files(resolved)));
+    files.extend(proof(resolved)?);
     let (mut offsite_secrets, mut offsite_places) = (Vec::new(), String::new());
     if let Some(text) = offsite_environment(resolved) {
         let values = resolved.backup.offsite_environment.iter().map(|(_, value)| value.clone());
@@ -199,6 +200,7 @@ fn apps(resolved: &Resolved) -> Result<String> {
         let health = &app.health;
         let strategy = match app.strategy.value {
             Strategy::BlueGreen => "blue-green",
+            Strategy::Canary => "canary",
             Strategy::Recreate => "recreate",
         };
         let path = if health.path.value.is_empty() { "-" } else { &health.path.value };
@@ -218,6 +220,45 @@ fn apps(resolved: &Resolved) -> Result<String> {
         text.push('\n');
     }
     Ok(text)
+}
+
+/// What the team has the release prove on the server.
+fn proof(resolved: &Resolved) -> Result<Vec<(String, Artefact)>> {
+    let mut files = Vec::new();
+    if !resolved.proof.team_steps.is_empty() {
+        files.push(("steps".into(), Artefact::text(team_steps(resolved)?)));
+    }
+    if !resolved.proof.smoke.is_empty() {
+        files.push(("smoke".into(), Artefact::secret(smoke(resolved))));
+    }
+    Ok(files)
+}
+
+/// The team's own steps, a line each, its fields parted by tabs; see remote-scripts/lib/team.sh.
+fn team_steps(resolved: &Resolved) -> Result<String> {
+    let mut text = String::new();
+    for step in &resolved.proof.team_steps {
+        let place = match step.on {
+            StepPlace::App => "app",
+            StepPlace::Server => "server",
+            StepPlace::Client => "client",
+        };
+        let undo = if step.undo.is_empty() { "-".to_owned() } else { words(&step.undo)? };
+        let fields =
+            [step.name.clone(), place.to_owned(), step.service.clone(), step.timeout.0.to_string(), words(&step.run)?, undo];
+        text += &(fields.join("\t") + "\n");
+    }
+    Ok(text)
+}
+
+/// The smoke requests, a line each, as words of a shell; see remote-scripts/lib/smoke.sh.
+fn smoke(resolved: &Resolved) -> String {
+    let line = |smoke: &Smoke| {
+        let (status, most) = (smoke.expect_status.to_string(), smoke.max_ms.to_string());
+        let fields = [&smoke.app, &smoke.method, &smoke.path, &status, &most, &smoke.contains, &smoke.body];
+        shell_words(fields.into_iter().chain(&smoke.headers).map(String::as_str)) + "\n"
+    };
+    resolved.proof.smoke.iter().map(line).collect()
 }
 
 /// Where in the values of an env file secrets stand, for the server to keep them out of its journal without a copy of

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::artefact::{Artefact, manifest};
 use crate::config::Resolved;
 use crate::error::{Answer, Error, Result};
-use crate::ssh::{Connection, Output, Piece, keep_the_end};
+use crate::ssh::{Connection, Output, Piece, Running, keep_the_end};
 use crate::text::shell_words;
 
 use super::protocol::marker;
@@ -207,6 +207,28 @@ impl<'a> Server<'a> {
             return Ok(());
         }
         Err(Error::failed(format!("the server did not accept this client's word on the run {run}: {}", output.complaint())))
+    }
+
+    /// Gives the client's word on a step of the team's that ran on its machine.
+    pub async fn word(&self, run: &str, step: &str, verb: &str, word: &str) -> Result<()> {
+        let output = self.connection.run(&self.script("run/word.sh", &[run, step, verb]), word.to_owned()).await?;
+        if output.text().contains(marker::TAKEN) {
+            return Ok(());
+        }
+        Err(Error::failed(format!("the server did not accept this client's word on the step {step}: {}", output.complaint())))
+    }
+
+    /// Orders the canary that runs; its run and its share, where there is one.
+    pub async fn order_canary(&self, order: &str) -> Result<Option<(String, String)>> {
+        let output = self.connection.run(&self.script("run/canary.sh", &[order]), Bytes::new()).await?;
+        let text = output.text();
+        let told = text.lines().find_map(|line| marker::behind(marker::CANARY, line)?.split_once(' '));
+        Ok(told.map(|(run, share)| (run.to_owned(), share.to_owned())))
+    }
+
+    /// Has the server write an image out, as `docker save` does.
+    pub async fn save_image(&self, id: &str) -> Result<Running> {
+        self.connection.start(&format!("exec docker save {}", shell_words([id]))).await
     }
 
     /// Has the server end every run that was interrupted; waits for that.

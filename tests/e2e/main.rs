@@ -6,6 +6,7 @@
 mod actions;
 mod backup_service;
 mod bad_releases;
+mod canary;
 mod clock;
 mod database;
 mod deploy_user;
@@ -18,6 +19,7 @@ mod init;
 mod lock;
 mod mariadb;
 mod plan;
+mod proof;
 #[path = "../matrix/proxy.rs"]
 mod proxy;
 mod rollback;

@@ -136,6 +136,8 @@ impl Cell {
         let restores = super::RESTORE.contains(&step);
         client.set_fence(["fence", "lift"].contains(&step));
         client.set_job(step == "jobs");
+        client.set_canary(step == "canary");
+        client.set_team_step(step == "team-step");
         client.change();
         let backup = if restores { client.newest_backup() } else { String::new() };
         let traffic = Traffic::start(server.http_port);
@@ -233,6 +235,8 @@ impl Cell {
         forget_replaced(server);
         client.set_fence(false);
         client.set_job(false);
+        client.set_canary(false);
+        client.set_team_step(false);
         client.change();
         // Its migration and its observation are those of the next cell, whose deploy comes at once.
         client.set_short(true);

@@ -16,6 +16,10 @@ pub struct Client {
 /// Ends by itself, so that it is a job of the release.
 const JOB: &str = "  job:\n    <<: *app\n    restart: \"no\"\n    command: [\"true\"]\n";
 
+/// A step of the team's, before the section that it stands before.
+const STEP: &str =
+    "[[step]]\nname = \"team-step\"\nafter = \"start\"\nrun = \"true\"\nundo = \"true\"\ntimeout = \"20s\"\n[health]\n";
+
 pub struct Run {
     pub code: i32,
     pub stdout: String,
@@ -66,6 +70,23 @@ impl Client {
         let kept = text.split("[database]").next().unwrap();
         let database = if fenced { "[database]\nduring-migrations = \"read-only\"\n" } else { "" };
         std::fs::write(path, format!("{kept}{database}")).unwrap();
+    }
+
+    /// From now on half of the visitors get a new release first, or none do.
+    pub fn set_canary(&self, wanted: bool) {
+        self.set("[rollout]\n", "[rollout]\nstrategy = \"canary\"\nsteps = [50]\nstep-duration = \"1s\"\n", wanted);
+    }
+
+    /// From now on a deploy has a step of the team's, or has none.
+    pub fn set_team_step(&self, wanted: bool) {
+        self.set("[health]\n", STEP, wanted);
+    }
+
+    /// These lines of deploy.toml become those, or become these again.
+    fn set(&self, these: &str, those: &str, wanted: bool) {
+        let path = self.app.join("deploy.toml");
+        let text = std::fs::read_to_string(&path).unwrap().replacen(those, these, 1);
+        std::fs::write(path, if wanted { text.replacen(these, those, 1) } else { text }).unwrap();
     }
 
     /// From now on each release has a job that runs before it, or has none.

@@ -35,9 +35,13 @@ use faults::Fault;
 use results::Results;
 use server::Server;
 
-/// The steps of a deploy, to which a migration seems to be pending, so that there is a backup; and those of a restore.
+/// The steps of a deploy, to which a migration seems to be pending, so that there is a backup; one of the team's, in the new release's
+/// container; and those of a restore.
 fn steps() -> Vec<&'static str> {
-    estiba::server::steps_of("deploy").into_iter().chain(RESTORE).collect()
+    let mut steps = estiba::server::steps_of("deploy");
+    let start = steps.iter().position(|step| *step == "start").expect("a deploy starts its release");
+    steps.insert(start + 1, "team-step");
+    steps.into_iter().chain(RESTORE).collect()
 }
 
 /// The steps of `backup restore`.

@@ -28,6 +28,7 @@ async fn deployed(context: &Context, args: DeployArgs) -> Result<ExitCode> {
         wait_lock: args.wait_lock.map(|wait| wait.0),
         force: args.force,
         leave_at_commit: args.no_wait_drain,
+        override_reason: args.override_reason,
         plan: args.plan.as_deref().map(read).transpose()?,
         ..context.options()
     };

@@ -2,6 +2,7 @@
 
 pub(super) mod abort;
 pub(super) mod backup;
+pub(super) mod canary;
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod demo;
@@ -10,6 +11,7 @@ pub(super) mod eject;
 pub(super) mod history;
 pub(super) mod init;
 pub(super) mod plan;
+pub(super) mod promote;
 pub(super) mod recover;
 pub(super) mod reference;
 pub(super) mod rollback;

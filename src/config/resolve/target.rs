@@ -83,6 +83,7 @@ pub(super) fn resolve(project: &Project, name: &str, section: &TargetSection) ->
         url: section.url.clone(),
         url_contains: section.url_contains.clone(),
         env_file,
+        require: super::proof::require(project, name, section)?,
     })
 }
 

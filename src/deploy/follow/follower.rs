@@ -15,6 +15,7 @@ use super::super::confirm::{Confirm, give_word};
 use super::super::connect::Session;
 use super::super::operation::Options;
 use super::super::signals::Signals;
+use super::super::team::attend;
 use super::journal::{End, Journal};
 
 /// How often a lost connection is dialled again before the client gives up: some five minutes in all.
@@ -71,8 +72,10 @@ impl<'a> Follower<'a> {
     pub(super) async fn run(&mut self, confirm: Confirm<'_>, signals: &mut Signals) -> Result<End> {
         let beating = heartbeat(self.journal.step(), self.reporter.clone());
         let confirming = give_word(self.session, self.run, confirm, self.journal.step(), self.reporter.clone());
+        let (release, nonce) = (confirm.release, confirm.nonce);
+        let attending = attend(self.session, self.run, release, nonce, self.journal.calls(), self.reporter.clone());
         let mut beside = pin!(async {
-            tokio::join!(beating, confirming);
+            tokio::join!(beating, confirming, attending);
         });
         loop {
             let Some(followed) = self.listen(beside.as_mut(), signals).await else { return Ok(self.left_to_the_server()) };

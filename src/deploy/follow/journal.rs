@@ -6,6 +6,7 @@ use crate::report::{Event, Outcome, OutcomeKind, Reporter, StepReport, StepStatu
 use crate::server::{Record, RecordKind};
 
 use super::super::gate::Gate;
+use super::super::team::Call;
 
 /// No run has as many steps; what a server says of more is shown, and not kept.
 const MOST_REPORTS: usize = 500;
@@ -23,6 +24,9 @@ pub(super) struct Journal<'a> {
     began_cs: u64,
     end: Option<End>,
     step: watch::Sender<String>,
+    /// The steps that run on this machine, and which of them the run has come to.
+    here: Vec<String>,
+    calls: watch::Sender<Vec<Call>>,
     committed: watch::Sender<bool>,
 }
 
@@ -48,8 +52,37 @@ impl<'a> Journal<'a> {
             began_cs: 0,
             end: None,
             step,
+            here: Vec::new(),
+            calls: watch::Sender::new(Vec::new()),
             committed: watch::Sender::new(false),
         }
+    }
+
+    /// The same, of a run that has steps on this machine.
+    pub(super) fn with_steps_here(self, here: Vec<String>) -> Self {
+        Self { here, ..self }
+    }
+
+    /// What the run asks of this machine, one after another.
+    pub(super) fn calls(&self) -> watch::Receiver<Vec<Call>> {
+        self.calls.subscribe()
+    }
+
+    /// Each is asked for once, whatever the server says, and nothing is undone that was not done.
+    fn call(&self, step: &str, is_undo: bool) {
+        let call = Call { step: step.to_owned(), is_undo };
+        let is_new = |calls: &[Call]| {
+            self.here.iter().any(|known| known == step)
+                && !calls.contains(&call)
+                && (!is_undo || calls.iter().any(|known| known.step == step))
+        };
+        self.calls.send_if_modified(|calls| {
+            let is_new = is_new(calls);
+            if is_new {
+                calls.push(call.clone());
+            }
+            is_new
+        });
     }
 
     /// The step that the run is at, and those that it comes to.
@@ -82,6 +115,7 @@ impl<'a> Journal<'a> {
             RecordKind::Began => {
                 self.began_cs = at_cs;
                 self.step.send_replace(step.clone());
+                self.call(&step, false);
                 self.reporter.tell(Event::Began { step });
             }
             RecordKind::Out => self.reporter.tell(Event::Output { step, line: text }),
@@ -103,7 +137,10 @@ impl<'a> Journal<'a> {
                 self.report(StepReport { name: step.clone(), status: StepStatus::Failed, duration_ms: took });
                 self.reporter.tell(Event::Failed { step, reason: text });
             }
-            RecordKind::Undoing => self.reporter.tell(Event::Undoing { step }),
+            RecordKind::Undoing => {
+                self.call(&step, true);
+                self.reporter.tell(Event::Undoing { step });
+            }
             RecordKind::Undone => {
                 self.mark(&step, StepStatus::Undone);
                 self.reporter.tell(Event::Undone { step });

@@ -22,6 +22,7 @@ use super::launch::{Launch, Launched, RunSettings, send_run};
 use super::look::Look;
 use super::operation::{Operation, milliseconds};
 use super::signals::Signals;
+use super::team::steps_here;
 
 /// Starts the runs and follows them to their ends. Of several hosts each has an outcome of its own, and all a common one.
 pub(super) async fn follow(
@@ -70,7 +71,7 @@ async fn follow_one(
         return Ok((Outcome { steps, ..launch.blank.clone() }, None));
     };
     let begun = Instant::now();
-    let journal = Journal::new(reporter, steps, gate);
+    let journal = Journal::new(reporter, steps, gate).with_steps_here(steps_here(session));
     let mut follower = Follower::new(session, &settings.run, journal, reporter, &operation.options);
     let waits = gate.filter(|_| !settings.nonce.is_empty());
     let confirm = Confirm { look, release: &settings.release, nonce: &settings.nonce, gate: waits };

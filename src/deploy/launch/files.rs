@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::artefact::Artefact;
-use crate::config::{ImageSource, Resolved, Seconds};
+use crate::config::{ImageSource, Inconclusive, Resolved, Seconds, Sticky};
 use crate::server::{BuildFile, Fact, Facts, ReleaseFile, RunFile, Scripts};
 use crate::text::shell_words;
 
@@ -23,7 +23,7 @@ pub(in crate::deploy) struct RunSettings {
     pub(in crate::deploy) images: BTreeMap<String, String>,
     pub(in crate::deploy) source: Option<ImageSource>,
     pub(in crate::deploy) observe: Seconds,
-    pub(in crate::deploy) steps: Vec<&'static str>,
+    pub(in crate::deploy) steps: Vec<String>,
     pub(in crate::deploy) need_kb: u64,
     pub(in crate::deploy) nonce: String,
     pub(in crate::deploy) backup: String,
@@ -53,6 +53,7 @@ pub(super) fn run(session: &Session<'_>, settings: &RunSettings, operation: &Ope
 fn run_file(session: &Session<'_>, settings: &RunSettings, operation: &Operation<'_>) -> RunFile {
     let (resolved, actor) = (session.resolved, &operation.actor);
     let rollout = &resolved.rollout;
+    let canary = &rollout.canary;
     let image = built_on_server(resolved);
     RunFile {
         run: settings.run.clone(),
@@ -84,6 +85,20 @@ fn run_file(session: &Session<'_>, settings: &RunSettings, operation: &Operation
         from: actor.from.clone(),
         started: actor.started(),
         recover: "",
+        override_reason: operation.options.override_reason.clone().unwrap_or_default(),
+        canary_steps: canary.steps.value.iter().map(u8::to_string).collect(),
+        canary_step_seconds: canary.step_duration.value.0,
+        canary_time: canary.step_duration.value.0 * canary.steps.value.len() as u64,
+        canary_wait: canary.longest_wait.value.0,
+        canary_sticky: match canary.sticky.value {
+            Sticky::Cookie => "cookie",
+            Sticky::Address => "address",
+        },
+        canary_inconclusive: match canary.inconclusive.value {
+            Inconclusive::Undo => "undo",
+            Inconclusive::Wait => "wait",
+        },
+        max_p95_ratio: canary.max_p95_ratio.value,
     }
 }
 

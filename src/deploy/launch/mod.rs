@@ -6,12 +6,12 @@ mod files;
 use std::collections::BTreeMap;
 
 use crate::artefact::Artefact;
-use crate::config::ImageSource;
+use crate::config::{ImageSource, StepPlace};
 use crate::error::Result;
 use crate::plan::SPARE_KB;
 use crate::random;
 use crate::report::{Outcome, OutcomeKind, StepReport};
-use crate::server::{Fact, Facts, steps_of};
+use crate::server::{Fact, Facts};
 
 use context::{delta, send_context};
 pub(super) use files::RunSettings;
@@ -90,14 +90,15 @@ fn nothing_to_do<'a>(session: Session<'a>, operation: &Operation<'_>) -> Launch<
 fn settings(images: Ids, candidate: &Candidate<'_>, operation: &Operation<'_>, is_fleet: bool) -> RunSettings {
     let resolved = operation.resolved;
     let on_server = candidate.prepared.images.iter().any(|image| image.source == ImageSource::Server);
-    let waits = candidate.look.is_some() || is_fleet;
+    let on_client = resolved.proof.team_steps.iter().any(|step| step.on == StepPlace::Client);
+    let waits = candidate.look.is_some() || is_fleet || on_client;
     RunSettings {
         run: operation.actor.run_id("deploy"),
         kind: "deploy",
         release: candidate.id.clone(),
         source: Some(if on_server { ImageSource::Server } else { resolved.image().source.value }),
         observe: resolved.rollout.observe.value,
-        steps: steps_of("deploy"),
+        steps: candidate.steps.clone(),
         need_kb: SPARE_KB,
         nonce: if waits { random::hex(16) } else { String::new() },
         image: images.get("ESTIBA_IMAGE").cloned().unwrap_or_default(),

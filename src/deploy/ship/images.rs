@@ -17,6 +17,7 @@ use super::super::hosts::{all, each};
 use super::super::operation::Operation;
 use super::super::prepare::{Prepared, PreparedImage};
 use super::super::step::step;
+use super::{scan, tests};
 
 /// The ids of a release's images on one server, by the variables that they stand in.
 pub(in crate::deploy) type Ids = BTreeMap<String, String>;
@@ -69,6 +70,7 @@ pub(super) async fn bring(
         };
         built = made.map_err(|error| ("build", error))?;
     }
+    prove(&open, &built, operation, steps).await?;
     let sending = async {
         for image in &open {
             let local = built.get(image.variable.as_str()).or(image.local.as_ref());
@@ -81,6 +83,40 @@ pub(super) async fn bring(
         Ok(ids)
     };
     step(reporter, "send", steps, sending).await.map_err(|error| ("send", error))
+}
+
+/// Has new images tested and looked at, by what the team has for it.
+async fn prove(
+    open: &[&PreparedImage],
+    built: &BTreeMap<&str, Built>,
+    operation: &Operation<'_>,
+    steps: &mut Vec<StepReport>,
+) -> std::result::Result<(), (&'static str, Error)> {
+    let Operation { project, resolved, reporter, actor, options, .. } = operation;
+    // What is promoted has been tested where it comes from.
+    if open.is_empty() || options.promoted_from.is_some() {
+        return Ok(());
+    }
+    let here = |image: &&PreparedImage| match (built.get(image.variable.as_str()), &image.reference) {
+        (Some(_), _) => Some((image.variable.clone(), tag(image))),
+        (None, Some(reference)) => Some((image.variable.clone(), reference.clone())),
+        (None, None) => None,
+    };
+    let images: BTreeMap<String, String> = open.iter().filter_map(here).collect();
+    if let Some(tests) = &resolved.proof.tests {
+        let testing = tests::test(project, resolved, tests, &images, reporter);
+        step(reporter, "test", steps, testing).await.map_err(|error| ("test", error))?;
+    }
+    if let Some(scan) = &resolved.proof.scan {
+        let scanning = async {
+            for image in images.values() {
+                scan::scan(scan, image, actor.now, reporter).await?;
+            }
+            Ok(())
+        };
+        step(reporter, "scan", steps, scanning).await.map_err(|error| ("scan", error))?;
+    }
+    Ok(())
 }
 
 /// A tag of the way, not of the release: the server takes it off once it has its own.

@@ -1,6 +1,8 @@
 //! The images get to the servers that lack them: built here, or read from where they lie. Nothing that serves is touched.
 
 mod images;
+mod scan;
+mod tests;
 
 use crate::error::Kind;
 use crate::report::{Event, Outcome, StepReport};

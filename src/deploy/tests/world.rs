@@ -102,8 +102,14 @@ impl World {
     }
 
     pub(super) fn operation(&self) -> Operation<'_> {
-        let actor =
-            Actor { by: "me".into(), from: "here".into(), commit: String::new(), dirty: false, now: jiff::Timestamp::UNIX_EPOCH };
+        let actor = Actor {
+            by: "me".into(),
+            from: "here".into(),
+            commit: String::new(),
+            branch: String::new(),
+            dirty: false,
+            now: jiff::Timestamp::UNIX_EPOCH,
+        };
         let options = Options {
             patience: self.patience,
             plan: self.plan.clone(),
@@ -134,7 +140,7 @@ impl World {
                 kind: "deploy",
                 release: "r2".into(),
                 nonce: nonce.into(),
-                steps: steps.to_vec(),
+                steps: steps.iter().map(|step| (*step).to_owned()).collect(),
                 ..RunSettings::default()
             };
             send_run(&session, &run, BTreeMap::new(), &operation).await?;

@@ -30,12 +30,6 @@ impl Value for Vec<String> {
     }
 }
 
-impl Value for Vec<&'static str> {
-    fn text(&self) -> String {
-        self.join(" ")
-    }
-}
-
 macro_rules! file {
     ($(#[$outer:meta])* $type:ident { $($(#[$doc:meta])* $field:ident: $value:ty = $name:literal,)* }) => {
         $(#[$outer])*
@@ -207,7 +201,7 @@ file! {
         /// The release that served when the client looked: another one by now is refused.
         expect_current: String = "EXPECT_CURRENT",
         /// Its steps, in their order.
-        steps: Vec<&'static str> = "STEPS",
+        steps: Vec<String> = "STEPS",
         /// How long the new release is watched under real traffic, in seconds.
         observe: u64 = "OBSERVE",
         /// So many requests make a verdict.
@@ -246,6 +240,22 @@ file! {
         started: String = "STARTED",
         /// `own` for a run of the backup service, which ends no deploy that was cut off.
         recover: &'static str = "RECOVER",
+        /// Why it was deployed although what the target requires did not hold.
+        override_reason: String = "OVERRIDE",
+        /// The shares of a canary, in percent.
+        canary_steps: Vec<String> = "CANARY_STEPS",
+        /// How long each lasts at least, in seconds,
+        canary_step_seconds: u64 = "CANARY_STEP_SECONDS",
+        /// all of them together,
+        canary_time: u64 = "CANARY_TIME",
+        /// and how long one may go on beyond that.
+        canary_wait: u64 = "CANARY_WAIT",
+        /// What keeps a visitor with one release: `cookie` or `address`.
+        canary_sticky: &'static str = "CANARY_STICKY",
+        /// What becomes of it for want of requests: `undo` or `wait`.
+        canary_inconclusive: &'static str = "CANARY_INCONCLUSIVE",
+        /// How many times as long the new release's p95 may be.
+        max_p95_ratio: f64 = "MAX_P95_RATIO",
     }
 }
 

@@ -28,10 +28,13 @@ pub const UNKNOWN: &str = "estiba:unknown";
 /// Behind it, what of the release that serves is not as that says.
 pub const COMPARED: &str = "estiba:compared";
 
+/// Behind it, the run and the share of a canary that was told something.
+pub const CANARY: &str = "estiba:canary";
+
 /// All of them.
 #[cfg(test)]
-pub(super) const ALL: [&str; 13] =
-    [FACTS, END, FILE, RECEIVED, ERROR, JOURNAL, TAKEN, SIZE, IMAGE, WHOLE, APPLIED, UNKNOWN, COMPARED];
+pub(super) const ALL: [&str; 14] =
+    [FACTS, END, FILE, RECEIVED, ERROR, JOURNAL, TAKEN, SIZE, IMAGE, WHOLE, APPLIED, UNKNOWN, COMPARED, CANARY];
 
 /// What stands behind a marker in a line of its own.
 pub fn behind<'a>(marker: &str, line: &'a str) -> Option<&'a str> {

@@ -5,7 +5,7 @@ mod show;
 use std::process::ExitCode;
 
 use crate::config::{resolve, schema};
-use crate::deploy::{Prepared, check_host_keys, open_with_stand_ins};
+use crate::deploy::{Prepared, check_host_keys, deploy_steps, open_with_stand_ins};
 use crate::error::Result;
 use crate::report::Event;
 use crate::scaffold::unprotected_jobs;
@@ -38,6 +38,7 @@ fn check(context: &Context, args: &TargetArgs) -> Result<()> {
     for name in names {
         let resolved = resolve(&project, name)?;
         let prepared = Prepared::render(&project, &resolved, &context.reporter)?;
+        deploy_steps(&project, &resolved)?;
         check_host_keys(&project, &resolved)?;
         for note in &prepared.rendered.notes {
             context.reporter.note(note);

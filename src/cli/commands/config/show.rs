@@ -1,8 +1,10 @@
 //! What a configuration comes to, as a deploy.toml that says all of it, with the origin of each value.
 
+mod proof;
+
 use serde::Serialize;
 
-use crate::config::{AppService, Origin, Port, Resolved, Setting};
+use crate::config::{AppService, Origin, Port, Resolved, Setting, Strategy};
 
 pub(super) enum Line {
     Section(String),
@@ -30,6 +32,7 @@ impl Shown {
         shown.edge(resolved);
         shown.health(resolved);
         shown.rollout(resolved);
+        shown.proof(resolved);
         shown.database(resolved);
         shown.cache(resolved);
         shown.backup(resolved);
@@ -52,6 +55,12 @@ impl Shown {
     fn begin(&mut self, section: impl Into<String>) {
         self.section = section.into();
         self.lines.push(Line::Section(self.section.clone()));
+    }
+
+    /// One of several sections of the same name.
+    fn begin_one_of(&mut self, section: &str) {
+        self.section = section.to_owned();
+        self.lines.push(Line::Section(format!("[{section}]")));
     }
 
     fn add<T: Serialize>(&mut self, key: &'static str, setting: &Setting<T>) {
@@ -99,6 +108,9 @@ impl Shown {
             self.said("profiles", &resolved.profiles);
         }
         self.add("shared", &resolved.shared);
+        if let Some(tests) = &resolved.proof.tests {
+            self.said("test-compose", tests.compose.as_str());
+        }
         if !resolved.templates.is_empty() {
             self.said("templates", &resolved.templates);
         }
@@ -195,6 +207,15 @@ impl Shown {
         self.add("max-error-rate", &rollout.max_error_rate);
         self.add("confirm-timeout", &rollout.confirm_timeout);
         self.add("keep-releases", &rollout.keep_releases);
+        if resolved.apps.iter().any(|app| app.strategy.value == Strategy::Canary) {
+            let canary = &rollout.canary;
+            self.add("steps", &canary.steps);
+            self.add("step-duration", &canary.step_duration);
+            self.add("max-p95-ratio", &canary.max_p95_ratio);
+            self.add("sticky", &canary.sticky);
+            self.add("inconclusive", &canary.inconclusive);
+            self.add("longest-wait", &canary.longest_wait);
+        }
     }
 
     fn database(&mut self, resolved: &Resolved) {
@@ -265,7 +286,8 @@ mod tests {
     use serde_json::Value;
 
     /// Keys that are shown in another way, or never.
-    const ELSEWHERE: [(&str, &str); 9] = [
+    const ELSEWHERE: [(&str, &str); 10] = [
+        ("require", "as a section of its target"),
         ("port", "as one of `ports`"),
         ("protocol", "as one of `ports`"),
         ("health", "as the section [health]"),
@@ -300,7 +322,7 @@ mod tests {
         let schema = crate::config::schema();
         let mut known = BTreeSet::new();
         keys(&schema, &schema, &mut known);
-        let shown = include_str!("show.rs").split("#[cfg(test)]").next().unwrap();
+        let shown = [include_str!("show.rs").split("#[cfg(test)]").next().unwrap(), include_str!("show/proof.rs")].concat();
         let forgotten: Vec<&String> = known
             .iter()
             .filter(|key| !shown.contains(&format!("\"{key}\"")) && !ELSEWHERE.iter().any(|(known, _)| known == key))

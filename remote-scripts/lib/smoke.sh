@@ -1,0 +1,118 @@
+# shellcheck shell=sh
+# Requests that the team wants answered before anybody else gets the new release: the release's file `smoke`, a line each, the words of
+# a shell:
+#   app method path status most-ms (0 for any) contains (may be empty) body (may be empty) header…
+# Headers and body may hold secrets, so they stand in no argument list.
+# shellcheck disable=SC2154 # the settings come from lib/settings.sh
+
+# smoke_all SLOT: all of them, asked of that slot.
+smoke_all() {
+	[ -s "$releases/$RELEASE/smoke" ] || return 0
+	smoke_slot=$1
+	smoke_count=0
+	while IFS= read -r smoke_line; do
+		eval "set -- $smoke_line"
+		smoke_one "$@" </dev/null || return 1
+		smoke_count=$((smoke_count + 1))
+	done <"$releases/$RELEASE/smoke"
+	note "$smoke_count smoke requests were answered as they should be"
+}
+
+# smoke_one APP METHOD PATH STATUS MOST TEXT BODY HEADER…: one that reads only is asked again where it took too long the first time.
+smoke_one() {
+	smoke_app=$1
+	smoke_method=$2
+	smoke_path=$3
+	smoke_status=$4
+	smoke_most=$5
+	smoke_text=$6
+	app_read "$RELEASE" "$smoke_app" || fail "release $RELEASE has no app $smoke_app" || return 1
+	shift 6
+	smoke_write "$@" || return 1
+	smoke_tries=1
+	case $smoke_method in GET | HEAD) smoke_tries=3 ;; esac
+	while :; do
+		smoke_said=$(smoke_ask)
+		smoke_took=${smoke_said#* }
+		smoke_said=${smoke_said%% *}
+		[ "$smoke_said" = "$smoke_status" ] ||
+			smoke_failed "answers ${smoke_said:-nothing}, not $smoke_status" || return 1
+		[ -z "$smoke_text" ] || grep -qaF -e "$smoke_text" "$run_dir/state/smoke.answer" ||
+			smoke_failed "answers $smoke_said without \`$smoke_text\` in its body" || return 1
+		is_number "$smoke_took" || smoke_took=0
+		if [ "$smoke_most" = 0 ] || [ "$smoke_took" -le "$smoke_most" ]; then break; fi
+		smoke_tries=$((smoke_tries - 1))
+		[ "$smoke_tries" -gt 0 ] || smoke_failed "took $smoke_took ms, and max-ms is $smoke_most" || return 1
+	done
+}
+
+# smoke_failed WHY: nobody has got the new release yet. Where it has migrated, more is undone than a refusal.
+smoke_failed() {
+	smoke_id=$(containers "$smoke_app-$smoke_slot" | head -n 1)
+	[ -z "$smoke_id" ] || last_lines "$smoke_id"
+	set -- "the smoke request $smoke_method $smoke_path $1 (asked of $smoke_app with Host: $app_host)"
+	if has migrating; then fail "$1"; else refuse 1 "$1"; fi
+}
+
+# smoke_write BODY HEADER…: the request, as files that only this user may read.
+smoke_write() (
+	umask 077
+	printf '%s' "$1" >"$run_dir/state/smoke.body" || exit 1
+	shift
+	{
+		printf '%s\n' "Host: $app_host" 'User-Agent: estiba' 'X-Forwarded-Proto: https' 'Connection: close' "X-Estiba-Slot: $smoke_slot"
+		[ $# = 0 ] || printf '%s\n' "$@"
+	} >"$run_dir/state/smoke.headers"
+)
+
+# smoke_ask: the status and how many milliseconds the answer took; its body is the state smoke.answer, of a megabyte at most.
+smoke_ask() {
+	rm -f "$run_dir/state/smoke.answer"
+	if command -v curl >/dev/null 2>&1; then
+		smoke_code=$(cd "$edge/$smoke_app/run" && smoke_curl | curl -s -K - -w '%{http_code} %{time_total}' 2>/dev/null)
+		printf '%s\n' "$smoke_code" | awk '{ printf "%s %d\n", $1, $2 * 1000 }'
+		return
+	fi
+	# shellcheck disable=SC2016 # a program in perl
+	smoke_program='
+		use IO::Socket::UNIX;
+		use Time::HiRes qw(time);
+		my ($peer, $seconds) = @ARGV;
+		local $/;
+		my $request = <STDIN>;
+		$SIG{ALRM} = sub { print "timeout 0\n"; exit };
+		alarm $seconds;
+		my $began = time;
+		my $socket = IO::Socket::UNIX->new(Peer => $peer) or do { print "refused 0\n"; exit };
+		print $socket $request;
+		my $answer = "";
+		while (length($answer) < 1 << 20 and sysread($socket, my $piece, 65536)) { $answer .= $piece }
+		my $took = int((time - $began) * 1000);
+		print $answer =~ m{^HTTP/\S+ (\d+)} ? "$1 $took\n" : "failed 0\n";
+		print $answer =~ s/^.*?\r\n\r\n//sr;'
+	if command -v perl >/dev/null 2>&1; then
+		(cd "$edge/$smoke_app/run" && smoke_text_of | perl -e "$smoke_program" test.sock 30)
+	else
+		smoke_text_of | docker exec -i "$(edge_container "$smoke_app")" perl -e "$smoke_program" "$edge_inside/run/test.sock" 30 9>&- 2>/dev/null
+	fi >"$run_dir/state/smoke.whole"
+	sed 1d "$run_dir/state/smoke.whole" >"$run_dir/state/smoke.answer"
+	sed -n 1p "$run_dir/state/smoke.whole"
+}
+
+# smoke_curl: what curl is told, on its standard input.
+smoke_curl() {
+	printf '%s\n' 'unix-socket = "test.sock"' 'max-time = 30' 'max-filesize = 1048576' 'noproxy = "*"' \
+		"output = \"$run_dir/state/smoke.answer\"" "url = \"http://localhost$smoke_path\""
+	case $smoke_method in HEAD) echo head ;; *) echo "request = \"$smoke_method\"" ;; esac
+	sed 's/[\\"]/\\&/g; s/^/header = "/; s/$/"/' "$run_dir/state/smoke.headers"
+	[ ! -s "$run_dir/state/smoke.body" ] || echo "data-binary = \"@$run_dir/state/smoke.body\""
+}
+
+# smoke_text_of: the request as it goes out. Of version 1.0, so that the answer comes in one piece.
+smoke_text_of() {
+	printf '%s %s HTTP/1.0\r\n' "$smoke_method" "$smoke_path"
+	awk '{ printf "%s\r\n", $0 }' "$run_dir/state/smoke.headers"
+	[ ! -s "$run_dir/state/smoke.body" ] || printf 'Content-Length: %s\r\n' "$(wc -c <"$run_dir/state/smoke.body" | tr -d ' ')"
+	printf '\r\n'
+	cat "$run_dir/state/smoke.body"
+}

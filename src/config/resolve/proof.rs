@@ -1,0 +1,241 @@
+//! What a release has to prove: requirements, tests, a scan, smoke requests, a canary, and the team's own steps.
+
+use camino::Utf8PathBuf;
+
+use crate::error::{Error, Result};
+
+use super::super::resolved::{Accepted, AppService, Canary, Proof, Require, Scan, Setting, Smoke, TeamStep, Tests};
+use super::super::shape::{ImageSource, Protocol, SmokeSection, StepPlace, StepSection, TargetSection};
+use super::super::{Project, Resolved, Seconds, Window};
+use super::common::{check_line, check_words, named};
+
+/// What the team has a release of this target prove.
+pub(super) fn resolve(project: &Project, resolved: &Resolved) -> Result<Proof> {
+    let proof = Proof {
+        tests: tests(project)?,
+        scan: scan(project)?,
+        smoke: smoke(project, &resolved.apps)?,
+        team_steps: steps(project, resolved)?,
+    };
+    has_image_here(project, resolved, &proof)?;
+    Ok(proof)
+}
+
+pub(super) fn require(project: &Project, name: &str, section: &TargetSection) -> Result<Require> {
+    let Some(section) = &section.require else { return Ok(Require::default()) };
+    let source = project.loaded.source();
+    if let Some(from) = &section.promoted_from
+        && (from == name || !project.loaded.config.target.contains_key(from))
+    {
+        let others: Vec<&str> = project.loaded.config.target.keys().map(String::as_str).filter(|other| *other != name).collect();
+        return Err(source
+            .error_near("promoted-from", format!("promoted-from of target `{name}` is `{from}`, which is no other target"))
+            .hint(format!("the others: {}", others.join(", "))));
+    }
+    let windows = section.not_between.iter().flatten().map(|text| {
+        Window::parse(text).map_err(|why| source.error_near(text, format!("`{text}` in not-between is no time: {why}")))
+    });
+    Ok(Require {
+        branches: section.branch.clone().map(|branches| branches.0).unwrap_or_default(),
+        clean: section.clean.unwrap_or(false),
+        promoted_from: section.promoted_from.clone(),
+        max_age: section.max_age,
+        not_between: windows.collect::<Result<_>>()?,
+    })
+}
+
+fn tests(project: &Project) -> Result<Option<Tests>> {
+    let config = &project.loaded.config;
+    let source = project.loaded.source();
+    let Some(compose) = config.stack.test_compose.as_ref().map(Utf8PathBuf::from) else {
+        if config.test.service.is_some() || config.test.command.is_some() {
+            return Err(source
+                .error_near("[test]", "[test] has no Compose file to run in")
+                .hint("[stack] test-compose = \"docker-compose.test.yml\""));
+        }
+        return Ok(None);
+    };
+    if !project.path(&compose).is_file() {
+        return Err(source.error_near(compose.as_str(), format!("the Compose file {compose} does not exist")));
+    }
+    if !project.holds(&compose) {
+        return Err(source.place(project.leads_out(format_args!("the Compose file {compose}")), compose.as_str()));
+    }
+    if let Some(command) = &config.test.command {
+        check_words(project, "[test] command", command)?;
+    }
+    Ok(Some(Tests {
+        compose,
+        service: config.test.service.clone(),
+        command: config.test.command.clone(),
+        timeout: Setting::or_default(config.test.timeout, Seconds(900)),
+    }))
+}
+
+fn scan(project: &Project) -> Result<Option<Scan>> {
+    let section = &project.loaded.config.scan;
+    let source = project.loaded.source();
+    let Some(command) = section.command.clone().filter(|command| !command.is_empty()) else { return Ok(None) };
+    check_words(project, "[scan] command", &command)?;
+    if !command.contains("{image}") {
+        return Err(source
+            .error_near(&command, "[scan] command does not say which image: `{image}` is missing in it")
+            .hint("command = \"trivy image --exit-code 1 {image}\""));
+    }
+    let accept = section.accept.iter().flatten().map(|one| {
+        let until = one
+            .until
+            .parse()
+            .map_err(|_| source.error_near(&one.until, format!("`{}` is not a day", one.until)).hint("until = \"2026-12-31\""))?;
+        if one.reason.trim().is_empty() {
+            return Err(source.error_near(&one.id, format!("the finding {} is accepted without a reason", one.id)));
+        }
+        Ok(Accepted { id: one.id.clone(), reason: one.reason.clone(), until })
+    });
+    Ok(Some(Scan {
+        command,
+        accept: accept.collect::<Result<_>>()?,
+        timeout: Setting::or_default(section.timeout, Seconds(600)),
+    }))
+}
+
+fn smoke(project: &Project, apps: &[AppService]) -> Result<Vec<Smoke>> {
+    project.loaded.config.smoke.iter().map(|section| smoke_one(project, apps, section)).collect()
+}
+
+fn smoke_one(project: &Project, apps: &[AppService], section: &SmokeSection) -> Result<Smoke> {
+    let source = project.loaded.source();
+    let wrong = |near: &str, message: String| source.error_near(near, message);
+    let name = section.app.clone().unwrap_or_else(|| apps[0].service.clone());
+    let Some(app) = apps.iter().find(|app| app.service == name) else {
+        let names: Vec<&str> = apps.iter().map(|app| app.service.as_str()).collect();
+        return Err(wrong(&name, format!("[[smoke]] app: `{name}` is no app")).hint(format!("the apps: {}", names.join(", "))));
+    };
+    if app.port().protocol != Protocol::Http {
+        return Err(wrong(&section.path, format!("[[smoke]]: `{name}` does not speak HTTP/1.1 on its first port")));
+    }
+    if !super::super::checks::is_request_path(&section.path) {
+        return Err(wrong(&section.path, format!("[[smoke]] path `{}` is not the path of a request", section.path))
+            .hint("it begins with / and has no space in it"));
+    }
+    let method = section.method.clone().unwrap_or_else(|| "GET".into());
+    if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Err(wrong(&method, format!("[[smoke]] method `{method}` is no HTTP method")).hint("GET, POST, and so on"));
+    }
+    let expect_status = section.expect_status.unwrap_or(200);
+    if !(100..600).contains(&expect_status) {
+        return Err(wrong("expect-status", format!("expect-status {expect_status} is no HTTP status")));
+    }
+    let token = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let one_line = |text: &str| !text.contains(|character: char| character.is_control());
+    if let Some((header, _)) = section.headers.iter().find(|(header, value)| !token(header) || !one_line(value)) {
+        return Err(wrong(header, format!("[[smoke]] headers: `{header}` is not a header's name and a value on one line")));
+    }
+    for (key, text) in [("body", &section.body), ("contains", &section.contains)] {
+        if text.as_deref().is_some_and(|text| !one_line(text)) {
+            return Err(
+                wrong(key, format!("[[smoke]] {key} holds a line end or another control character")).hint("write it on one line")
+            );
+        }
+    }
+    Ok(Smoke {
+        app: name,
+        method,
+        path: section.path.clone(),
+        headers: section.headers.iter().map(|(header, value)| format!("{header}: {value}")).collect(),
+        body: section.body.clone().unwrap_or_default(),
+        expect_status,
+        contains: section.contains.clone().unwrap_or_default(),
+        max_ms: section.max_ms.unwrap_or(0),
+    })
+}
+
+/// Tests and scans need the image on the machine that deploys.
+fn has_image_here(project: &Project, resolved: &Resolved, proof: &Proof) -> Result<()> {
+    let (section, wanted) = match (&proof.tests, &proof.scan) {
+        (Some(_), _) => ("test-compose", "the tests of [stack] test-compose run"),
+        (None, Some(_)) => ("[scan]", "[scan] looks at the image"),
+        (None, None) => return Ok(()),
+    };
+    let elsewhere = |source: ImageSource| matches!(source, ImageSource::Server | ImageSource::Archive);
+    match resolved.images.iter().find(|image| elsewhere(image.source.value)) {
+        Some(image) => Err(project
+            .loaded
+            .source()
+            .error_near(
+                section,
+                format!("{wanted} on the machine that deploys, which does not get the image {}", image.name.value),
+            )
+            .hint("[image] source = \"build\" builds it here; else leave it to a workflow's own step")),
+        None => Ok(()),
+    }
+}
+
+/// The team's own steps. Where they may stand, whoever knows estiba's own steps tells.
+fn steps(project: &Project, resolved: &Resolved) -> Result<Vec<TeamStep>> {
+    let steps: Vec<TeamStep> =
+        project.loaded.config.step.iter().map(|section| step(project, resolved, section)).collect::<Result<_>>()?;
+    let twice = steps.iter().enumerate().find(|(at, one)| steps[..*at].iter().any(|other| other.name == one.name));
+    match twice {
+        Some((_, one)) => {
+            Err(project.loaded.source().error_near(&one.name, format!("two of the team's steps are called `{}`", one.name)))
+        }
+        None => Ok(steps),
+    }
+}
+
+fn step(project: &Project, resolved: &Resolved, section: &StepSection) -> Result<TeamStep> {
+    let source = project.loaded.source();
+    let name = &section.name;
+    let wrong = |near: &str, message: String| -> Error { source.error_near(near, message) };
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.bytes().all(plain) || name.len() > 40 {
+        return Err(wrong(name, format!("`{name}` is not the name of a step"))
+            .hint("lower-case letters, digits and -, a letter first, 40 at most"));
+    }
+    let (beside, is_before) = match (&section.before, &section.after) {
+        (Some(step), None) => (step.clone(), true),
+        (None, Some(step)) => (step.clone(), false),
+        _ => {
+            return Err(wrong(name, format!("the step `{name}` has to say where it stands: either `before` or `after` a step"))
+                .hint("after = \"start\""));
+        }
+    };
+    check_line(project, "run", &section.run)?;
+    check_line(project, "undo", section.undo.as_deref().unwrap_or_default())?;
+    if section.run.trim().is_empty() {
+        return Err(wrong(name, format!("the step `{name}` runs nothing: its `run` is empty")));
+    }
+    let on = section.on.unwrap_or_default();
+    if section.service.is_some() && on != StepPlace::App {
+        return Err(wrong("service", format!("the step `{name}` names a service and does not run in one")));
+    }
+    let service = match &section.service {
+        None => resolved.apps[0].service.clone(),
+        Some(service) => {
+            named(project, &resolved.compose, service, "[[step]] service")?;
+            if !resolved.in_slot(service) {
+                return Err(wrong(service, format!("[[step]] service: `{service}` is no app, worker or job of the release")));
+            }
+            service.clone()
+        }
+    };
+    let timeout = section.timeout.unwrap_or(Seconds(60));
+    if timeout.0 == 0 {
+        return Err(wrong("timeout", format!("the step `{name}` has no time: its timeout is 0s")));
+    }
+    let undo = section.undo.clone().unwrap_or_default();
+    Ok(TeamStep { name: name.clone(), beside, is_before, on, service, run: section.run.clone(), undo, timeout })
+}
+
+pub(super) fn canary(project: &Project) -> Canary {
+    let section = &project.loaded.config.rollout;
+    Canary {
+        steps: Setting::or_default(section.steps.clone(), vec![5, 25, 50]),
+        step_duration: Setting::or_default(section.step_duration, Seconds(30)),
+        max_p95_ratio: Setting::or_default(section.max_p95_ratio, 1.5),
+        sticky: Setting::or_default(section.sticky, Default::default()),
+        inconclusive: Setting::or_default(section.inconclusive, Default::default()),
+        longest_wait: Setting::or_default(section.longest_wait, Seconds(3600)),
+    }
+}

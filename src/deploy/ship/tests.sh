@@ -1,0 +1,28 @@
+# tests.sh PROJECT FILE FOLDER SERVICE [WORD…]: the team's tests, in a Compose project of their own. Its standard input is held open by
+# the client: when that ends, because the tests take too long or the client is gone, they are stopped. Whatever happens, nothing is left.
+trap '' HUP INT TERM PIPE
+exec 3<&0
+project=$1 file=$2 folder=$3
+shift 3
+
+docker compose --ansi never -p "$project" --project-directory "$folder" -f "$file" run --rm -T "$@" </dev/null 3<&- &
+tests=$!
+{
+	cat >/dev/null
+	kill -TERM "$tests"
+	sleep 10
+	kill -KILL "$tests"
+} <&3 >/dev/null 2>&1 3<&- &
+watch=$!
+wait "$tests"
+status=$?
+kill -KILL "$watch" 2>/dev/null
+
+{
+	label=label=com.docker.compose.project=$project
+	docker ps -aq --no-trunc --filter "$label" | xargs -r docker rm -f -v
+	docker network ls -q --filter "$label" | xargs -r docker network rm
+	docker volume ls -q --filter "$label" | xargs -r docker volume rm
+	docker image ls -q --filter "$label" | sort -u | xargs -r docker image rm -f
+} >/dev/null 2>&1
+exit "$status"

@@ -1,0 +1,158 @@
+//! A canary: a share of the visitors gets the new release, and what it answers decides.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use estiba::demo::{Load, Running, Tally};
+use tokio::runtime::Runtime;
+
+use crate::support::{Site, wait_for};
+
+const SETTINGS: &str =
+    "[rollout]\nstrategy = \"canary\"\nsteps = [20, 50]\nstep-duration = \"8s\"\nmin-requests = 30\nobserve = \"1s\"\n";
+
+/// Some fifty requests a second by clients that keep their connections and send nothing twice.
+struct Steady {
+    runtime: Runtime,
+    running: Running,
+}
+
+impl Steady {
+    fn start(site: &Site) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let load = Load {
+            address: site.address,
+            path: "/certificados/".into(),
+            clients: 8,
+            body: None,
+            keep_alive: true,
+            pause: Duration::from_millis(140),
+            patience: Duration::from_secs(30),
+        };
+        let inside = runtime.enter();
+        let running = load.start();
+        drop(inside);
+        Self { runtime, running }
+    }
+
+    fn stop(self) -> Tally {
+        self.runtime.block_on(self.running.stop())
+    }
+}
+
+/// Its view of the certificates begins with these lines.
+fn certificates_begin_with(site: &Site, lines: &str) {
+    site.edit(
+        "certificados/views.py",
+        "    if request.method == \"GET\":\n",
+        &format!("{lines}    if request.method == \"GET\":\n"),
+    );
+}
+
+#[test]
+fn a_canary_goes_on_with_a_good_release_and_ends_a_bad_one() {
+    let site = Site::new("canary", SETTINGS);
+    site.deployed();
+    let good = site.keep();
+
+    // Nobody has to gain from a sound release: none of its requests fails.
+    let load = Steady::start(&site);
+    site.append("templates/home.html", "<!-- good -->\n");
+    let deployed = site.estiba(&["deploy", "--json"]);
+    assert!(deployed.stderr.contains("canary at 20 %") && deployed.stderr.contains("canary at 50 %"), "{}", deployed.stderr);
+    let outcome = deployed.expect(0, "deployed");
+    let took = outcome["steps"].as_array().unwrap().iter().find(|step| step["name"] == "canary").unwrap()["duration_ms"].as_u64();
+    assert!(took.unwrap() >= 16_000, "{outcome}");
+    let tally = load.stop();
+    assert_eq!(tally.failed, 0, "{:#?}", tally.failures);
+    let serving = site.serving();
+
+    // A fifth of its requests fails.
+    certificates_begin_with(&site, "    import random\n    if random.random() < 0.2:\n        raise RuntimeError\n");
+    let load = Steady::start(&site);
+    let began = Instant::now();
+    let run = site.estiba(&["deploy", "--json"]);
+    let seconds = began.elapsed().as_secs_f64();
+    let tally = load.stop();
+    let outcome = run.expect(3, "rolled-back");
+    assert_eq!(outcome["failed_step"], "canary", "{outcome}");
+    assert!(outcome["reason"].as_str().unwrap().contains("fails more than the one before"), "{outcome}");
+    assert_eq!(site.serving(), serving);
+    // A fifth of those that came to it, which were a fifth of all in the canary's own time.
+    let rate = tally.requests as f64 / seconds;
+    assert!(tally.failed > 0 && tally.failed as f64 <= 0.2 * 1.2 * (rate * 16.0), "{} of {}", tally.failed, tally.requests);
+    good.restore();
+
+    // Three times as slow and more.
+    certificates_begin_with(&site, "    time.sleep(0.4)\n");
+    let load = Steady::start(&site);
+    let outcome = site.estiba(&["deploy", "--json"]).expect(3, "rolled-back");
+    let tally = load.stop();
+    assert_eq!(tally.failed, 0, "{:#?}", tally.failures);
+    assert!(outcome["reason"].as_str().unwrap().contains("slower than the one before"), "{outcome}");
+    assert_eq!(site.serving(), serving);
+    let state = |file: &str| std::fs::read_to_string(site.root.join("edge/web/state").join(file)).unwrap();
+    assert!(state("canary.map").contains("slot none") && state("share.map") == "share 0\n");
+}
+
+#[test]
+fn without_requests_nothing_is_decided_and_anybody_may_order_a_canary() {
+    let site = Site::new("canary-alone", &SETTINGS.replace("8s", "2s"));
+    site.deployed();
+    let serving = site.serving();
+    site.append("templates/home.html", "<!-- next -->\n");
+    let outcome = site.estiba(&["deploy", "--json"]).expect(3, "rolled-back");
+    assert!(outcome["reason"].as_str().unwrap().contains("the canary is inconclusive at 20 %"), "{outcome}");
+    assert_eq!(site.serving(), serving);
+    site.estiba(&["pause"]).says(1, &["no canary runs"]);
+
+    site.edit("deploy.toml", "observe = \"1s\"\n", "observe = \"1s\"\ninconclusive = \"wait\"\n");
+    let child = site.spawn(&["deploy", "--json"]);
+    let share = || std::fs::read_to_string(site.root.join("edge/web/state/share.map")).unwrap_or_default();
+    wait_for("the canary", Duration::from_secs(60), || share() == "share 2000\n");
+
+    wait_for("its first answer", Duration::from_secs(10), || release(&site, &["-b", "estiba_lot=0"]) != serving);
+
+    // A visitor keeps the release that the lot gave, and may choose.
+    let mut seen: [BTreeSet<String>; 2] = Default::default();
+    for _ in 0..20 {
+        for (lot, seen) in ["1999", "2000"].iter().zip(&mut seen) {
+            seen.insert(release(&site, &["-b", &format!("estiba_lot={lot}")]));
+        }
+    }
+    assert!(seen[0].len() == 1 && seen[1].len() == 1 && seen[0] != seen[1], "{seen:?}");
+    assert_eq!(release(&site, &["-H", "X-Estiba-Try: old"]), serving);
+    assert_ne!(release(&site, &["-H", "X-Estiba-Try: new"]), serving);
+    assert_eq!(release(&site, &["-b", "estiba_try=old"]), serving);
+
+    site.estiba(&["pause"]).says(0, &["at 20 %, is paused"]);
+    // A cookie for everybody who has none; a fifth gets the new one.
+    let script = format!(
+        "for i in $(seq 500); do curl -s -D - -o /dev/null http://{}/health/; done | tr -d '\\r' | sed -n 's/^set-cookie: estiba_lot=\\([0-9]*\\);.*/\\1/p'",
+        site.address
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let lots: Vec<u32> = String::from_utf8_lossy(&output.stdout).lines().map(|lot| lot.parse().unwrap()).collect();
+    assert_eq!(lots.len(), 500);
+    let chosen = lots.iter().filter(|lot| **lot < 2000).count();
+    assert!((55..=145).contains(&chosen), "{chosen} of 500");
+
+    site.estiba(&["promote-step"]).says(0, &["at 20 %, goes on to its next step"]);
+    wait_for("the next step", Duration::from_secs(5), || share() == "share 5000\n");
+    site.estiba(&["pause"]).says(0, &["at 50 %, is paused"]);
+    site.estiba(&["resume"]).says(0, &["at 50 %, goes on"]);
+    site.estiba(&["promote-step"]).says(0, &["goes on to its next step"]);
+    let run = Site::ended(child);
+    assert!(run.stderr.contains("the step of 20 % was ended by hand"), "{}", run.stderr);
+    run.expect(0, "deployed");
+    assert_ne!(site.serving(), serving);
+}
+
+/// The release that answers a request with these options.
+fn release(site: &Site, options: &[&str]) -> String {
+    let url = format!("http://{}/health/", site.address);
+    let output = Command::new("curl").arg("-s").args(options).arg(url).output().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    answer["release"].as_str().unwrap().to_owned()
+}
