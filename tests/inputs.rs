@@ -176,6 +176,49 @@ fn wrong_deploy_toml() {
 }
 
 #[test]
+fn wrong_sections_about_what_a_release_proves() {
+    let step = |more: &str| format!("[[step]]\nname = \"warm\"\nrun = \"true\"\n{more}");
+    deploy_and("[rollout]\nsteps = [50, 5]\n", "shares in percent");
+    deploy_and("[rollout]\nsteps = [0]\n", "shares in percent");
+    deploy_and("[rollout]\nsteps = []\n", "shares in percent");
+    deploy_and("[rollout]\nmax-p95-ratio = 0.5\n", "max-p95-ratio is 0.5");
+    deploy_and("[rollout]\nsticky = \"yes\"\n", "deploy.toml:8:10");
+    deploy_and("[[step]]\nname = \"warm\"\nruns = \"true\"\n", "unknown key `runs`");
+    deploy_and(&step(""), "either `before` or `after`");
+    deploy_and(&step("before = \"start\"\nafter = \"start\"\n"), "either `before` or `after`");
+    deploy_and(&step("after = \"strat\"\n"), "did you mean `start`?");
+    deploy_and(&step("before = \"preflight\"\n"), "stands before `preflight`");
+    deploy_and(&step("after = \"preflight\"\n"), "before the server has that");
+    deploy_and(&step("after = \"commit\"\nundo = \"true\"\n"), "from where nothing is undone");
+    deploy_and(&step("after = \"canary\"\n"), "which is no step of a deploy");
+    deploy_and(&step("after = \"start\"\nservice = \"nginx\"\n"), "no app, worker or job");
+    deploy_and(&step("after = \"start\"\ntimeout = \"0s\"\n"), "has no time");
+    deploy_and(&step("after = \"start\"\n").replace("\"true\"", "\"a 'b\""), "do not match");
+    deploy_and(&step("after = \"start\"\n").replace("\"true\"", "\"a\\tb\""), "control character");
+    deploy_and(&step("after = \"start\"\n").replace("warm", "observe"), "one of estiba's own steps");
+    deploy_and(&step("after = \"start\"\n").replace("warm", "../warm"), "is not the name of a step");
+    deploy_and(&step("after = \"start\"\n").repeat(2), "two of the team's steps");
+    deploy_and("[[smoke]]\npath = \"health\"\n", "not the path of a request");
+    deploy_and("[[smoke]]\npath = \"/\"\napp = \"nginx\"\n", "`nginx` is no app");
+    deploy_and("[[smoke]]\npath = \"/\"\nmethod = \"get\"\n", "is no HTTP method");
+    deploy_and("[[smoke]]\npath = \"/\"\nexpect-status = 99\n", "is no HTTP status");
+    deploy_and("[[smoke]]\npath = \"/\"\nheaders = { \"a b\" = \"c\" }\n", "is not a header's name");
+    deploy_and("[[smoke]]\npath = \"/\"\nbody = \"a\\nb\"\n", "holds a line end");
+    deploy_and("[[smoke]]\npath = \"/\"\nheaders = { X = \"${NOPE}\" }\n", "`NOPE` is not set");
+    deploy_and("[scan]\ncommand = \"trivy image\"\n", "`{image}` is missing");
+    deploy_and(
+        "[scan]\ncommand = \"x {image}\"\naccept = [{ id = \"A\", reason = \"r\", until = \"soon\" }]\n",
+        "`soon` is not a day",
+    );
+    deploy_and("[scan]\ncommand = \"x {image}\"\n[image]\nsource = \"server\"\n", "which does not get the image");
+    deploy_and("[stack]\ntest-compose = \"nope.yml\"\n", "nope.yml does not exist");
+    deploy_and("[test]\nservice = \"web\"\n", "no Compose file to run in");
+    deploy(&format!("{DEPLOY}require = {{ promoted-from = \"staging\" }}\n"), "which is no other target");
+    deploy(&format!("{DEPLOY}require = {{ not-between = [\"at night\"] }}\n"), "is no time");
+    none_broken();
+}
+
+#[test]
 fn wrong_compose_files() {
     for named in ["environment: [PAYMENT_KEY]", "environment: {PAYMENT_KEY: }", "environment: {A: b, PAYMENT_KEY: null}"] {
         let text = COMPOSE.replace("    build: .\n", &format!("    build: .\n    {named}\n"));

@@ -14,11 +14,12 @@ const BEFORE: [&str; 5] = ["build", "test", "scan", "send", "upload"];
 pub fn deploy_steps(project: &Project, resolved: &Resolved) -> Result<Vec<String>> {
     let source = project.loaded.source();
     let has_canary = resolved.apps.iter().any(|app| app.strategy.value == Strategy::Canary);
+    let hinted = |error: Error| error.or_hint("docs/proving.md has an example, `estiba config schema` every key");
     let own = steps_of("deploy").into_iter().filter(|step| has_canary || *step != "canary");
     let mut steps: Vec<String> = own.map(str::to_owned).collect();
     for (number, step) in resolved.proof.team_steps.iter().enumerate() {
         let (name, beside) = (&step.name, &step.beside);
-        let wrong = |message: String| -> Error { source.error_near(name, message) };
+        let wrong = |message: String| -> Error { hinted(source.error_near(name, message)) };
         if kinds().flat_map(steps_of).chain(BEFORE).any(|known| known == name) {
             return Err(
                 wrong(format!("`{name}` is the name of one of estiba's own steps")).hint("give the team's step another one")

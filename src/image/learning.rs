@@ -28,13 +28,14 @@ impl Learning {
         Self { lasts, open: Mutex::default() }
     }
 
+    /// Is there anybody to learn for?
+    pub(super) const fn lasts(&self) -> bool {
+        self.lasts
+    }
+
     /// Lets a push go on that nobody waits for any more.
-    pub(super) async fn keep(&self, pushing: Pushing) {
-        if self.lasts {
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).push(pushing);
-        } else {
-            pushing.stop().await;
-        }
+    pub(super) fn keep(&self, pushing: Pushing) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).push(pushing);
     }
 
     /// Waits until all of it has ended, so long at most or until `enough`, and ends the rest.

@@ -139,6 +139,14 @@ impl<'a> Supply<'a> {
         if let Ok(archive) = timeout(HEAD_START, pushing.archive()).await {
             return archive.map(Arc::new);
         }
+        // Nothing is learned on a machine that is thrown away, and two who read the same layers would only hinder each other.
+        if !engine.learning.lasts() {
+            engine
+                .reporter
+                .note("the local Engine has never sent some layers of this image, so docker save writes out the whole");
+            let _ = tokio::join!(pushing.stop(), self.whole());
+            return None;
+        }
         engine.reporter.note(
             "the local Engine has never sent some layers of this image and packs them now, once; meanwhile docker save writes out \
              the whole, and what is there sooner is taken",
@@ -154,7 +162,7 @@ impl<'a> Supply<'a> {
             },
             saved = &mut whole => match saved {
                 Ok(_) => {
-                    engine.learning.keep(pushing).await;
+                    engine.learning.keep(pushing);
                     None
                 }
                 // Without room for the whole, what is needed of it may still come.

@@ -11,14 +11,22 @@ use super::common::{check_line, check_words, named};
 
 /// What the team has a release of this target prove.
 pub(super) fn resolve(project: &Project, resolved: &Resolved) -> Result<Proof> {
-    let proof = Proof {
-        tests: tests(project)?,
-        scan: scan(project)?,
-        smoke: smoke(project, &resolved.apps)?,
-        team_steps: steps(project, resolved)?,
+    let read = || {
+        let proof = Proof {
+            tests: tests(project)?,
+            scan: scan(project)?,
+            smoke: smoke(project, &resolved.apps)?,
+            team_steps: steps(project, resolved)?,
+        };
+        has_image_here(project, resolved, &proof)?;
+        Ok(proof)
     };
-    has_image_here(project, resolved, &proof)?;
-    Ok(proof)
+    read().map_err(hinted)
+}
+
+/// Where an error says nothing of what to do.
+fn hinted(error: Error) -> Error {
+    error.or_hint("docs/proving.md has an example of each section, `estiba config schema` every key")
 }
 
 pub(super) fn require(project: &Project, name: &str, section: &TargetSection) -> Result<Require> {
@@ -40,7 +48,7 @@ pub(super) fn require(project: &Project, name: &str, section: &TargetSection) ->
         clean: section.clean.unwrap_or(false),
         promoted_from: section.promoted_from.clone(),
         max_age: section.max_age,
-        not_between: windows.collect::<Result<_>>()?,
+        not_between: windows.collect::<Result<_>>().map_err(hinted)?,
     })
 }
 

@@ -151,6 +151,10 @@ impl Sink for Log {
         }
     }
 
+    fn finish(&mut self) {
+        self.resume();
+    }
+
     fn hide(&mut self, secrets: &[String]) {
         for form in secrets.iter().flat_map(|secret| secret_forms(secret)) {
             if !self.masked.contains(&form) {
