@@ -1,9 +1,11 @@
 //! What has proven itself on one target goes to another: the very images, and the files of the same commit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
 
 use crate::config::{ImageSource, Project, Resolved, Seconds};
 use crate::error::{Error, Result};
@@ -19,6 +21,11 @@ use super::prepare::{Prepared, check_replaced, finish};
 use super::require;
 use super::step::step;
 use super::steps::deploy_steps;
+
+/// Bytes of an image, at most.
+const LARGEST: u64 = 64 << 30;
+/// How long a server may send nothing of it.
+const SILENT: Duration = Duration::from_secs(300);
 
 /// Makes the operation's target serve the release that `from`, a target of the project as `looked` has it, serves: its images, taken from there and checked by their digests, with
 /// the files of the same commit as they are rendered for this target.
@@ -149,10 +156,22 @@ async fn save(there: &Session<'_>, id: &str, path: &camino::Utf8Path) -> Result<
     let file = private::create(path).map_err(cannot)?;
     let mut file = tokio::fs::File::from_std(file);
     let (mut size, mut said) = (0, Vec::new());
-    while let Some(piece) = running.next().await {
+    loop {
+        let Ok(piece) = timeout(SILENT, running.next()).await else {
+            return Err(Error::failed(format!(
+                "the server has sent nothing of the image {id} for {} minutes; nothing was changed",
+                SILENT.as_secs() / 60
+            )));
+        };
+        let Some(piece) = piece else { break };
         match piece {
             ssh::Piece::Out(bytes) => {
                 size += bytes.len() as u64;
+                if size > LARGEST {
+                    return Err(Error::failed(format!(
+                        "the server sends more than {LARGEST} bytes as the image {id}; nothing was changed"
+                    )));
+                }
                 file.write_all(&bytes).await.map_err(cannot)?;
             }
             ssh::Piece::Err(bytes) => ssh::keep_the_end(&mut said, &bytes),

@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # tests.sh PROJECT FILE FOLDER SERVICE [WORD…]: the team's tests, in a Compose project of their own. Its standard input is held open by
 # the client: when that ends, because the tests take too long or the client is gone, they are stopped. Whatever happens, nothing is left.
 trap '' HUP INT TERM PIPE
