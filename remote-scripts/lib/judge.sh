@@ -5,7 +5,8 @@
 # evidence against that is the likelihood of X under larger shares, averaged over several, divided by its likelihood under Q. Such a
 # ratio exceeds 1000 with a probability of at most 1/1000 where the share is Q, however often one looks: Ville's inequality, see
 # Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", 2021. So a canary may be
-# judged every half second, and a release that is no worse is undone in at most one of a thousand canaries for each question.
+# judged every half second. Where Q is what the release before shows, it is the upper end of an interval at each look, which has a chance of
+# its own to be too low: the bound of one in a thousand is that of a Q that is known.
 
 # The functions of both programs below, in awk.
 # shellcheck disable=SC2016 # a program

@@ -15,6 +15,7 @@ smoke_all() {
 		smoke_one "$@" </dev/null || return 1
 		smoke_count=$((smoke_count + 1))
 	done <"$releases/$RELEASE/smoke"
+	rm -f "$run_dir/state/smoke.headers" "$run_dir/state/smoke.body"
 	note "$smoke_count smoke requests were answered as they should be"
 }
 
@@ -48,6 +49,7 @@ smoke_one() {
 
 # smoke_failed WHY: nobody has got the new release yet. Where it has migrated, more is undone than a refusal.
 smoke_failed() {
+	rm -f "$run_dir/state/smoke.headers" "$run_dir/state/smoke.body"
 	smoke_id=$(containers "$smoke_app-$smoke_slot" | head -n 1)
 	[ -z "$smoke_id" ] || last_lines "$smoke_id"
 	set -- "the smoke request $smoke_method $smoke_path $1 (asked of $smoke_app with Host: $app_host)"

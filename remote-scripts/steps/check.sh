@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # check: the new release's apps answer their health paths, asked through their edges, container by container; and the team's smoke
 # requests, before anybody else gets it.
-# Deadline: HEALTH_TIMEOUT * apps + 30 seconds.
+# Deadline: HEALTH_TIMEOUT * apps + 300 seconds.
 # A failure: undone, a migration too where it must be; the release before serves all the while.
 
 check_do() {

@@ -7,7 +7,7 @@ use crate::digest::sha256;
 use crate::error::{Error, Result};
 use crate::image::{self, Archive, Built, Context, LookedUp};
 use crate::render::{Rendered, Renderer, render};
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Reporter, StepReport};
 
 use super::look::Look;
 use super::operation::Operation;
@@ -21,6 +21,8 @@ pub(super) struct Candidate<'a> {
     pub(super) id: String,
     /// The steps of its deploy.
     pub(super) steps: Vec<String>,
+    /// What the client has done for it so far.
+    pub(super) before: Vec<StepReport>,
     /// How it is looked at from outside, where the target has a url.
     pub(super) look: Option<Look<'a>>,
 }
@@ -33,11 +35,16 @@ pub(super) async fn prepare<'a>(operation: &Operation<'a>) -> Result<Candidate<'
     let mut prepared = Prepared::render(project, resolved, reporter)?;
     require::check(operation)?;
     prepared.look_up(resolved, reporter).await?;
-    finish(operation, prepared, steps)
+    finish(operation, prepared, steps, Vec::new())
 }
 
 /// The candidate of what was rendered and looked up, told.
-pub(super) fn finish<'a>(operation: &Operation<'a>, prepared: Prepared<'a>, steps: Vec<String>) -> Result<Candidate<'a>> {
+pub(super) fn finish<'a>(
+    operation: &Operation<'a>,
+    prepared: Prepared<'a>,
+    steps: Vec<String>,
+    before: Vec<StepReport>,
+) -> Result<Candidate<'a>> {
     let Operation { resolved, reporter, actor, .. } = operation;
     for note in &prepared.rendered.notes {
         reporter.note(note);
@@ -47,7 +54,7 @@ pub(super) fn finish<'a>(operation: &Operation<'a>, prepared: Prepared<'a>, step
     }
     let look = Look::of(&resolved.target, actor.now)?;
     let id = actor.release_id(&prepared.context_digest);
-    Ok(Candidate { prepared, id, steps, look })
+    Ok(Candidate { prepared, id, steps, before, look })
 }
 
 /// A release that was rendered, before anything was dialled.
@@ -153,7 +160,7 @@ pub(super) fn common_digest(images: &[PreparedImage]) -> String {
 }
 
 /// A digest as it is shown beside others.
-pub(super) fn short(digest: &str) -> String {
+fn short(digest: &str) -> String {
     digest.trim_start_matches("sha256:").chars().take(32).collect()
 }
 

@@ -27,8 +27,8 @@ const LARGEST: u64 = 64 << 30;
 /// How long a server may send nothing of it.
 const SILENT: Duration = Duration::from_secs(300);
 
-/// Makes the operation's target serve the release that `from`, a target of the project as `looked` has it, serves: its images, taken from there and checked by their digests, with
-/// the files of the same commit as they are rendered for this target.
+/// Makes the operation's target serve what `from` serves, a target of the project as `looked` has it: its images, taken from there and
+/// checked by their digests, with the files of the same commit as they are rendered for this target.
 ///
 /// A release that is not healthy there, that nobody deployed there, or that was made of something else than what lies here, is refused.
 pub async fn promote(operation: &Operation<'_>, looked: &Project, from: &Resolved) -> Result<Ending> {
@@ -44,7 +44,7 @@ pub async fn promote(operation: &Operation<'_>, looked: &Project, from: &Resolve
     let (_private, folder) = private::folder()?;
     let taking = take(there, &mut prepared, operation, &folder);
     step(reporter, "take", &mut before, taking).await?;
-    let candidate = finish(operation, prepared, steps)?;
+    let candidate = finish(operation, prepared, steps, before)?;
     super::deploy_candidate(&candidate, operation).await
 }
 

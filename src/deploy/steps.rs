@@ -6,7 +6,7 @@ use crate::server::{kinds, steps_of};
 use crate::text::nearest;
 
 /// What the client does before the servers begin.
-const BEFORE: [&str; 5] = ["build", "test", "scan", "send", "upload"];
+const BEFORE: [&str; 6] = ["take", "build", "test", "scan", "send", "upload"];
 
 /// The names of the steps of a deploy to this target, in their order.
 ///

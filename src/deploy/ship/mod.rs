@@ -32,7 +32,7 @@ pub(super) async fn ship<'a>(
     operation: &Operation<'_>,
 ) -> Result<Shipped<'a>, Stop> {
     let Inspected { to_do, unchanged } = inspected;
-    let mut steps = Vec::new();
+    let mut steps = candidate.before.clone();
     match images::bring(&to_do, &candidate.prepared, &candidate.id, operation, &mut steps).await {
         Ok(ids) => Ok(Shipped { to_do: to_do.into_iter().zip(ids).collect(), unchanged, steps }),
         Err((step, error)) => {
