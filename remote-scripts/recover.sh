@@ -7,7 +7,7 @@ set -u
 root=$1
 # Where it really lies: called through bin/current, it must not take that link for its own name.
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
-for part in common lock recovery; do
+for part in common lock recovery warm; do
 	. "$here/lib/$part.sh"
 done
 
@@ -19,5 +19,8 @@ lock_sign "recovery on the server, since $(utc_now)"
 recover_others '' "${2:-}"
 # The runs have ended: the next one need not wait for what is looked at now.
 exec 9>&-
-# Of the backup service it is not asked.
-[ "${2:-}" = own ] || sh "$here/run/edges.sh" "$root"
+# Of the backup service no more is asked.
+[ "${2:-}" != own ] || exit 0
+# What waits for the end of a warm time may have died with the machine.
+! warm_read || warm_timer "$warm_run"
+sh "$here/run/edges.sh" "$root"

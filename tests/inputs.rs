@@ -204,6 +204,10 @@ fn wrong_sections_about_what_a_release_proves() {
     deploy_and("[[smoke]]\npath = \"/\"\nexpect-status = 99\n", "is no HTTP status");
     deploy_and("[[smoke]]\npath = \"/\"\nheaders = { \"a b\" = \"c\" }\n", "is not a header's name");
     deploy_and("[[smoke]]\npath = \"/\"\nbody = \"a\\nb\"\n", "holds a line end");
+    deploy_and("[load]\nduration = \"5s\"\n", "`paths` are missing");
+    deploy_and("[load]\npaths = [\"x\"]\n", "not the path of a request");
+    deploy_and("[load]\npaths = [\"/\"]\nrequests-per-second = 0\n", "is not from 1 to 500");
+    deploy_and("[load]\npaths = [\"/\"]\nduration = \"1h\"\n", "is not from 1s to 5m");
     deploy_and("[[smoke]]\npath = \"/\"\nheaders = { X = \"${NOPE}\" }\n", "`NOPE` is not set");
     deploy_and("[scan]\ncommand = \"trivy image\"\n", "`{image}` is missing");
     deploy_and(

@@ -64,6 +64,10 @@ echo "previous=$(pointed "$root/previous")"
 for slot in blue green; do
 	echo "slot_$slot=$(pointed "$root/slots/$slot")"
 done
+if [ -e "$root/state/warm" ]; then
+	read -r warm_release _ warm_until _ <"$root/state/warm"
+	[ "$(date +%s)" -ge "${warm_until:-0}" ] || echo "warm=$warm_release $(date -u -d "@$warm_until" +%Y-%m-%dT%H:%M:%SZ)"
+fi
 if [ -e "$root/state/lock" ] && ! flock -n -s "$root/state/lock" true; then
 	echo "lock=$(cat "$root/state/lock.holder" 2>/dev/null)"
 fi

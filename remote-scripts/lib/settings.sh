@@ -11,7 +11,7 @@ protocol=1
 # read_run: what this run is to do.
 read_run() {
 	. "$run_dir/run.env"
-	: "${IMAGE_IDS:=}" "${BUILT_IMAGE:=ESTIBA_IMAGE}" "${BACKUP_ID:=}" "${RECOVER:=}" "${OVERRIDE:=}"
+	: "${KEEP_WARM:=0}" "${IMAGE_IDS:=}" "${BUILT_IMAGE:=ESTIBA_IMAGE}" "${BACKUP_ID:=}" "${RECOVER:=}" "${OVERRIDE:=}"
 	: "${CANARY_STEPS:=}" "${CANARY_STEP_SECONDS:=30}" "${CANARY_TIME:=0}" "${CANARY_WAIT:=0}" "${CANARY_STICKY:=cookie}"
 	: "${CANARY_INCONCLUSIVE:=undo}" "${MAX_P95_RATIO:=1.5}"
 }
@@ -25,7 +25,7 @@ read_release() {
 	: "${IMAGES:=}" "${EDGE_IMAGE:=haproxy:lts}" "${HEALTH_ACCEPT:=}" "${MIGRATE_TIMEOUT:=1800}"
 	: "${PENDING_MIGRATIONS:=}" "${REVERSE_MIGRATION:=}" "${MIGRATE_ALWAYS:=1}"
 	: "${DATABASE_SERVICE:=}" "${BACKUP:=never}" "${DURING_MIGRATIONS:=online}" "${RESTORE:=never}"
-	: "${CACHE_SERVICE:=}" "${CACHE_PERSIST:=0}"
+	: "${LOAD_SECONDS:=0}" "${CACHE_SERVICE:=}" "${CACHE_PERSIST:=0}"
 	: "${KEEP_BACKUPS:=14}" "${KEEP_DAILY:=0}" "${KEEP_WEEKLY:=0}" "${KEEP_MONTHLY:=0}"
 	: "${BACKUP_SCHEDULE:=}" "${DRILL_SCHEDULE:=}" "${BACKUP_ALERT:=}" "${BACKUP_IMAGE:=}" "${OFFSITE:=}" "${OFFSITE_IMAGE:=}"
 }

@@ -142,7 +142,7 @@ clear_the_way() {
 	# A run that was refused starts nothing that somebody may have stopped on purpose.
 	case $KIND in
 	deploy | rollback)
-		if began image || [ -e "$run_dir/state/engine-away" ]; then beside revive; fi
+		if began image || began switch || [ -e "$run_dir/state/engine-away" ]; then beside revive; fi
 		;;
 	*) beside revive ;;
 	esac
@@ -244,7 +244,7 @@ undo_from() {
 		finish 0 "done" ''
 	elif [ -e "$run_dir/refused" ]; then
 		finish "$(grep -m 1 -x '[0-9]*' "$run_dir/refused" || echo 1)" refused "$1"
-	elif began edge || began stack || began migrate || began start; then
+	elif began edge || began stack || began migrate || began start || began switch; then
 		compare_with_before || finish 4 failed "$1"
 		finish 3 rolled-back "$1"
 	else

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # check: the new release's apps answer their health paths, asked through their edges, container by container; and the team's smoke
-# requests, before anybody else gets it.
-# Deadline: HEALTH_TIMEOUT * apps + 300 seconds.
+# requests and load check, before anybody else gets it.
+# Deadline: HEALTH_TIMEOUT * apps + LOAD_SECONDS + 300 seconds.
 # A failure: undone, a migration too where it must be; the release before serves all the while.
 
 check_do() {
@@ -9,7 +9,7 @@ check_do() {
 	for check_app in $APPS; do
 		check_one "$check_app" || return 1
 	done
-	smoke_all "$check_slot"
+	smoke_all "$check_slot" && loadtest_all "$check_slot"
 }
 
 check_one() {

@@ -12,6 +12,10 @@ drain_do() {
 		edge_standby "$drain_app" "$(get slot)" off && edge_put "$drain_app" release "$(get slot)" none || return 1
 	done
 	[ -n "$drain_slot" ] || return 0
+	if drain_keeps_warm; then
+		drain_warm
+		return
+	fi
 	for drain_app in $OLD_APPS; do
 		[ -n "$(edge_container "$drain_app")" ] || continue
 		edge_drain "$drain_app" "$drain_slot" "$DRAIN_TIMEOUT" ||
@@ -28,6 +32,34 @@ drain_do() {
 	# shellcheck disable=SC2046 # service names, none with a space
 	remove_services $(old_workers) || return 1
 	proxies_unpin
+}
+
+# drain_keeps_warm: is the old release to go on running for a while? What else of the stack this run has changed, a switch would not
+# bring back.
+drain_keeps_warm() {
+	[ "$KEEP_WARM" != 0 ] || return 1
+	case $drain_slot in blue | green) ;; *) return 1 ;; esac
+	drain_cold=
+	if [ -e "$run_dir/stack.before" ] || [ -n "$(get replaced)$(get edges-made)$(get edges-replaced)" ]; then
+		drain_cold='the stack has changed with this release'
+	elif [ -n "$(get parked)" ]; then
+		drain_cold='an app of it may not run twice'
+	elif [ "$(printf '%s\n' "$APPS" | xargs -n 1 | sort)" != "$(printf '%s\n' "$OLD_APPS" | xargs -n 1 | sort)" ]; then
+		drain_cold='it has other apps'
+	fi
+	[ -z "$drain_cold" ] || {
+		tell "the release before is not kept warm: $drain_cold"
+		return 1
+	}
+}
+
+# drain_warm: the old release's apps stay as they are. Its workers have stopped; a rollback makes new ones.
+drain_warm() {
+	# shellcheck disable=SC2046 # service names, none with a space
+	remove_services $(old_workers) || return 1
+	printf '%s %s %s %s\n' "$EXPECT_CURRENT" "$drain_slot" "$(($(date +%s) + KEEP_WARM))" "$RUN" | write_file "$state/warm" || return 1
+	warm_timer "$RUN"
+	tell "the release before stays warm for $KEEP_WARM s: until then a rollback to it is a switch"
 }
 
 # drain_name APP: the edge gets the name that the Compose file gives the container, now that it is free.

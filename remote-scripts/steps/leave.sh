@@ -20,6 +20,7 @@ leave_do() {
 	# shellcheck disable=SC2046 # service names, none with a space
 	leave_running=$(running $(slot_apps "$leave_slot") $(slot_workers "$leave_slot")) || engine_lost || return 1
 	stop_containers "$leave_running" || return 1
+	rm -f "$state/warm"
 	for leave_one in blue green; do
 		# shellcheck disable=SC2046 # service names, none with a space
 		remove_services $(slot_apps "$leave_one") $(slot_workers "$leave_one") $(slot_jobs "$leave_one") || return 1

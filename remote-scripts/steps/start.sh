@@ -7,6 +7,8 @@ start_do() {
 	start_slot=$(get slot)
 	# First: by it the undo knows that there is something to undo.
 	put slot-before "$(pointed "$root/slots/$start_slot")" || return 1
+	# What was warm in this slot makes room.
+	rm -f "$state/warm"
 	start_instead || return 1
 	point "$root/slots/$start_slot" "../releases/$RELEASE" || return 1
 	# Nobody is sent to containers that have not been looked at, whatever an earlier run left: where its undo failed, an edge may

@@ -17,9 +17,9 @@ pub use load::{Loaded, load, parse};
 pub use project::Project;
 pub use resolve::resolve;
 pub use resolved::{
-    Accepted, App, AppService, BackupService, Cache, Canary, Database, Decided, Edge, GUESSED_PORT, Health, Image, Job, Origin,
-    Port, Proof, Registered, Reload, Require, Resolved, Rollout, Scan, Setting, Smoke, StaticFiles, StaticPlace, Target,
-    TeamStep, Tests,
+    Accepted, App, AppService, BackupService, Cache, Canary, Database, Decided, Edge, GUESSED_PORT, Health, Image, Job,
+    LoadCheck, Origin, Port, Proof, Registered, Reload, Require, Resolved, Rollout, Scan, Setting, Smoke, StaticFiles,
+    StaticPlace, Target, TeamStep, Tests,
 };
 pub use schedule::Schedule;
 pub use shape::{

@@ -225,6 +225,7 @@ fn resolve_rollout(project: &Project) -> Rollout {
         max_error_rate: Setting::or_default(section.max_error_rate, 0.01),
         confirm_timeout: Setting::or_default(section.confirm_timeout, Seconds(60)),
         keep_releases: Setting::or_default(section.keep_releases, 5),
+        keep_warm: Setting::or_default(section.keep_warm, Seconds(0)),
         canary: proof::canary(project),
     }
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use super::shape::{Backup, DuringMigrations, Engine, ImageSource, Protocol, Restore, ServiceKind, Strategy};
 use super::{EnvFile, Schedule, Seconds};
 
-pub use proof::{Accepted, Canary, Proof, Require, Scan, Smoke, TeamStep, Tests};
+pub use proof::{Accepted, Canary, LoadCheck, Proof, Require, Scan, Smoke, TeamStep, Tests};
 
 /// How a port is called that nothing tells.
 pub const GUESSED_PORT: &str = "a guess: nothing tells it";
@@ -402,6 +402,8 @@ pub struct Rollout {
     pub confirm_timeout: Setting<Seconds>,
     /// Releases kept.
     pub keep_releases: Setting<u32>,
+    /// How long the release before goes on running after the commit.
+    pub keep_warm: Setting<Seconds>,
     /// What a canary goes by.
     pub canary: Canary,
 }

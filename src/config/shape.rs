@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Seconds;
 
 pub use data::{Backup, BackupSection, CacheSection, DatabaseSection, DuringMigrations, Engine, Restore};
-pub use proof::{RequireSection, ScanSection, SmokeSection, StepPlace, StepSection, TestSection};
+pub use proof::{LoadSection, RequireSection, ScanSection, SmokeSection, StepPlace, StepSection, TestSection};
 pub use rollout::{Inconclusive, RolloutSection, Sticky, Strategy};
 
 /// deploy.toml: what to deploy, and where to.
@@ -65,6 +65,9 @@ pub struct Config {
     /// Requests that the new release must answer before anybody else gets it, one after another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub smoke: Vec<SmokeSection>,
+    /// The same requests to the new release and to the one that serves, in turn, before anybody else gets the new one.
+    #[serde(default)]
+    pub load: LoadSection,
     /// The team's own steps of a deploy, each with its undo. A rollback has none of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub step: Vec<StepSection>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::report::{Outcome, OutcomeKind};
 use crate::server::steps_of;
 
@@ -17,8 +17,23 @@ use super::signals::Signals;
 
 /// Makes the target serve the previous release again, or a named one, with its own files, environment and
 /// image.
+///
+/// One that was kept warm is switched to; where it turns out not to be warm any more, it is started, as any other.
 pub async fn rollback(operation: &Operation<'_>, to: Option<&str>) -> Result<Ending> {
     let signals = Signals::listen()?;
+    let (outcome, kind) = attempt(operation, to, true, &signals).await?;
+    if outcome.outcome == OutcomeKind::Refused && outcome.failed_step.as_deref() == Some(WARM) && kind != Some(Kind::Moved) {
+        operation.reporter.note("it is started instead".to_owned());
+        return attempt(operation, to, false, &signals).await;
+    }
+    Ok((outcome, kind))
+}
+
+/// The first step of a rollback that is a switch.
+const WARM: &str = "warm";
+
+/// One rollback; with `warm`, as a switch where every host has the release warm.
+async fn attempt(operation: &Operation<'_>, to: Option<&str>, warm: bool, signals: &Signals) -> Result<Ending> {
     let mut sessions = Session::open_all(operation.project, operation.resolved).await?;
     let hosts: Vec<String> = sessions.iter().map(Session::host).collect();
     let chosen = each(&mut sessions, async |session| {
@@ -28,14 +43,16 @@ pub async fn rollback(operation: &Operation<'_>, to: Option<&str>) -> Result<End
     })
     .await;
     let chosen = all(&hosts, "cannot go back; nothing was changed on any", chosen)?;
-    let sent = each(sessions.into_iter().zip(chosen), |(session, release)| launch(session, release, operation)).await;
+    let is_warm = |(session, release): (&Session<'_>, &String)| session.facts.warm() == Some(release.as_str());
+    let plan = if warm && sessions.iter().zip(&chosen).all(is_warm) { "rollback-warm" } else { "rollback" };
+    let sent = each(sessions.into_iter().zip(chosen), |(session, release)| launch(session, release, plan, operation)).await;
     let launches = all(&hosts, "did not accept the run; no host was changed", sent)?;
-    let ending = follow(Launched { launches, steps: Vec::new() }, None, operation, &signals).await?;
+    let ending = follow(Launched { launches, steps: Vec::new() }, None, operation, signals).await?;
     Ok(operation.ended(ending))
 }
 
 /// Makes the run ready on one host, unless it serves that release already.
-async fn launch<'a>(session: Session<'a>, release: String, operation: &Operation<'_>) -> Result<Launch<'a>> {
+async fn launch<'a>(session: Session<'a>, release: String, plan: &str, operation: &Operation<'_>) -> Result<Launch<'a>> {
     let facts = &session.facts;
     let kept = facts.releases.iter().find(|kept| kept.id == release);
     let image = kept.map(|kept| kept.image.clone()).unwrap_or_default();
@@ -49,7 +66,7 @@ async fn launch<'a>(session: Session<'a>, release: String, operation: &Operation
         kind: "rollback",
         release,
         image,
-        steps: steps_of("rollback").into_iter().map(str::to_owned).collect(),
+        steps: steps_of(plan).into_iter().map(str::to_owned).collect(),
         ..RunSettings::default()
     };
     send_run(&session, &settings, BTreeMap::new(), operation).await?;

@@ -6,8 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::artefact::{Artefact, manifest};
 use crate::config::{
-    Backup, DuringMigrations, Engine, Origin, Project, Protocol, Resolved, Restore, Schedule, Setting, Smoke, StaticFiles,
-    StaticPlace, StepPlace, Strategy,
+    Backup, DuringMigrations, Engine, LoadCheck, Origin, Project, Protocol, Resolved, Restore, Schedule, Setting, Smoke,
+    StaticFiles, StaticPlace, StepPlace, Strategy,
 };
 use crate::error::{Error, Result};
 use crate::server::{SettingsFile, VERSION};
@@ -231,7 +231,23 @@ fn proof(resolved: &Resolved) -> Result<Vec<(String, Artefact)>> {
     if !resolved.proof.smoke.is_empty() {
         files.push(("smoke".into(), Artefact::secret(smoke(resolved))));
     }
+    if let Some(load) = &resolved.proof.load {
+        files.push(("load".into(), Artefact::text(load_check(load))));
+    }
     Ok(files)
+}
+
+/// The load check, as words of a shell; see remote-scripts/lib/loadtest.sh.
+fn load_check(load: &LoadCheck) -> String {
+    let numbers = [
+        load.requests_per_second.value.to_string(),
+        load.duration.value.0.to_string(),
+        load.max_error_rate.value.to_string(),
+        load.max_p95_ms.value.to_string(),
+        load.max_p95_ratio.value.to_string(),
+    ];
+    let words = [&load.app.value].into_iter().chain(&numbers).chain(&load.paths);
+    shell_words(words.map(String::as_str)) + "\n"
 }
 
 /// The team's own steps, a line each, its fields parted by tabs; see remote-scripts/lib/team.sh.
@@ -298,6 +314,8 @@ fn settings(resolved: &Resolved, shared: &[String], secrets: String, offsite_sec
         migrate_timeout: app.migrate_timeout.value.0,
         migrate_always: app.migrate.origin == Origin::File,
         collect_static: words(&app.collect_static.value)?,
+        // A turn of each release, its first second, and what is still on its way at the end.
+        load_seconds: resolved.proof.load.as_ref().map_or(0, |load| 2 * load.duration.value.0 + 32),
         stack_services: order.services,
         stack_jobs: order.jobs,
         stack_after_jobs: order.after_jobs,

@@ -82,7 +82,7 @@ impl Durations {
 }
 
 /// Of these each word is the id of a release, of an image or of a run, or a word of estiba's own.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "current",
     "previous",
     "slot_blue",
@@ -94,6 +94,7 @@ const NAMES: [&str; 11] = [
     "edge_image",
     "open_run",
     "backup",
+    "warm",
 ];
 
 fn is_name(word: &str) -> bool {
@@ -184,6 +185,11 @@ impl Facts {
     /// The one before it.
     pub fn previous(&self) -> Option<&str> {
         self.get(Fact::Previous)
+    }
+
+    /// The release that was kept warm: a rollback to it is a switch.
+    pub fn warm(&self) -> Option<&str> {
+        self.get(Fact::Warm)?.split(' ').next()
     }
 
     /// Who holds the lock, and since when.

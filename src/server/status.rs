@@ -34,6 +34,8 @@ pub struct Status {
     pub backup_failed: Option<String>,
     /// How the last drill of the backup service ended, and when.
     pub drill: Option<String>,
+    /// The release that was kept warm, until when.
+    pub warm: Option<String>,
     /// What is not as it should be.
     pub drift: Vec<String>,
     /// Whether deploys take longer than they did, and where.
@@ -57,6 +59,7 @@ impl Status {
             backup: text(facts.get(Fact::Backup)),
             backup_failed: last(facts, Fact::LastBackup).filter(|(fine, _)| !fine).map(|(_, text)| text),
             drill: last(facts, Fact::LastDrill).map(|(_, text)| text),
+            warm: facts.get(Fact::Warm).map(|warm| warm.replacen(' ', " until ", 1)),
             drift: drift(facts),
             slower: slower(&facts.durations),
         }

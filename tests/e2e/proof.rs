@@ -109,6 +109,40 @@ fn what_the_team_asks_for_is_answered_before_anybody_sees_the_release() {
 }
 
 #[test]
+fn a_release_is_held_against_the_one_that_serves_under_load() {
+    let load = "[load]\npaths = [\"/certificados/\", \"/\"]\nrequests-per-second = 12\nduration = \"5s\"\nmax-error-rate = 0.02\nmax-p95-ratio = 3\n";
+    let site = Site::new("load", &format!("{QUICK}{load}"));
+    let first = site.estiba(&["deploy", "--json"]);
+    assert!(first.stderr.contains("load check of web: 60 requests to the new release, 0 answered"), "{}", first.stderr);
+    first.expect(0, "deployed");
+    site.append("templates/home.html", "<!-- next -->\n");
+    let sound = site.estiba(&["deploy", "--json"]);
+    assert!(sound.stderr.contains("; 60 to the one that serves, 0 with an error"), "{}", sound.stderr);
+    sound.expect(0, "deployed");
+    let (serving, images, containers) = (site.serving(), docker(&["image", "ls", "-q", &site.name]), site.containers());
+    let good = site.keep();
+    for (lines, why) in [
+        ("    time.sleep(0.6)\n", "the load check found the new release slower than the one that serves"),
+        (
+            "    import random\n    if random.random() < 0.4:\n        raise RuntimeError\n",
+            "the load check found too many errors",
+        ),
+    ] {
+        site.edit(
+            "certificados/views.py",
+            "    if request.method == \"GET\":\n",
+            &format!("{lines}    if request.method == \"GET\":\n"),
+        );
+        let outcome = site.estiba(&["deploy", "--json"]).expect(1, "refused");
+        assert_eq!(outcome["failed_step"], "check", "{outcome}");
+        assert!(outcome["reason"].as_str().unwrap().contains(why), "{outcome}");
+        assert_eq!(site.serving(), serving);
+        assert_eq!((docker(&["image", "ls", "-q", &site.name]), site.containers()), (images.clone(), containers.clone()));
+        good.restore();
+    }
+}
+
+#[test]
 fn a_new_image_is_tested_and_scanned_before_it_is_sent() {
     let site = Site::new("tested", "");
     site.write(
@@ -219,6 +253,11 @@ fn a_target_takes_what_it_requires_and_what_was_promoted() {
     git(&["branch", "-qm", "main"]);
     site.estiba(&["promote", "staging", "production"]).says(1, &["staging serves no release"]);
     site.estiba(&["deploy", "staging", "--json"]).expect(0, "deployed");
+    let since = site.folder.join("staging/state/since");
+    let kept = std::fs::read(&since).unwrap();
+    std::fs::write(&since, "2020-01-01T00:00:00Z\n").unwrap();
+    site.estiba(&["promote", "staging", "production"]).says(1, &["max-age"]);
+    std::fs::write(&since, kept).unwrap();
     let outcome = site.estiba(&["promote", "staging", "production", "--json"]).expect(0, "deployed");
     let names: Vec<&str> = outcome["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
     assert!(!names.contains(&"build"), "{names:?}");

@@ -1,6 +1,8 @@
 //! Back to the previous release, with its own files, environment and image.
 
-use crate::support::{Site, docker};
+use std::time::Duration;
+
+use crate::support::{Site, docker, wait_for};
 
 #[test]
 fn a_rollback_brings_files_environment_and_image_back() {
@@ -42,4 +44,51 @@ fn a_rollback_brings_files_environment_and_image_back() {
     refused.says(1, &[gone, "releases to go back to: 20", "nothing was changed"]);
     site.estiba(&["rollback", gone]).says(1, &[gone]);
     assert!(site.lock_is_free());
+}
+
+#[test]
+fn a_release_that_was_kept_warm_takes_over_by_a_switch() {
+    let site = Site::new("warm", "[rollout]\nobserve = \"0s\"\nkeep-warm = \"15s\"\n");
+    let first = site.deployed();
+    site.edit("templates/home.html", "<h1>Certificados</h1>", "<h1>Edición dos</h1>");
+    let run = site.estiba(&["deploy", "--json"]);
+    assert!(run.stderr.contains("stays warm for 15 s"), "{}", run.stderr);
+    run.expect(0, "deployed");
+    let running = |slot: &str| {
+        let service = format!("label=com.docker.compose.service=web-{slot}");
+        let project = format!("label=com.docker.compose.project={}", site.name);
+        !docker(&["ps", "-q", "--filter", &service, "--filter", &project]).trim().is_empty()
+    };
+    assert!(running("blue") && running("green"), "{:?}", site.containers());
+    assert!(site.status()["warm"].as_str().unwrap().starts_with(first["release"].as_str().unwrap()));
+
+    let outcome = site.estiba(&["rollback", "--json"]).expect(0, "rolled-back");
+    let steps: Vec<&str> = outcome["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
+    assert_eq!(steps, ["warm", "switch", "workers", "commit", "drain", "prune"], "{outcome}");
+    assert_eq!(site.serving(), first["release"].as_str().unwrap());
+    assert!(site.get("/").1.contains("<h1>Certificados</h1>"));
+    assert!(running("blue") && !running("green"), "{:?}", site.containers());
+    assert_eq!(site.status()["drift"].to_string(), "[]");
+    assert!(site.status()["warm"].is_null());
+
+    // What was left is started, and its time ends by itself, whoever is gone.
+    let again = site.estiba(&["rollback", "--json"]).expect(0, "rolled-back");
+    assert_eq!(again["steps"][0]["name"], "preflight", "{again}");
+    site.append("templates/home.html", "<!-- three -->\n");
+    site.deployed();
+    let (serving, before) = (site.status()["slot"].to_string(), again["release"].as_str().unwrap().to_owned());
+    let other = if serving.contains("blue") { "green" } else { "blue" };
+    assert!(running(other) && site.status()["warm"].as_str().unwrap().starts_with(&before));
+    wait_for("the end of the warm time", Duration::from_secs(60), || !running(other));
+    assert!(site.status()["warm"].is_null() && site.lock_is_free());
+
+    // One that has died meanwhile is no reason not to go back.
+    site.append("templates/home.html", "<!-- four -->\n");
+    site.deployed();
+    docker(&["kill", &format!("{}-web-{}-1", site.name, serving.trim_matches('"'))]);
+    let run = site.estiba(&["rollback", "--json"]);
+    assert!(run.stderr.contains("was kept warm, but web of it answers"), "{}", run.stderr);
+    let outcome = run.expect(0, "rolled-back");
+    assert_eq!(outcome["steps"][0]["name"], "preflight", "{outcome}");
+    assert_eq!(site.get("/").0, 200);
 }

@@ -55,6 +55,9 @@ fn text(target: &str, status: &Status, session: &Session<'_>) -> String {
     if let Some(drill) = &status.drill {
         lines.push(format!("  drill     {drill}"));
     }
+    if let Some(warm) = &status.warm {
+        lines.push(format!("  warm      {warm}"));
+    }
     for drift in &status.drift {
         lines.push(format!("  drift     {drift}"));
     }

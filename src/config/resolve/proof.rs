@@ -4,8 +4,8 @@ use camino::Utf8PathBuf;
 
 use crate::error::{Error, Result};
 
-use super::super::resolved::{Accepted, AppService, Canary, Proof, Require, Scan, Setting, Smoke, TeamStep, Tests};
-use super::super::shape::{ImageSource, Protocol, SmokeSection, StepPlace, StepSection, TargetSection};
+use super::super::resolved::{Accepted, AppService, Canary, LoadCheck, Proof, Require, Scan, Setting, Smoke, TeamStep, Tests};
+use super::super::shape::{ImageSource, LoadSection, Protocol, SmokeSection, StepPlace, StepSection, TargetSection};
 use super::super::{Project, Resolved, Seconds, Window};
 use super::common::{check_line, check_words, named};
 
@@ -16,6 +16,7 @@ pub(super) fn resolve(project: &Project, resolved: &Resolved) -> Result<Proof> {
             tests: tests(project)?,
             scan: scan(project)?,
             smoke: smoke(project, &resolved.apps)?,
+            load: load(project, &resolved.apps)?,
             team_steps: steps(project, resolved)?,
         };
         has_image_here(project, resolved, &proof)?;
@@ -115,17 +116,7 @@ fn smoke_one(project: &Project, apps: &[AppService], section: &SmokeSection) -> 
     let source = project.loaded.source();
     let wrong = |near: &str, message: String| source.error_near(near, message);
     let name = section.app.clone().unwrap_or_else(|| apps[0].service.clone());
-    let Some(app) = apps.iter().find(|app| app.service == name) else {
-        let names: Vec<&str> = apps.iter().map(|app| app.service.as_str()).collect();
-        return Err(wrong(&name, format!("[[smoke]] app: `{name}` is no app")).hint(format!("the apps: {}", names.join(", "))));
-    };
-    if app.port().protocol != Protocol::Http {
-        return Err(wrong(&section.path, format!("[[smoke]]: `{name}` does not speak HTTP/1.1 on its first port")));
-    }
-    if !super::super::checks::is_request_path(&section.path) {
-        return Err(wrong(&section.path, format!("[[smoke]] path `{}` is not the path of a request", section.path))
-            .hint("it begins with / and has no space in it"));
-    }
+    can_be_asked(project, apps, "[[smoke]]", &name, &section.path)?;
     let method = section.method.clone().unwrap_or_else(|| "GET".into());
     if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return Err(wrong(&method, format!("[[smoke]] method `{method}` is no HTTP method")).hint("GET, POST, and so on"));
@@ -156,6 +147,56 @@ fn smoke_one(project: &Project, apps: &[AppService], section: &SmokeSection) -> 
         contains: section.contains.clone().unwrap_or_default(),
         max_ms: section.max_ms.unwrap_or(0),
     })
+}
+
+/// Requests that a section names: is that an app that speaks HTTP, and is that a path?
+fn can_be_asked(project: &Project, apps: &[AppService], section: &str, name: &str, path: &str) -> Result<()> {
+    let wrong = |near: &str, message: String| project.loaded.source().error_near(near, message);
+    let Some(app) = apps.iter().find(|app| app.service == name) else {
+        let names: Vec<&str> = apps.iter().map(|app| app.service.as_str()).collect();
+        return Err(wrong(name, format!("{section} app: `{name}` is no app")).hint(format!("the apps: {}", names.join(", "))));
+    };
+    if app.port().protocol != Protocol::Http {
+        return Err(wrong(path, format!("{section}: `{name}` does not speak HTTP/1.1 on its first port")));
+    }
+    if !super::super::checks::is_request_path(path) {
+        return Err(wrong(path, format!("{section} path `{path}` is not the path of a request"))
+            .hint("it begins with / and has no space in it"));
+    }
+    Ok(())
+}
+
+fn load(project: &Project, apps: &[AppService]) -> Result<Option<LoadCheck>> {
+    let section = &project.loaded.config.load;
+    let source = project.loaded.source();
+    let Some(paths) = section.paths.clone().filter(|paths| !paths.is_empty()) else {
+        return if *section == LoadSection::default() {
+            Ok(None)
+        } else {
+            Err(source.error_near("[load]", "[load] asks for nothing: its `paths` are missing").hint("paths = [\"/\"]"))
+        };
+    };
+    let app = Setting::or_default(section.app.clone(), apps[0].service.clone());
+    for path in &paths {
+        can_be_asked(project, apps, "[load]", &app.value, path)?;
+    }
+    let bound = |key: &str, fits: bool, what: &str| {
+        if fits { Ok(()) } else { Err(source.error_near(key, format!("[load] {key} is not {what}"))) }
+    };
+    bound("requests-per-second", section.requests_per_second.is_none_or(|rate| (1..=500).contains(&rate)), "from 1 to 500")?;
+    bound("duration", section.duration.is_none_or(|time| (1..=300).contains(&time.0)), "from 1s to 5m")?;
+    bound("max-error-rate", section.max_error_rate.is_none_or(|rate| (0.0..=1.0).contains(&rate)), "a share from 0 to 1")?;
+    let fits = section.max_p95_ratio.is_none_or(|ratio| (1.0..=1000.0).contains(&ratio));
+    bound("max-p95-ratio", fits, "1 or more: 1.5 allows half as long again")?;
+    Ok(Some(LoadCheck {
+        paths,
+        app,
+        requests_per_second: Setting::or_default(section.requests_per_second, 10),
+        duration: Setting::or_default(section.duration, Seconds(10)),
+        max_error_rate: Setting::or_default(section.max_error_rate, 0.01),
+        max_p95_ms: Setting::or_default(section.max_p95_ms, 0),
+        max_p95_ratio: Setting::or_default(section.max_p95_ratio, 1.5),
+    }))
 }
 
 /// Tests and scans need the image on the machine that deploys.

@@ -16,6 +16,8 @@ pub struct Proof {
     pub scan: Option<Scan>,
     /// What the release must answer before anybody gets it.
     pub smoke: Vec<Smoke>,
+    /// The requests that it and the release that serves are asked at once.
+    pub load: Option<LoadCheck>,
     /// The team's own steps, in the order of deploy.toml.
     pub team_steps: Vec<TeamStep>,
 }
@@ -89,6 +91,25 @@ pub struct Smoke {
     pub contains: String,
     /// The longest time in milliseconds; 0 for any.
     pub max_ms: u32,
+}
+
+/// `[load]`, resolved, where there is one.
+#[derive(Debug, Clone)]
+pub struct LoadCheck {
+    /// The paths.
+    pub paths: Vec<String>,
+    /// The app that is asked.
+    pub app: Setting<String>,
+    /// How many requests in a second.
+    pub requests_per_second: Setting<u32>,
+    /// How long each release is asked.
+    pub duration: Setting<Seconds>,
+    /// The share that may fail.
+    pub max_error_rate: Setting<f64>,
+    /// The longest p95 in milliseconds; 0 for any.
+    pub max_p95_ms: Setting<u32>,
+    /// How many times as long it may be as that of the release that serves.
+    pub max_p95_ratio: Setting<f64>,
 }
 
 /// `[[step]]`, resolved.

@@ -101,6 +101,34 @@ pub struct SmokeSection {
     pub max_ms: Option<u32>,
 }
 
+/// `[load]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LoadSection {
+    /// The paths that are asked for by GET, one after another. Default: none, and no load check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paths: Option<Vec<String>>,
+    /// The app that is asked. Default: the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// How many requests are sent in a second, 1 to 500. Default: 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<u32>,
+    /// How long each release is asked, in whole seconds, 5m at most. The new release and the one that serves take turns of a second.
+    /// Default: 10s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Seconds>,
+    /// The share of the new release's answers (0 to 1) that may be an error (5xx, or none within 30 s). Default: 0.01.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_error_rate: Option<f64>,
+    /// The longest that the new release's 95th percentile of answer times may be, in milliseconds. Default: any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_p95_ms: Option<u32>,
+    /// How many times as long as that of the release that serves it may be. Default: 1.5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_p95_ratio: Option<f64>,
+}
+
 /// Where a step of the team's runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

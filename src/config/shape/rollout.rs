@@ -83,4 +83,9 @@ pub struct RolloutSection {
     /// Releases kept on the server, the current and the previous one counted (2 at least). Default: 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_releases: Option<u32>,
+    /// How long the release before goes on running after the commit, without requests: until then `estiba rollback` to it is a switch
+    /// and no start. Its workers have stopped, and the server needs the memory of both. Not where the stack has changed with the release, nor for
+    /// an app that may not run twice. Default: 0s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_warm: Option<Seconds>,
 }

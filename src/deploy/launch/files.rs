@@ -65,6 +65,8 @@ fn run_file(session: &Session<'_>, settings: &RunSettings, operation: &Operation
         min_requests: rollout.min_requests.value.into(),
         max_error_rate: rollout.max_error_rate.value,
         keep_releases: rollout.keep_releases.value.into(),
+        // Who goes back has no use for what they leave.
+        keep_warm: if settings.kind == "deploy" { rollout.keep_warm.value.0 } else { 0 },
         allow_replace: operation.options.allow_replace.clone(),
         image: settings.image.clone(),
         image_ids: settings.images.iter().map(|(variable, id)| format!("{variable}={id}")).collect(),

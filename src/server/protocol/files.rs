@@ -112,6 +112,8 @@ file! {
         health_timeout: u64 = "HEALTH_TIMEOUT",
         /// How long one look at its health may take, in seconds.
         health_request_timeout: u64 = "HEALTH_REQUEST_TIMEOUT",
+        /// How long the load check takes, in seconds.
+        load_seconds: u64 = "LOAD_SECONDS",
         /// The statuses that the front page may answer with, beside those that are good for everybody.
         health_accept: Vec<String> = "HEALTH_ACCEPT",
         /// The name of the env file.
@@ -210,6 +212,8 @@ file! {
         max_error_rate: f64 = "MAX_ERROR_RATE",
         /// How many releases are kept.
         keep_releases: u64 = "KEEP_RELEASES",
+        /// How long the release before goes on running after the commit, so that going back is a switch, in seconds.
+        keep_warm: u64 = "KEEP_WARM",
         /// The services of the stack whose containers may be replaced.
         allow_replace: Vec<String> = "ALLOW_REPLACE",
         /// The id of the first app's image; empty where the server makes it.

@@ -207,6 +207,7 @@ impl Shown {
         self.add("max-error-rate", &rollout.max_error_rate);
         self.add("confirm-timeout", &rollout.confirm_timeout);
         self.add("keep-releases", &rollout.keep_releases);
+        self.add("keep-warm", &rollout.keep_warm);
         if resolved.apps.iter().any(|app| app.strategy.value == Strategy::Canary) {
             let canary = &rollout.canary;
             self.add("steps", &canary.steps);

@@ -30,6 +30,16 @@ impl Shown {
             self.add("timeout", &scan.timeout);
         }
         self.smoke(resolved);
+        if let Some(load) = &resolved.proof.load {
+            self.begin("load");
+            self.said("paths", &load.paths);
+            self.add("app", &load.app);
+            self.add("requests-per-second", &load.requests_per_second);
+            self.add("duration", &load.duration);
+            self.add("max-error-rate", &load.max_error_rate);
+            self.add("max-p95-ms", &load.max_p95_ms);
+            self.add("max-p95-ratio", &load.max_p95_ratio);
+        }
         for step in &resolved.proof.team_steps {
             self.begin_one_of("step");
             self.said("name", &step.name);
