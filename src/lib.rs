@@ -15,6 +15,7 @@ pub mod error;
 #[cfg(test)]
 mod fuzz;
 pub mod image;
+pub mod logs;
 pub mod notify;
 pub mod plan;
 pub mod private;

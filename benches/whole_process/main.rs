@@ -102,9 +102,43 @@ fn main() {
         estiba(&site, &["deploy"])
     };
     timed(unwatched, 5, || estiba(&site, &["rollback"]), &mut deploy);
+    warm(&site, &mut deploy);
     // As it is where nobody set anything: the new release is watched for 30 s.
     site.edit("deploy.toml", "observe = \"0s\"\n", "");
     timed(old_version, 3, || estiba(&site, &["rollback"]), &mut deploy);
+}
+
+/// Back to a release that was kept warm, from the command's start until it has all traffic, against what Compose needs to start it.
+fn warm(site: &Site, deploy: &mut impl FnMut() -> Duration) {
+    let what = "rollback to a warm release, until it has the traffic · docker compose up -d of the old image";
+    if !wanted(what) {
+        return;
+    }
+    site.edit("deploy.toml", "observe = \"0s\"\n", "observe = \"0s\"\nkeep-warm = \"10m\"\n");
+    let map = site.root.join("edge/web/state/slot.map");
+    let serving = || std::fs::read_to_string(&map).unwrap_or_default();
+    timed(
+        what,
+        10,
+        || {
+            deploy();
+            let before = serving();
+            let started = Instant::now();
+            let mut rollback = site.spawn(&["rollback"]);
+            while serving() == before || serving().is_empty() {
+                assert!(started.elapsed() < Duration::from_secs(60));
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            let took = started.elapsed();
+            assert!(rollback.wait().unwrap().success());
+            took
+        },
+        || {
+            let slot = site.status()["slot"].as_str().unwrap().to_owned();
+            ssh(&compose(site, &format!("up -d --no-deps --force-recreate --wait web-{slot}")))
+        },
+    );
+    site.edit("deploy.toml", "keep-warm = \"10m\"\n", "");
 }
 
 /// At 50 ms round trip: an unchanged deploy against 31 commands over one connection, which is what a deploy of Kamal's is; and

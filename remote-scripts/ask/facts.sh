@@ -64,6 +64,7 @@ echo "previous=$(pointed "$root/previous")"
 for slot in blue green; do
 	echo "slot_$slot=$(pointed "$root/slots/$slot")"
 done
+echo "maintenance=$(cat "$root/state/maintenance" 2>/dev/null)"
 if [ -e "$root/state/warm" ]; then
 	read -r warm_release _ warm_until _ <"$root/state/warm"
 	[ "$(date +%s)" -ge "${warm_until:-0}" ] || echo "warm=$warm_release $(date -u -d "@$warm_until" +%Y-%m-%dT%H:%M:%SZ)"

@@ -16,6 +16,13 @@ app_read() {
 	app_port=${app_first%%:*}
 }
 
+# serves_still: does the release that this run is about still serve?
+serves_still() {
+	serves_now=$(pointed "$root/current")
+	[ "$serves_now" = "$RELEASE" ] ||
+		refuse 6 "the server has changed: it serves ${serves_now:-nothing}, not $RELEASE. Nothing was changed: run it again"
+}
+
 # app_http_ports: of the app that was read last, the numbers of the ports whose answers can be counted.
 app_http_ports() {
 	printf '%s\n' "$app_ports" | tr ',' '\n' | sed -n 's/:http$//p; s/:h2c$//p'

@@ -199,7 +199,7 @@ edge_folder() {
 		fi
 	done
 	[ -e "$folder_at/state/slot.map" ] || echo 'slot none' | write_file "$folder_at/state/slot.map" || return 1
-	[ -e "$folder_at/state/fence.map" ] || echo 'fence off' | write_file "$folder_at/state/fence.map" || return 1
+	[ -e "$folder_at/state/fence.map" ] || echo "fence $(fence_rest)" | write_file "$folder_at/state/fence.map" || return 1
 	[ -e "$folder_at/state/release.map" ] || printf 'blue none\ngreen none\nlegacy none\n' | write_file "$folder_at/state/release.map" || return 1
 	[ -e "$folder_at/state/canary.map" ] || printf 'slot none\nby cookie\n' | write_file "$folder_at/state/canary.map" || return 1
 	[ -e "$folder_at/state/share.map" ] || echo 'share 0' | write_file "$folder_at/state/share.map" || return 1
@@ -315,7 +315,12 @@ edge_again() {
 	done
 }
 
-# fence_wanted: what the fence is while this run goes on: raised by its step and not lifted yet, or off.
+# fence_wanted: what the fence is while this run goes on: raised by its step and not lifted yet, or as it rests.
 fence_wanted() {
-	if has fenced && ! has lifted; then printf '%s\n' "$DURING_MIGRATIONS"; else echo off; fi
+	if has fenced && ! has lifted; then printf '%s\n' "$DURING_MIGRATIONS"; else fence_rest; fi
+}
+
+# fence_rest: what the fence is where no run has raised one: off, or as `estiba maintenance on` ordered.
+fence_rest() {
+	if [ -e "$state/maintenance" ]; then echo maintenance; else echo off; fi
 }

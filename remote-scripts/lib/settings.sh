@@ -11,7 +11,7 @@ protocol=1
 # read_run: what this run is to do.
 read_run() {
 	. "$run_dir/run.env"
-	: "${KEEP_WARM:=0}" "${IMAGE_IDS:=}" "${BUILT_IMAGE:=ESTIBA_IMAGE}" "${BACKUP_ID:=}" "${RECOVER:=}" "${OVERRIDE:=}"
+	: "${KEEP_WARM:=0}" "${SERVICES:=}" "${ASKED:=}" "${IMAGE_IDS:=}" "${BUILT_IMAGE:=ESTIBA_IMAGE}" "${BACKUP_ID:=}" "${RECOVER:=}" "${OVERRIDE:=}"
 	: "${CANARY_STEPS:=}" "${CANARY_STEP_SECONDS:=30}" "${CANARY_TIME:=0}" "${CANARY_WAIT:=0}" "${CANARY_STICKY:=cookie}"
 	: "${CANARY_INCONCLUSIVE:=undo}" "${MAX_P95_RATIO:=1.5}"
 }

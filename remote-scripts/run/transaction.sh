@@ -144,6 +144,8 @@ clear_the_way() {
 	deploy | rollback)
 		if began image || began switch || [ -e "$run_dir/state/engine-away" ]; then beside revive; fi
 		;;
+	# What it has taken away is not to come back.
+	down) ;;
 	*) beside revive ;;
 	esac
 }
@@ -330,9 +332,15 @@ if [ "$mode" = recover ]; then
 	# A restore that has changed over is done.
 	[ "$KIND" != restore ] || [ ! -e "$run_dir/state/put-back" ] || finish 0 "done" ''
 	# The way back to plain Compose is gone to its end once the edges go.
-	if [ "$KIND" = eject ] && began leave; then
+	# So is the way down.
+	case $KIND in
+	eject) last_way=leave ;;
+	down) last_way=down ;;
+	*) last_way= ;;
+	esac
+	if [ -n "$last_way" ] && began "$last_way"; then
 		clear_the_way
-		! persist leave 'do' || finish 0 "done" ''
+		! persist "$last_way" 'do' || finish 0 "done" ''
 	fi
 	last=$(sed -n 's/^began //p' "$run_dir/steps" 2>/dev/null | tail -n 1)
 	[ -e "$run_dir/reason" ] || echo 'the process of the run died during this step' >"$run_dir/reason"

@@ -13,6 +13,7 @@ canary_do() {
 	esac
 	# People wait, and the release before may not serve on the migrated schema.
 	! has fencing || { tell 'there was a fence, so there is no canary: everybody gets the new release at the switch' && return 0; }
+	[ "$(fence_rest)" = off ] || { tell 'maintenance is on, so there is no canary: nobody comes' && return 0; }
 	canary_apps=
 	for canary_app in $APPS; do
 		app_read "$RELEASE" "$canary_app" || return 1

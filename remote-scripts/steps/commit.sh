@@ -19,6 +19,11 @@ commit_rest() {
 	# `status` holds what runs against this.
 	# shellcheck disable=SC2046 # service names and ids, none with a space
 	picture_containers $(running $(slot_apps "$(get slot)") $(slot_workers "$(get slot)")) | write_file "$releases/$RELEASE/picture"
+	# What an operator's own runs on this server go by.
+	[ "$KIND" != deploy ] || (umask 077 && write_file "$state/deploy.env" <"$run_dir/run.env")
+	for commit_name in update rollback status logs; do
+		ln -sf "current/operator/$commit_name.sh" "$root/bin/estiba-$commit_name"
+	done
 	proxies_follow
 	for commit_image in $IMAGES; do
 		commit_id=$(sed -n "s/^${commit_image%%:*} //p" "$releases/$RELEASE/images")

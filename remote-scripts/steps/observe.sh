@@ -6,6 +6,8 @@
 
 observe_do() {
 	[ "$OBSERVE" != 0 ] || { note 'not observed' && return 0; }
+	observe_closed=
+	[ "$(fence_rest)" = off ] || { observe_closed=1 && tell 'maintenance is on, so no real requests come: they are not judged'; }
 	observe_slot=$(get slot)
 	uptime_cs
 	observe_end=$((uptime_cs + OBSERVE * 100))
@@ -22,7 +24,9 @@ observe_do() {
 		[ "$uptime_cs" -lt "$observe_end" ] || watch_is_sick $APPS || break
 		nap 0.5
 	done
-	if [ "$observe_requests" -lt "$MIN_REQUESTS" ]; then
+	if [ -n "$observe_closed" ]; then
+		put not-judged 'maintenance is on'
+	elif [ "$observe_requests" -lt "$MIN_REQUESTS" ]; then
 		tell "$observe_requests requests came, fewer than min-requests ($MIN_REQUESTS): the error rate was not judged"
 		put not-judged "$observe_requests requests while it was observed, and min-requests is $MIN_REQUESTS"
 	else
@@ -37,7 +41,7 @@ observe_do() {
 # observe_count APP: what users got since the switch, added to the whole; a share of errors that is too large is a failure.
 observe_count() {
 	app_read "$RELEASE" "$1" || return 1
-	[ -n "$(app_http_ports)" ] || return 0
+	[ -n "$(app_http_ports)" ] && [ -z "$observe_closed" ] || return 0
 	observe_now=$(edge_users "$1") || {
 		# It may be starting again; then its counters begin anew.
 		edge_again "$1" || fail "the edge of $1 does not report users' answers" || return 1

@@ -46,7 +46,7 @@ switch_one() {
 	edge_put "$1" release "$switch_slot" "$([ "$OBSERVE" = 0 ] && echo none || echo "$RELEASE")" &&
 		edge_standby "$1" "$switch_slot" "$switch_standby" &&
 		edge_put "$1" slot slot "$switch_slot" &&
-		edge_put "$1" fence fence off || return 1
+		edge_put "$1" fence fence "$(fence_rest)" || return 1
 	# Everybody is there now, whatever share they drew.
 	case " $(get canary) " in *" $1 "*) edge_put "$1" canary slot none && edge_put "$1" share share 0 || return 1 ;; esac
 	# Until here the edge itself has refused requests, which is no error of the release.

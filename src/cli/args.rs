@@ -80,6 +80,29 @@ pub enum Command {
     Abort(TargetArgs),
     /// End a run that was interrupted: undo it, or finish it where it had committed.
     Recover(TargetArgs),
+    /// What the containers say, of all services, slots and hosts as one stream; or the journal of a past run.
+    Logs(LogsArgs),
+    /// Run a command in a running container of a service: of an app or a worker in the slot that serves.
+    Exec(ExecArgs),
+    /// Run a command in a container of its own, of the release that serves.
+    Run(RunArgs),
+    /// A shell in a running container of a service.
+    Shell(ShellArgs),
+    /// The containers of the stack.
+    Ps(TargetArgs),
+    /// Print the target's url, and open it where there is a desktop.
+    Open(TargetArgs),
+    /// The environment of the release that serves: keys, never values.
+    #[command(subcommand)]
+    Env(EnvCommand),
+    /// Start containers again; requests to an app wait meanwhile.
+    Restart(RestartArgs),
+    /// Run so many containers of a service, until the next deploy.
+    Scale(ScaleArgs),
+    /// Close the site with the maintenance page, also through deploys; or open it again.
+    Maintenance(MaintenanceArgs),
+    /// Stop the site and remove its containers. Volumes, folders, releases and backups stay.
+    Down(DownArgs),
     /// Go back to plain Docker Compose: prints what would be done; `--yes` does it.
     Eject(TargetArgs),
     /// The database's backups.
@@ -105,6 +128,130 @@ pub enum Command {
 /// The target of a command.
 #[derive(Debug, Clone, Args)]
 pub struct TargetArgs {
+    /// The target. Optional if deploy.toml has only one.
+    pub target: Option<String>,
+}
+
+/// `logs`
+#[derive(Debug, Clone, Args)]
+pub struct LogsArgs {
+    /// The target. Optional if deploy.toml has only one.
+    pub target: Option<String>,
+    /// Go on with what comes, through deploys and lost connections.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only this service, as the Compose file calls it, or this container. May be given several times.
+    #[arg(short, long, value_name = "SERVICE")]
+    pub service: Vec<String>,
+    /// At most so many lines of each container, or `all`. Default: 100, and all with --since or --until.
+    #[arg(long, value_name = "COUNT")]
+    pub tail: Option<String>,
+    /// Only what is newer: 10m, 2h, or a time like 2026-11-27T07:57:08Z.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only what is older.
+    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
+    pub until: Option<String>,
+    /// Only lines that this regular expression matches.
+    #[arg(long, value_name = "PATTERN")]
+    pub grep: Option<String>,
+    /// Only lines of this level or a graver one: debug, info, warning, error. Known in JSON, logfmt and common text formats; a line
+    /// that tells none goes with the one before it.
+    #[arg(long, value_name = "LEVEL")]
+    pub level: Option<String>,
+    /// The journal of a past run, by its id or its release's.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["follow", "service", "tail", "since", "until", "grep", "level"])]
+    pub run: Option<String>,
+}
+
+/// `exec`
+#[derive(Debug, Clone, Args)]
+pub struct ExecArgs {
+    /// The target; if there is only one, the service may be given here instead.
+    #[arg(value_name = "TARGET")]
+    pub first: String,
+    /// The service, as the Compose file calls it.
+    #[arg(value_name = "SERVICE")]
+    pub second: Option<String>,
+    /// The command and its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// `run`
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// The target. Optional if deploy.toml has only one.
+    #[arg(value_name = "TARGET")]
+    pub first: Option<String>,
+    /// The service whose image, environment, networks and volumes the container has. Default: the first app.
+    #[arg(value_name = "SERVICE")]
+    pub second: Option<String>,
+    /// The command and its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// `shell`
+#[derive(Debug, Clone, Args)]
+pub struct ShellArgs {
+    /// The target. Optional if deploy.toml has only one.
+    #[arg(value_name = "TARGET")]
+    pub first: Option<String>,
+    /// The service. Default: the first app.
+    #[arg(value_name = "SERVICE")]
+    pub second: Option<String>,
+}
+
+/// `env`
+#[derive(Debug, Subcommand)]
+pub enum EnvCommand {
+    /// The keys that the server has.
+    List(TargetArgs),
+    /// The keys that a deploy would add (+), change (~) or remove (-).
+    Diff(TargetArgs),
+}
+
+/// `restart`
+#[derive(Debug, Clone, Args)]
+pub struct RestartArgs {
+    /// The target, optional if deploy.toml has only one, and the services. Default: all apps and workers.
+    #[arg(value_name = "TARGET, SERVICE")]
+    pub services: Vec<String>,
+}
+
+/// `scale`
+#[derive(Debug, Clone, Args)]
+pub struct ScaleArgs {
+    /// The target; if there is only one, the service may be given here instead.
+    #[arg(value_name = "TARGET")]
+    pub first: String,
+    /// The service and how many containers of it: web=3.
+    #[arg(value_name = "SERVICE=COUNT")]
+    pub second: Option<String>,
+}
+
+/// `maintenance`
+#[derive(Debug, Clone, Args)]
+pub struct MaintenanceArgs {
+    /// Close the site, or open it.
+    pub switch: Switch,
+    /// The target. Optional if deploy.toml has only one.
+    pub target: Option<String>,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// Closed.
+    On,
+    /// Open.
+    Off,
+}
+
+/// `down`
+#[derive(Debug, Clone, Args)]
+pub struct DownArgs {
     /// The target. Optional if deploy.toml has only one.
     pub target: Option<String>,
 }

@@ -15,8 +15,8 @@ use crate::report::{Choice, Event, Reporter, Workflow};
 use super::Cli;
 use super::args::{Color, Command};
 use super::commands::{
-    abort, backup, canary, completions, config, demo, deploy, eject, history, init, plan, promote, recover, reference, rollback,
-    status,
+    abort, backup, canary, completions, config, demo, deploy, eject, exec, history, init, logs, look, order, plan, promote,
+    recover, reference, rollback, status,
 };
 use super::context::Context;
 
@@ -91,6 +91,17 @@ async fn run(cli: Cli, reporter: &Reporter) -> Result<ExitCode> {
         Command::Rollback(args) => Ok(rollback::run(&context, args).await),
         Command::Status(args) => status::run(&context, args).await,
         Command::History(args) => history::run(&context, args).await,
+        Command::Logs(args) => logs::run(&context, args).await,
+        Command::Exec(args) => exec::exec(&context, args).await,
+        Command::Run(args) => exec::run(&context, args).await,
+        Command::Shell(args) => exec::shell(&context, args).await,
+        Command::Ps(args) => look::ps(&context, args).await,
+        Command::Open(args) => look::open(&context, args).await,
+        Command::Env(command) => look::env(&context, command).await,
+        Command::Restart(args) => Ok(order::restart(&context, args).await),
+        Command::Scale(args) => Ok(order::scale(&context, args).await),
+        Command::Maintenance(args) => Ok(order::maintenance(&context, args).await),
+        Command::Down(args) => Ok(order::down(&context, args).await),
         Command::Abort(args) => abort::run(&context, args).await,
         Command::Eject(args) => Ok(eject::run(&context, args).await),
         Command::Recover(args) => recover::run(&context, args).await,

@@ -4,7 +4,7 @@ use crate::config::{Project, Resolved};
 use crate::error::{Error, Kind, Result};
 use crate::random;
 use crate::report::Reporter;
-use crate::server::{Facts, Server};
+use crate::server::{Fact, Facts, Scripts, Server};
 use crate::ssh::{Address, Connection, HostKeys, Identity, Settings, Traffic};
 
 use super::hosts::{all, each};
@@ -86,6 +86,14 @@ impl<'a> Session<'a> {
             self.connection = Connection::again(&self.settings).await?;
         }
         Ok(())
+    }
+
+    /// Sees to it that the server has the scripts of this version.
+    pub async fn bring_scripts(&self) -> Result<()> {
+        match self.facts.get(Fact::Scripts) {
+            Some(_) => Ok(()),
+            None => self.server().send(&format!("scripts-{}", random::hex(8)), Scripts::files()).await,
+        }
     }
 
     /// Looks again.

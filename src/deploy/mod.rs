@@ -11,9 +11,11 @@ mod gate;
 mod hosts;
 mod inspect;
 mod launch;
+mod logs;
 mod look;
 mod offline;
 mod operation;
+mod order;
 mod plan;
 mod prepare;
 mod promote;
@@ -37,8 +39,10 @@ pub use conclude::Ending;
 pub use connect::{Session, check_host_keys};
 pub use eject::{eject, eject_steps};
 pub use hosts::{all, each};
+pub use logs::logs;
 pub use offline::{open_with_stand_ins, plan_offline};
 pub use operation::{Operation, Options};
+pub use order::{Order, container_service, order, services_of};
 pub use plan::plan;
 pub use prepare::Prepared;
 pub use promote::promote;
@@ -80,7 +84,11 @@ async fn deploy_candidate(candidate: &Candidate<'_>, operation: &Operation<'_>) 
     };
     let ending = match launched {
         // While it is followed, the client gives its word at `confirm`.
-        Ok(launched) => follow(launched, candidate.look.as_ref(), operation, &signals).await?,
+        Ok(launched) => {
+            let closed = launched.is_closed(operation.reporter);
+            let look = candidate.look.as_ref().filter(|_| !closed);
+            follow(launched, look, operation, &signals).await?
+        }
         Err(Stop::Over(ending)) => *ending,
         Err(Stop::Refused(error)) => return Err(error),
     };

@@ -61,6 +61,15 @@ pub enum Event {
         /// The line, as it came.
         line: String,
     },
+    /// A line of a container's log.
+    Log {
+        /// The container.
+        container: String,
+        /// When, UTC.
+        time: String,
+        /// What it says.
+        line: String,
+    },
     /// Bytes on their way.
     Progress {
         /// What is sent.

@@ -36,6 +36,7 @@ fn object(event: &Event) -> Option<Value> {
         Event::Undone { step } => json!({"event": "step-undone", "step": step}),
         Event::UndoFailed { step, reason } => json!({"event": "step-undo-failed", "step": step, "reason": reason}),
         Event::Output { step, line } => json!({"event": "output", "step": step, "line": line}),
+        Event::Log { container, time, line } => json!({"event": "log", "container": container, "time": time, "line": line}),
         Event::Progress { what, done, total } => json!({"event": "progress", "what": what, "done": done, "total": total}),
         Event::Error(error) => json!({
             "event": "error", "exit": error.kind.code(), "message": error.text(), "hints": error.last_hints(),
@@ -59,7 +60,7 @@ fn object(event: &Event) -> Option<Value> {
 impl Sink for Json {
     fn tell(&mut self, event: &Event) {
         // Standard output is for programs alone.
-        if !matches!(event, Event::Text(_)) {
+        if !matches!(event, Event::Text(_) | Event::Log { .. }) {
             self.people.tell(event);
         }
         if let Some(object) = object(event) {

@@ -6,6 +6,7 @@ mod choice;
 mod event;
 mod github;
 mod json;
+mod passage;
 mod plain;
 mod reporter;
 mod sink;
@@ -17,6 +18,7 @@ pub use ask::ask;
 pub use choice::Choice;
 pub use event::{Event, Outcome, OutcomeKind, StepReport, StepStatus, Traffic};
 pub use github::Workflow;
+pub use passage::Passage;
 #[cfg(test)]
 pub(crate) use plain::plain_lines;
 pub use reporter::Reporter;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::style::{BAD, BOLD, DIM, GOOD, WARN, bytes, paint, seconds};
+use super::style::{BAD, BOLD, DIM, GOOD, OF_CONTAINERS, WARN, bytes, paint, seconds};
 use super::{Event, Outcome, OutcomeKind, Sink, StepStatus};
 
 /// How many of a step's last lines are shown when it fails.
@@ -135,10 +135,27 @@ impl Sink for Plain {
         for line in self.lines(event) {
             print::err(&line);
         }
-        if let Event::Text(text) = event {
-            print::out(text);
+        if let Some(text) = wanted(event) {
+            print::out(&text);
         }
     }
+}
+
+/// What was asked for, and so goes to standard output.
+pub(super) fn wanted(event: &Event) -> Option<String> {
+    match event {
+        Event::Text(text) => Some(text.clone()),
+        Event::Log { container, time, line } => Some(log(container, time, line)),
+        Event::OnHost { host, event } => wanted(event).map(|text| format!("{host} {text}")),
+        _ => None,
+    }
+}
+
+/// A line of a container's log: its time of day, the container in a colour of its own, the text.
+fn log(container: &str, time: &str, line: &str) -> String {
+    let sum: usize = container.bytes().map(usize::from).sum();
+    let time = time.get(11..23).unwrap_or(time);
+    format!("{} {} {line}", paint(DIM, time), paint(OF_CONTAINERS[sum % OF_CONTAINERS.len()], format!("{container:<14}")))
 }
 
 /// The only places that write to the process's streams.

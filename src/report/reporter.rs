@@ -135,6 +135,7 @@ fn redacted(event: Event, secrets: &[String]) -> Event {
         Event::Undone { step } => Event::Undone { step: clean(step) },
         Event::UndoFailed { step, reason } => Event::UndoFailed { step: clean(step), reason: clean(reason) },
         Event::Output { step, line } => Event::Output { step: clean(step), line: clean(line) },
+        Event::Log { container, time, line } => Event::Log { container: clean(container), time: clean(time), line: clean(line) },
         Event::Progress { what, done, total } => Event::Progress { what: clean(what), done, total },
         Event::Plan { document, markdown } => {
             Event::Plan { document: clean_document(document, secrets), markdown: clean(markdown) }

@@ -8,6 +8,15 @@ pub(super) const WARN: Style = AnsiColor::Yellow.on_default();
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const BOLD: Style = Style::new().bold();
 
+/// Containers are told apart by these, and by their names.
+pub(super) const OF_CONTAINERS: [Style; 5] = [
+    AnsiColor::Cyan.on_default(),
+    AnsiColor::Magenta.on_default(),
+    AnsiColor::Blue.on_default(),
+    AnsiColor::Green.on_default(),
+    AnsiColor::Yellow.on_default(),
+];
+
 /// The text in that style.
 pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")

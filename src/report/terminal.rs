@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::plain::{Plain, print};
+use super::plain::{Plain, print, wanted};
 use super::{Event, Sink};
 
 /// Lines of the running step that stay in sight.
@@ -92,8 +92,8 @@ impl Sink for Terminal {
             for line in lines {
                 print::err(&line);
             }
-            if let Event::Text(text) = event {
-                print::out(text);
+            if let Some(text) = wanted(event) {
+                print::out(&text);
             }
         });
     }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::artefact::{Artefact, manifest};
 use crate::config::Resolved;
 use crate::error::{Answer, Error, Result};
+use crate::logs::Line;
 use crate::ssh::{Connection, Output, Piece, Running, keep_the_end};
 use crate::text::shell_words;
 
@@ -21,6 +22,17 @@ use super::{Facts, Record, Scripts};
 pub struct Server<'a> {
     connection: &'a Connection,
     root: &'a str,
+}
+
+/// Which lines of the containers' logs are asked for; empty where there is no bound.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogsAsked {
+    /// At most so many of each container.
+    pub tail: String,
+    /// None before this time, or older than this.
+    pub since: String,
+    /// None after this time.
+    pub until: String,
 }
 
 /// The longest that a look at a server may take.
@@ -224,6 +236,58 @@ impl<'a> Server<'a> {
         let text = output.text();
         let told = text.lines().find_map(|line| marker::behind(marker::CANARY, line)?.split_once(' '));
         Ok(told.map(|(run, share)| (run.to_owned(), share.to_owned())))
+    }
+
+    /// The logs of a project's containers, `look` or `follow`; hands each line to `see`. The server's time when it was asked.
+    pub async fn logs(&self, project: &str, way: &str, asked: &LogsAsked, see: &mut impl FnMut(Line)) -> Result<Option<String>> {
+        let command = Self::inline("ask/logs.sh", &[project, way, &asked.tail, &asked.since, &asked.until]);
+        let mut running = self.connection.start(&command).await?;
+        let (mut buffer, mut complaint, mut began, mut exit) = (Vec::new(), Vec::new(), None, None);
+        while let Some(piece) = running.next().await {
+            match piece {
+                Piece::Out(bytes) => buffer.extend_from_slice(&bytes),
+                Piece::Err(bytes) => keep_the_end(&mut complaint, &bytes),
+                Piece::Exit(status) => exit = Some(status),
+            }
+            let mut start = 0;
+            while let Some(end) = buffer[start..].iter().position(|byte| *byte == b'\n') {
+                let line = String::from_utf8_lossy(&buffer[start..start + end]);
+                start += end + 1;
+                match marker::behind(marker::LOGS, &line) {
+                    Some(time) if began.is_none() => began = Some(time.to_owned()),
+                    _ => Line::parse(line.trim_end_matches('\r')).into_iter().for_each(&mut *see),
+                }
+            }
+            buffer.drain(..start);
+            if buffer.len() > LONGEST_LINE {
+                buffer.truncate(LONGEST_LINE);
+            }
+        }
+        let complaint = String::from_utf8_lossy(&complaint).into_owned();
+        match exit {
+            Some(0) => Ok(began),
+            Some(status) => Err(Error::failed(format!(
+                "{}: docker compose logs ended with {status}: {}",
+                self.connection.address(),
+                complaint.trim()
+            ))),
+            None => Err(Error::failed(format!("{}: the connection was lost", self.connection.address()))),
+        }
+    }
+
+    /// The command that runs these words in a container of its own, of the release that serves.
+    pub fn one_off(&self, service: &str, terminal: Option<&str>, words: &[String]) -> String {
+        let arguments = [service, terminal.unwrap_or("-")].into_iter().chain(words.iter().map(String::as_str));
+        self.script("use/run.sh", &arguments.collect::<Vec<_>>())
+    }
+
+    /// The command that runs these words in that container.
+    pub fn inside(container: &str, terminal: Option<&str>, words: &[String]) -> String {
+        let with_terminal = terminal.map(|kind| ["-t".to_owned(), "-e".to_owned(), format!("TERM={kind}")]);
+        let options = with_terminal.into_iter().flatten();
+        let command =
+            ["exec", "docker", "exec", "-i"].map(str::to_owned).into_iter().chain(options).chain([container.to_owned()]);
+        shell_words(command.chain(words.iter().cloned()).collect::<Vec<_>>().iter().map(String::as_str))
     }
 
     /// Has the server write an image out, as `docker save` does.

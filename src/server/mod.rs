@@ -10,7 +10,7 @@ mod scripts;
 mod status;
 mod steps;
 
-pub use calls::{Followed, Server, Start};
+pub use calls::{Followed, LogsAsked, Server, Start};
 pub use facts::{Container, Durations, Facts, KeptRelease};
 pub use incoming::{Loaded, Segment};
 pub use journal::{Record, RecordKind};

@@ -22,6 +22,7 @@ const FILES: &[(&str, &str)] = scripts![
     "ask/cat.sh",
     "ask/compare.sh",
     "ask/facts.sh",
+    "ask/logs.sh",
     "lib/apps.sh",
     "lib/common.sh",
     "lib/compose.sh",
@@ -36,6 +37,7 @@ const FILES: &[(&str, &str)] = scripts![
     "lib/loadtest.sh",
     "lib/lock.sh",
     "lib/offsite.sh",
+    "lib/operator.sh",
     "lib/picture.sh",
     "lib/proxies.sh",
     "lib/recovery.sh",
@@ -47,6 +49,10 @@ const FILES: &[(&str, &str)] = scripts![
     "lib/team.sh",
     "lib/warm.sh",
     "lib/watch.sh",
+    "operator/logs.sh",
+    "operator/rollback.sh",
+    "operator/status.sh",
+    "operator/update.sh",
     "receive/backup.sh",
     "receive/files.sh",
     "receive/image.sh",
@@ -67,6 +73,7 @@ const FILES: &[(&str, &str)] = scripts![
     "steps/check.sh",
     "steps/commit.sh",
     "steps/confirm.sh",
+    "steps/down.sh",
     "steps/drain.sh",
     "steps/drill.sh",
     "steps/edge.sh",
@@ -76,6 +83,7 @@ const FILES: &[(&str, &str)] = scripts![
     "steps/leave.sh",
     "steps/lift.sh",
     "steps/load.sh",
+    "steps/maintenance.sh",
     "steps/migrate.sh",
     "steps/observe.sh",
     "steps/offsite.sh",
@@ -83,6 +91,8 @@ const FILES: &[(&str, &str)] = scripts![
     "steps/plain.sh",
     "steps/preflight.sh",
     "steps/prune.sh",
+    "steps/restart.sh",
+    "steps/scale.sh",
     "steps/stack.sh",
     "steps/start.sh",
     "steps/static.sh",
@@ -96,6 +106,7 @@ const FILES: &[(&str, &str)] = scripts![
     "tasks/cool.sh",
     "tasks/left-overs.sh",
     "tasks/revive.sh",
+    "use/run.sh",
     "plans",
 ];
 
@@ -132,7 +143,12 @@ impl Scripts {
     /// All of them, by their path below the root.
     pub fn files() -> BTreeMap<String, Artefact> {
         let digest = Self::digest();
-        FILES.iter().map(|(path, text)| (format!("bin/{digest}/{path}"), Artefact::text(*text))).collect()
+        let file = |(path, text): &(&str, &str)| {
+            // People call these by their names.
+            let mode = if path.starts_with("operator/") { 0o755 } else { 0o644 };
+            (format!("bin/{digest}/{path}"), Artefact { mode, ..Artefact::text(*text) })
+        };
+        FILES.iter().map(file).collect()
     }
 }
 
@@ -143,7 +159,7 @@ mod tests {
     #[test]
     fn every_script_of_the_folder_is_embedded() {
         let mut found = Vec::new();
-        for folder in ["", "ask/", "lib/", "lib/database/", "receive/", "run/", "steps/", "tasks/"] {
+        for folder in ["", "ask/", "lib/", "lib/database/", "operator/", "receive/", "run/", "steps/", "tasks/", "use/"] {
             let path = format!("{}/remote-scripts/{folder}", env!("CARGO_MANIFEST_DIR"));
             for entry in std::fs::read_dir(path).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();

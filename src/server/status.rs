@@ -34,6 +34,8 @@ pub struct Status {
     pub backup_failed: Option<String>,
     /// How the last drill of the backup service ended, and when.
     pub drill: Option<String>,
+    /// Since when the site is in maintenance, UTC.
+    pub maintenance: Option<String>,
     /// The release that was kept warm, until when.
     pub warm: Option<String>,
     /// What is not as it should be.
@@ -59,6 +61,7 @@ impl Status {
             backup: text(facts.get(Fact::Backup)),
             backup_failed: last(facts, Fact::LastBackup).filter(|(fine, _)| !fine).map(|(_, text)| text),
             drill: last(facts, Fact::LastDrill).map(|(_, text)| text),
+            maintenance: text(facts.get(Fact::Maintenance)),
             warm: facts.get(Fact::Warm).map(|warm| warm.replacen(' ', " until ", 1)),
             drift: drift(facts),
             slower: slower(&facts.durations),

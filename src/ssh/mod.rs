@@ -2,6 +2,7 @@
 //! but the demo's own server.
 
 mod address;
+mod attach;
 mod connection;
 mod exec;
 mod failure;
@@ -13,6 +14,7 @@ mod pieces;
 mod traffic;
 
 pub use address::Address;
+pub use attach::Terminal;
 pub use connection::{Connection, Settings};
 pub(crate) use exec::keep_the_end;
 pub use exec::{Output, Piece, Running};

@@ -4,42 +4,10 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use estiba::demo::{Load, Running, Tally};
-use tokio::runtime::Runtime;
-
-use crate::support::{Site, wait_for};
+use crate::support::{Site, Steady, wait_for};
 
 const SETTINGS: &str =
     "[rollout]\nstrategy = \"canary\"\nsteps = [20, 50]\nstep-duration = \"8s\"\nmin-requests = 30\nobserve = \"1s\"\n";
-
-/// Some fifty requests a second by clients that keep their connections and send nothing twice.
-struct Steady {
-    runtime: Runtime,
-    running: Running,
-}
-
-impl Steady {
-    fn start(site: &Site) -> Self {
-        let runtime = Runtime::new().unwrap();
-        let load = Load {
-            address: site.address,
-            path: "/certificados/".into(),
-            clients: 8,
-            body: None,
-            keep_alive: true,
-            pause: Duration::from_millis(140),
-            patience: Duration::from_secs(30),
-        };
-        let inside = runtime.enter();
-        let running = load.start();
-        drop(inside);
-        Self { runtime, running }
-    }
-
-    fn stop(self) -> Tally {
-        self.runtime.block_on(self.running.stop())
-    }
-}
 
 /// Its view of the certificates begins with these lines.
 fn certificates_begin_with(site: &Site, lines: &str) {

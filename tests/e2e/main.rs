@@ -8,6 +8,7 @@ mod backup_service;
 mod bad_releases;
 mod canary;
 mod clock;
+mod daily;
 mod database;
 mod deploy_user;
 mod edge;

@@ -15,6 +15,7 @@ pub(in crate::cli) async fn run(context: &Context, args: TargetArgs) -> Result<E
     // A host that cannot be reached holds up none of the others.
     let told = each(Session::open_each(&project, &resolved).await, async |session| {
         let session = session?;
+        session.bring_scripts().await?;
         let aborted = session.server().abort(None).await?;
         let reporter = session.reporter(&context.reporter);
         reporter.note(match &aborted {

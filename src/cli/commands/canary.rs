@@ -34,6 +34,7 @@ pub(in crate::cli) async fn run(context: &Context, args: TargetArgs, order: Orde
     let (word, done) = order.words();
     let told = each(Session::open_each(&project, &resolved).await, async |session| {
         let session = session?;
+        session.bring_scripts().await?;
         let Some((run, share)) = session.server().order_canary(word).await? else {
             return Err(Error::failed(format!("no canary runs on {}", session.host())));
         };

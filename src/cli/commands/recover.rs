@@ -31,6 +31,7 @@ async fn recover(mut session: Session<'_>, reporter: &Reporter) -> Result<()> {
     if open.is_empty() {
         reporter.note("no run was interrupted: there is nothing to recover");
     } else {
+        session.bring_scripts().await?;
         session.server().recover().await?;
         session.refresh().await?;
         if let Some(left) = session.facts.open_runs.first() {

@@ -55,6 +55,9 @@ fn text(target: &str, status: &Status, session: &Session<'_>) -> String {
     if let Some(drill) = &status.drill {
         lines.push(format!("  drill     {drill}"));
     }
+    if let Some(since) = &status.maintenance {
+        lines.push(format!("  closed    for maintenance since {since}; `estiba maintenance off` opens the site"));
+    }
     if let Some(warm) = &status.warm {
         lines.push(format!("  warm      {warm}"));
     }

@@ -27,6 +27,9 @@ pub(in crate::deploy) struct RunSettings {
     pub(in crate::deploy) need_kb: u64,
     pub(in crate::deploy) nonce: String,
     pub(in crate::deploy) backup: String,
+    /// The services that it is about, and what was asked for them.
+    pub(in crate::deploy) services: Vec<String>,
+    pub(in crate::deploy) asked: String,
 }
 
 /// The scripts, where the server does not have this version's.
@@ -87,6 +90,8 @@ fn run_file(session: &Session<'_>, settings: &RunSettings, operation: &Operation
         from: actor.from.clone(),
         started: actor.started(),
         recover: "",
+        services: settings.services.clone(),
+        asked: settings.asked.clone(),
         override_reason: operation.options.override_reason.clone().unwrap_or_default(),
         canary_steps: canary.steps.value.iter().map(u8::to_string).collect(),
         canary_step_seconds: canary.step_duration.value.0,

@@ -10,7 +10,7 @@ use crate::config::{ImageSource, StepPlace};
 use crate::error::Result;
 use crate::plan::SPARE_KB;
 use crate::random;
-use crate::report::{Outcome, OutcomeKind, StepReport};
+use crate::report::{Outcome, OutcomeKind, Reporter, StepReport};
 use crate::server::{Fact, Facts};
 
 use context::{delta, send_context};
@@ -38,6 +38,19 @@ pub(super) struct Launched<'a> {
     pub(super) launches: Vec<Launch<'a>>,
     /// The client's steps so far.
     pub(super) steps: Vec<StepReport>,
+}
+
+impl Launched<'_> {
+    /// Is the site in maintenance somewhere? Then nobody can look at it from outside.
+    pub(super) fn is_closed(&self, reporter: &Reporter) -> bool {
+        let closed = self.launches.iter().any(|launch| launch.session.facts.get(Fact::Maintenance).is_some());
+        if closed {
+            reporter.note(
+                "maintenance is on: the site stays closed, and is not looked at from outside; `estiba maintenance off` opens it",
+            );
+        }
+        closed
+    }
 }
 
 /// Uploads the files of release and run to every host that gets it.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::super::plain::{Plain, print};
+use super::super::plain::{Plain, print, wanted};
 use super::super::{Event, Sink};
 use super::command::{cut, data, harmless, property, token};
 use crate::error::{Error, Place};
@@ -138,6 +138,10 @@ impl Sink for Log {
                 for annotation in annotations(error) {
                     self.command(&annotation);
                 }
+            }
+            Event::Log { .. } => {
+                self.say("");
+                print::out(&no_command(&wanted(event).unwrap_or_default()));
             }
             Event::Text(text) => {
                 self.say("");

@@ -70,6 +70,8 @@ names! {
         LastBackup = "last_backup",
         /// How the last drill ended, as the history has it.
         LastDrill = "last_drill",
+        /// Since when the edges answer with the maintenance page, UTC.
+        Maintenance = "maintenance",
         /// The release that was kept warm, and until when, UTC.
         Warm = "warm",
         /// Who holds the lock.

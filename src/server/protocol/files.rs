@@ -196,7 +196,7 @@ file! {
     RunFile {
         /// Its id.
         run: String = "RUN",
-        /// `deploy`, `rollback`, `backup`, `verify`, `restore`, `drill` or `eject`.
+        /// `deploy`, `rollback`, `backup`, `verify`, `restore`, `drill`, `eject`, `restart`, `scale`, `maintenance` or `down`.
         kind: &'static str = "KIND",
         /// The release that it is about.
         release: String = "RELEASE",
@@ -242,6 +242,10 @@ file! {
         from: String = "FROM",
         /// and when, UTC.
         started: String = "STARTED",
+        /// The services that are restarted or scaled.
+        services: Vec<String> = "SERVICES",
+        /// How many containers a service is to have; or `on` or `off` for maintenance.
+        asked: String = "ASKED",
         /// `own` for a run of the backup service, which ends no deploy that was cut off.
         recover: &'static str = "RECOVER",
         /// Why it was deployed although what the target requires did not hold.

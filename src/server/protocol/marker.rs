@@ -31,10 +31,13 @@ pub const COMPARED: &str = "estiba:compared";
 /// Behind it, the run and the share of a canary that was told something.
 pub const CANARY: &str = "estiba:canary";
 
+/// Behind it, the logs of containers: the server's time when they were asked for.
+pub const LOGS: &str = "estiba:logs";
+
 /// All of them.
 #[cfg(test)]
-pub(super) const ALL: [&str; 14] =
-    [FACTS, END, FILE, RECEIVED, ERROR, JOURNAL, TAKEN, SIZE, IMAGE, WHOLE, APPLIED, UNKNOWN, COMPARED, CANARY];
+pub(super) const ALL: [&str; 15] =
+    [FACTS, END, FILE, RECEIVED, ERROR, JOURNAL, TAKEN, SIZE, IMAGE, WHOLE, APPLIED, UNKNOWN, COMPARED, CANARY, LOGS];
 
 /// What stands behind a marker in a line of its own.
 pub fn behind<'a>(marker: &str, line: &'a str) -> Option<&'a str> {

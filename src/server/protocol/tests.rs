@@ -78,8 +78,18 @@ fn the_backup_service_writes_the_run_file_that_the_client_writes() {
         .copied()
         .filter(|name| {
             name.starts_with("CANARY_")
-                || ["BUILD_TARGET", "BUILT_IMAGE", "DOCKERFILE", "IMAGE_IDS", "KEEP_WARM", "MAX_P95_RATIO", "OVERRIDE"]
-                    .contains(name)
+                || [
+                    "ASKED",
+                    "BUILD_TARGET",
+                    "BUILT_IMAGE",
+                    "DOCKERFILE",
+                    "IMAGE_IDS",
+                    "KEEP_WARM",
+                    "MAX_P95_RATIO",
+                    "OVERRIDE",
+                    "SERVICES",
+                ]
+                .contains(name)
         })
         .collect();
     assert_eq!(known.difference(&written).copied().collect::<BTreeSet<_>>(), of_deploys);

@@ -46,6 +46,35 @@ impl Mixed {
     }
 }
 
+/// Some fifty requests a second by clients that keep their connections and send nothing twice.
+pub struct Steady {
+    runtime: Runtime,
+    running: Running,
+}
+
+impl Steady {
+    pub fn start(site: &Site) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let load = Load {
+            address: site.address,
+            path: "/certificados/".into(),
+            clients: 8,
+            body: None,
+            keep_alive: true,
+            pause: Duration::from_millis(140),
+            patience: Duration::from_secs(30),
+        };
+        let inside = runtime.enter();
+        let running = load.start();
+        drop(inside);
+        Self { runtime, running }
+    }
+
+    pub fn stop(self) -> Tally {
+        self.runtime.block_on(self.running.stop())
+    }
+}
+
 /// Waits for a condition.
 #[track_caller]
 pub fn wait_for(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {

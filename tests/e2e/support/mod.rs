@@ -13,7 +13,7 @@ mod sshd;
 
 pub use docker::docker;
 pub use github::github;
-pub use load::{Mixed, wait_for};
+pub use load::{Mixed, Steady, wait_for};
 pub use picture::Picture;
 pub use port::free_address;
 pub use registry::Registry;

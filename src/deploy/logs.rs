@@ -1,0 +1,49 @@
+//! The logs of all of a host's containers, as one stream that outlives containers and connections.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::logs::Line;
+use crate::server::LogsAsked;
+use crate::ssh::Connection;
+
+use super::connect::Session;
+
+/// Hands each line to `see`, in the order of time; with `follow`, those that come afterwards too, until nobody listens any more or the
+/// server cannot be reached for two minutes.
+pub async fn logs(session: &mut Session<'_>, asked: &LogsAsked, follow: bool, mut see: impl FnMut(Line)) -> Result<()> {
+    let project =
+        session.facts.current_setting("COMPOSE_PROJECT").unwrap_or_else(|| session.resolved.compose_project.value.clone());
+    // The last line of each container that was seen: what comes again is no news.
+    let mut last: BTreeMap<String, String> = BTreeMap::new();
+    let mut fresh = |line: Line| {
+        if last.get(&line.container).is_some_and(|seen| *seen >= line.time) {
+            return;
+        }
+        last.insert(line.container.clone(), line.time.clone());
+        see(line);
+    };
+    let began = session.server().logs(&project, "look", asked, &mut fresh).await?;
+    if !follow {
+        return Ok(());
+    }
+    let mut since = began.unwrap_or_default();
+    loop {
+        let later = LogsAsked { tail: String::new(), since: since.clone(), until: String::new() };
+        let mut newest = String::new();
+        let followed = session
+            .server()
+            .logs(&project, "follow", &later, &mut |line| {
+                newest.clone_from(&line.time);
+                fresh(line);
+            })
+            .await;
+        if followed.is_ok() && !session.connection.is_lost() {
+            // All containers are gone.
+            return Err(Error::failed(format!("no container of {project} runs any more")));
+        }
+        // A little earlier: two containers' lines may have come in another order.
+        since = if newest.is_empty() { since } else { newest };
+        session.connection = Connection::again(&session.settings).await?;
+    }
+}
