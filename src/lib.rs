@@ -24,6 +24,7 @@ mod random;
 pub mod render;
 pub mod report;
 pub mod scaffold;
+pub mod serve;
 pub mod server;
 pub mod ssh;
 pub mod text;

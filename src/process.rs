@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the room that starts programs")]
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::process::Stdio;
 use std::time::Duration;
@@ -263,6 +264,46 @@ pub async fn attended(
     }
     let status = child.wait().await.map_err(|error| Error::failed(format!("waiting for a script: {error}")))?;
     Ok(held.is_some().then(|| (status.success(), status.to_string())))
+}
+
+/// Ends the program when standard input ends, which it does when whoever holds that dies.
+const WHILE_HELD: &str = "exec 3<&0
+\"$@\" </dev/null 3<&- &
+child=$!
+(cat <&3 >/dev/null; kill -KILL \"$child\" 2>/dev/null) >/dev/null 2>&1 &
+watch=$!
+wait \"$child\"
+kill \"$watch\" 2>/dev/null";
+
+/// Runs this very program again in that folder, with this environment and no other, and hands on each line that it prints. It does not
+/// outlive this process, however that dies, and is in a process group of its own.
+pub async fn again(
+    arguments: &[&str],
+    folder: &Utf8Path,
+    environment: &BTreeMap<String, String>,
+    mut see: impl FnMut(Said),
+) -> Result<()> {
+    let program = std::env::current_exe().map_err(|error| cannot_start("estiba", &error))?;
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", WHILE_HELD, "estiba"])
+        .arg(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(environment)
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| cannot_start("estiba", &error))?;
+    let _held = child.stdin.take();
+    let mut lines = lines(&mut child);
+    while let Some(line) = lines.recv().await {
+        see(line);
+    }
+    child.wait().await.map_err(|error| Error::failed(format!("waiting for a deploy: {error}")))?;
+    Ok(())
 }
 
 /// The lines of both streams of a program, as they come.

@@ -115,6 +115,8 @@ pub enum Command {
     Config(ConfigCommand),
     /// Deploy the example to this machine: a release, one under load, and a broken one.
     Demo(DemoArgs),
+    /// Take signed pushes of GitHub, GitLab or Gitea by HTTP, and deploy what they name, one after another.
+    Serve(ServeArgs),
     /// Print docs/reference.md.
     #[command(hide = true)]
     Reference,
@@ -247,6 +249,34 @@ pub enum Switch {
     On,
     /// Open.
     Off,
+}
+
+/// `serve`
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// The target. Optional if the repository's deploy.toml has only one.
+    pub target: Option<String>,
+    /// Where to fetch the repository from: an address or a path, as git knows it.
+    #[arg(long, value_name = "REPOSITORY")]
+    pub source: String,
+    /// Where to listen.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9000")]
+    pub listen: std::net::SocketAddr,
+    /// The folder for the queue and the clone.
+    #[arg(long, value_name = "FOLDER", default_value = "estiba-serve")]
+    pub folder: Utf8PathBuf,
+    /// Take events of this repository only, as the hoster names it.
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<String>,
+    /// The branch whose pushes are deployed.
+    #[arg(long, default_value = "main")]
+    pub branch: String,
+    /// Pass pushes over that change no path like this: `app/**`. May be given several times.
+    #[arg(long, value_name = "GLOB")]
+    pub path: Vec<String>,
+    /// The hoster's API for commit statuses, which are posted where ESTIBA_STATUS_TOKEN is set.
+    #[arg(long, value_name = "URL", default_value = "https://api.github.com")]
+    pub api: String,
 }
 
 /// `down`

@@ -16,7 +16,7 @@ use super::Cli;
 use super::args::{Color, Command};
 use super::commands::{
     abort, backup, canary, completions, config, demo, deploy, eject, exec, history, init, logs, look, order, plan, promote,
-    recover, reference, rollback, status,
+    recover, reference, rollback, serve, status,
 };
 use super::context::Context;
 
@@ -109,6 +109,7 @@ async fn run(cli: Cli, reporter: &Reporter) -> Result<ExitCode> {
         Command::Plan(args) => plan::run(&context, args).await,
         Command::Config(command) => config::run(&context, command),
         Command::Demo(args) => demo::run(&context, args).await,
+        Command::Serve(args) => serve::run(&context, args).await,
         Command::Reference => Ok(reference::run(&context)),
         Command::Completions { shell } => Ok(completions::run(&context, shell)),
     }

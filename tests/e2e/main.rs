@@ -26,6 +26,7 @@ mod proxy;
 mod rollback;
 mod secrets;
 mod sequences;
+mod serve;
 #[expect(dead_code, reason = "the fault matrix does more to its server")]
 #[path = "../matrix/server.rs"]
 mod server;

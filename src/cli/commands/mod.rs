@@ -19,4 +19,5 @@ pub(super) mod promote;
 pub(super) mod recover;
 pub(super) mod reference;
 pub(super) mod rollback;
+pub(super) mod serve;
 pub(super) mod status;

@@ -12,7 +12,7 @@ mod site;
 mod sshd;
 
 pub use docker::docker;
-pub use github::github;
+pub use github::{Requests, github};
 pub use load::{Mixed, Steady, wait_for};
 pub use picture::Picture;
 pub use port::free_address;

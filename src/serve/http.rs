@@ -1,0 +1,161 @@
+//! The way in: small, slow to trust, and never full.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::Shared;
+use super::push::{Delivery, read};
+use super::queue::Taken;
+use super::signature::Proof;
+use super::status::{State, tell};
+
+/// The longest body; GitHub sends 25 MB at most, and a push of that size is none that a server should keep in memory.
+const LONGEST: u64 = 5 << 20;
+/// All bodies that are being read together have no more, in KiB.
+const ALL_KIB: u32 = 24 << 10;
+/// So many connections at once; one more waits.
+const CONNECTIONS: usize = 2000;
+/// How long a request's head may take, and its body.
+const HEAD: Duration = Duration::from_secs(10);
+const BODY: Duration = Duration::from_secs(20);
+
+/// Takes connections, for ever.
+pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let memory = Arc::new(Semaphore::new(ALL_KIB as usize));
+    loop {
+        let Ok(permit) = connections.clone().acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            // Out of descriptors: some are let go soon.
+            Err(_) => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (shared, memory) = (shared.clone(), memory.clone());
+        tokio::spawn(async move {
+            let service = service_fn(|request| {
+                let (shared, memory) = (shared.clone(), memory.clone());
+                async move { Ok::<_, Infallible>(answer(request, &shared, &memory).await) }
+            });
+            let mut server = http1::Builder::new();
+            server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(32 << 10).max_headers(64);
+            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            drop(permit);
+        });
+    }
+}
+
+/// The whole of a short text.
+struct Text(Option<Bytes>);
+
+impl hyper::body::Body for Text {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        std::task::Poll::Ready(self.0.take().map(|text| Ok(Frame::data(text))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |text| text.len() as u64))
+    }
+}
+
+fn reply(status: StatusCode, text: impl Into<String>) -> Response<Text> {
+    let mut response = Response::new(Text(Some(Bytes::from(text.into()))));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+async fn answer(request: Request<Incoming>, shared: &Arc<Shared>, memory: &Semaphore) -> Response<Text> {
+    match (request.method(), request.uri().path()) {
+        (&Method::GET, "/healthz") => reply(StatusCode::OK, "ok\n"),
+        (&Method::GET, "/metrics") => reply(StatusCode::OK, shared.metrics.text(shared.queue.lengths())),
+        (&Method::POST, "/hook" | "/") => {
+            let (result, response) = hook(request, shared, memory).await;
+            shared.metrics.delivery(result);
+            response
+        }
+        (_, "/hook") => reply(StatusCode::METHOD_NOT_ALLOWED, "a webhook is POSTed\n"),
+        _ => reply(StatusCode::NOT_FOUND, "nothing is here\n"),
+    }
+}
+
+/// A delivery: what it counts as, and the answer.
+async fn hook(request: Request<Incoming>, shared: &Arc<Shared>, memory: &Semaphore) -> (&'static str, Response<Text>) {
+    let refused = |text: &str| ("unsigned", reply(StatusCode::UNAUTHORIZED, text));
+    let Some(proof) = Proof::of(request.headers()) else { return refused("the delivery is not signed\n") };
+    let length = request.body().size_hint().exact().unwrap_or(LONGEST);
+    if length > LONGEST {
+        return ("too-large", reply(StatusCode::PAYLOAD_TOO_LARGE, "the delivery is longer than 5 MB\n"));
+    }
+    let kib = u32::try_from(length / 1024 + 1).unwrap_or(ALL_KIB);
+    let (head, body) = request.into_parts();
+    let Ok(Some(body)) = timeout(BODY, async {
+        let _room = memory.acquire_many(kib).await.ok()?;
+        whole(body).await
+    })
+    .await
+    else {
+        return ("cut-short", reply(StatusCode::BAD_REQUEST, "the delivery did not come whole within 20 s\n"));
+    };
+    if !proof.fits(&shared.settings.secrets, &body) {
+        return refused("the signature does not fit\n");
+    }
+    let settings = &shared.settings;
+    let changes = |paths: &[&str]| settings.paths.is_empty() || paths.iter().any(|path| settings.paths.is_match(path));
+    match read(&head.headers, &body, &settings.branch, settings.repository.as_deref(), changes) {
+        Delivery::Wrong(why) => ("wrong", reply(StatusCode::BAD_REQUEST, format!("{why}\n"))),
+        Delivery::Ignored(why) => ("ignored", reply(StatusCode::OK, format!("ignored: {why}\n"))),
+        Delivery::Push(push) => match shared.queue.take(push.clone()) {
+            Ok(Taken::Again) => ("again", reply(StatusCode::OK, "this delivery came before\n")),
+            Ok(Taken::Waits(before)) => {
+                let shared = shared.clone();
+                let text = format!("{} waits to be deployed\n", push.commit);
+                // Nobody waits for what the hoster's own API answers.
+                tokio::spawn(async move {
+                    if let Some(before) = before {
+                        tell(&shared, &before, State::Failure, &format!("superseded by {}", push.commit)).await;
+                    }
+                });
+                ("accepted", reply(StatusCode::ACCEPTED, text))
+            }
+            Err(error) => {
+                shared.reporter.note(format!("the queue cannot be written: {error}"));
+                ("unwritten", reply(StatusCode::SERVICE_UNAVAILABLE, "the queue cannot be written; deliver it again\n"))
+            }
+        },
+    }
+}
+
+/// The body, of at most the longest length.
+async fn whole(mut body: Incoming) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await {
+        if let Ok(data) = frame.ok()?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+        if bytes.len() as u64 > LONGEST {
+            return None;
+        }
+    }
+    Some(bytes)
+}

@@ -1,0 +1,87 @@
+//! Deploys what waits, one push after another.
+
+use std::time::{Duration, Instant};
+
+use camino::Utf8PathBuf;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::process;
+
+use super::push::Push;
+use super::status::{State, tell};
+use super::{Settings, Shared};
+
+/// How long a service that stops waits for a deploy: Docker and systemd give ten seconds and more.
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Works until the service stops.
+pub(super) async fn work(shared: std::sync::Arc<Shared>) {
+    while let Some(push) = shared.queue.next().await {
+        shared.reporter.note(format!("{} by {}: deploying", push.commit, push.by));
+        tell(&shared, &push, State::Pending, "the deploy runs").await;
+        let began = Instant::now();
+        let (outcome, reason) = match deploy(&shared, &push).await {
+            Ok(told) => told,
+            Err(error) => ("failed".to_owned(), error.text()),
+        };
+        shared.metrics.deploy(&outcome, began.elapsed());
+        shared.queue.ended();
+        let state = if ["deployed", "unchanged"].contains(&outcome.as_str()) { State::Success } else { State::Failure };
+        let text = if reason.is_empty() { outcome.clone() } else { format!("{outcome}: {reason}") };
+        shared.reporter.note(format!("{}: {text}", push.commit));
+        tell(&shared, &push, state, &text).await;
+    }
+}
+
+/// Brings the commit here and deploys it. The outcome's word, and its reason.
+async fn deploy(shared: &Shared, push: &Push) -> Result<(String, String)> {
+    let settings = &shared.settings;
+    let folder = bring(settings, push).await?;
+    let config = folder.join(&settings.config);
+    let mut arguments = vec!["deploy"];
+    arguments.extend(settings.target.as_deref());
+    arguments.extend(["--config", config.as_str(), "--json", "--yes", "--wait-lock", "30m"]);
+    let mut last = None;
+    process::again(&arguments, &folder, &settings.environment, |said| match said {
+        process::Said::Out(line) => {
+            last = serde_json::from_str::<Value>(&line).ok().filter(|event| event["event"] == "outcome").or_else(|| last.take());
+        }
+        process::Said::Err(line) => shared.reporter.note(line),
+    })
+    .await?;
+    let Some(outcome) = last else { return Err(Error::failed("the deploy ended without an outcome")) };
+    let word = |key: &str| outcome[key].as_str().unwrap_or_default().to_owned();
+    Ok((word("outcome"), word("reason")))
+}
+
+/// A folder with that very commit and nothing else: its own, so that a deploy whose service was killed never finds another commit under it.
+async fn bring(settings: &Settings, push: &Push) -> Result<Utf8PathBuf> {
+    let (clone, work) = (settings.folder.join("clone.git"), settings.folder.join("work"));
+    // What a service that was killed has left.
+    match std::fs::remove_dir_all(&work) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::failed(format!("cannot remove {work}: {error}")));
+        }
+        _ => {}
+    }
+    let inside = clone.as_str();
+    if !clone.exists() {
+        git(&["init", "-q", "--bare", inside]).await?;
+    }
+    let branch = format!("+refs/heads/{0}:refs/heads/{0}", settings.branch);
+    git(&["-C", inside, "worktree", "prune"]).await?;
+    git(&["-C", inside, "fetch", "-q", "--no-tags", &settings.source, &branch]).await?;
+    let folder = work.join(&push.commit);
+    git(&["-C", inside, "worktree", "add", "-q", "--force", "--detach", folder.as_str(), &push.commit]).await?;
+    Ok(folder)
+}
+
+async fn git(arguments: &[&str]) -> Result<()> {
+    let ended = process::run("git", arguments, None).await?;
+    if ended.success {
+        return Ok(());
+    }
+    let verb = arguments.iter().find(|word| ["init", "worktree", "fetch"].contains(word)).unwrap_or(&"");
+    Err(Error::failed(format!("git {verb} failed: {}", ended.stderr.trim())))
+}
