@@ -177,13 +177,13 @@ fn wrong_deploy_toml() {
 
 #[test]
 fn wrong_sections_about_what_a_release_proves() {
-    let step = |more: &str| format!("[[step]]\nname = \"warm\"\nrun = \"true\"\n{more}");
+    let step = |more: &str| format!("[[step]]\nname = \"heat\"\nrun = \"true\"\n{more}");
     deploy_and("[rollout]\nsteps = [50, 5]\n", "shares in percent");
     deploy_and("[rollout]\nsteps = [0]\n", "shares in percent");
     deploy_and("[rollout]\nsteps = []\n", "shares in percent");
     deploy_and("[rollout]\nmax-p95-ratio = 0.5\n", "max-p95-ratio is 0.5");
     deploy_and("[rollout]\nsticky = \"yes\"\n", "deploy.toml:8:10");
-    deploy_and("[[step]]\nname = \"warm\"\nruns = \"true\"\n", "unknown key `runs`");
+    deploy_and("[[step]]\nname = \"heat\"\nruns = \"true\"\n", "unknown key `runs`");
     deploy_and(&step(""), "either `before` or `after`");
     deploy_and(&step("before = \"start\"\nafter = \"start\"\n"), "either `before` or `after`");
     deploy_and(&step("after = \"strat\"\n"), "did you mean `start`?");
@@ -195,8 +195,8 @@ fn wrong_sections_about_what_a_release_proves() {
     deploy_and(&step("after = \"start\"\ntimeout = \"0s\"\n"), "has no time");
     deploy_and(&step("after = \"start\"\n").replace("\"true\"", "\"a 'b\""), "do not match");
     deploy_and(&step("after = \"start\"\n").replace("\"true\"", "\"a\\tb\""), "control character");
-    deploy_and(&step("after = \"start\"\n").replace("warm", "observe"), "one of estiba's own steps");
-    deploy_and(&step("after = \"start\"\n").replace("warm", "../warm"), "is not the name of a step");
+    deploy_and(&step("after = \"start\"\n").replace("heat", "observe"), "one of estiba's own steps");
+    deploy_and(&step("after = \"start\"\n").replace("heat", "../heat"), "is not the name of a step");
     deploy_and(&step("after = \"start\"\n").repeat(2), "two of the team's steps");
     deploy_and("[[smoke]]\npath = \"health\"\n", "not the path of a request");
     deploy_and("[[smoke]]\npath = \"/\"\napp = \"nginx\"\n", "`nginx` is no app");
