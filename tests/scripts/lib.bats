@@ -423,7 +423,7 @@ site.example says hello' ]
 @test "a release is judged by what its app answered since the switch" {
 	mkdir -p "$ROOT/releases/r"
 	printf 'web\t8000:http\t/\tlocalhost\t200\t1\t60\tblue-green\tbehind\n' >"$ROOT/releases/r/apps"
-	script 'common settings compose edge apps' '. "$here/steps/observe.sh"; RELEASE=r MIN_REQUESTS=4 MAX_ERROR_RATE=0.25 observe_slot=green step=observe
+	script 'common settings compose edge apps' '. "$here/steps/observe.sh"; RELEASE=r MIN_REQUESTS=4 MAX_ERROR_RATE=0.25 observe_slot=green observe_closed="" step=observe
 		containers() { :; }
 		edge_users() { echo "$counted"; }
 		judged() { counted=$1; observe_requests=0; observe_errors=0; observe_count web && echo "$observe_requests $observe_errors" || { cat "$run_dir/reason" && rm "$run_dir/reason"; }; }
@@ -433,6 +433,33 @@ site.example says hello' ]
 4 1
 web answered 2 of 4 real requests with an error; at most 0.25 of them are allowed
 2 2' ]
+}
+
+@test "a load check is judged by its errors, by its times, and against the release that serves" {
+	script 'common settings judge smoke loadtest' 'proof_failed() { echo "${2%% (*}"; return 1; }
+		tell() { :; }
+		loadtest_app=web
+		answers() {
+			awk -v new="$1" -v old="$2" -v bad="$3" "BEGIN { for (i = 1; i <= 100; i++) {
+				print \"new\", (i <= bad ? \"error\" : new + i % 7), 1
+				if (old) print \"old\", old + i % 7, 1
+			} }" >"$run_dir/state/load.answers"
+		}
+		check() { answers "$1" "$2" "$3" && loadtest_judge web 10 10 0.02 "$4" 1.5 / && echo good; }
+		check 200 200 2 0; check 200 200 3 0; check 700 200 0 0; check 700 0 0 0; check 700 0 0 60; check 250 200 0 0'
+	[ "$output" = 'good
+the load check found too many errors
+the load check found the new release slower than the one that serves
+good
+the load check found the new release too slow
+good' ]
+}
+
+@test "perl tells parts of a second where it lacks Time::HiRes, as Debian's own does" {
+	script 'common edge' 'perl -e "unshift @INC, sub { die if \$_[1] eq \"Time/HiRes.pm\" }; $edge_clock
+		my \$began = clock(); select undef, undef, undef, 0.02; my \$took = clock() - \$began;
+		print \$took > 0.015 && \$took < 5 ? \"fine\" : \$took;"'
+	[ "$output" = fine ]
 }
 
 @test "the watchdog ends a whole process group, and says that it did" {
