@@ -23,4 +23,5 @@ exec 9>&-
 [ "${2:-}" != own ] || exit 0
 # What waits for the end of a warm time may have died with the machine.
 ! warm_read || warm_timer "$warm_run"
+[ ! -e "$state/cooling" ] || warm_timer "$(sed 's/.* //' "$state/cooling")"
 sh "$here/run/edges.sh" "$root"

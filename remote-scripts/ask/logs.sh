@@ -11,5 +11,10 @@ set -- ${3:+--tail="$3"} ${4:+--since="$4"} ${5:+--until="$5"}
 echo "estiba:logs $(date -u +%Y-%m-%dT%H:%M:%S.000000000Z)"
 case $way in
 follow) exec docker compose -p "$project" logs -t --no-color -f "$@" ;;
-*) docker compose -p "$project" logs -t --no-color "$@" | LC_ALL=C sort -s -b -k 3,3 ;;
+*)
+	# The status of the first of the two is the one that counts.
+	exec 3>&1
+	status=$({ { docker compose -p "$project" logs -t --no-color "$@" && echo 0 >&4 || echo "$?" >&4; } | LC_ALL=C sort -s -b -k 3,3 >&3; } 4>&1)
+	exit "$status"
+	;;
 esac

@@ -48,6 +48,8 @@ history_runs_retain() {
 	for retain_run in $(newest_first "$runs"); do
 		# After a clock that was set back its own is not the newest by its name.
 		if [ "$retain_run" = "$1" ] || run_is_open "$runs/$retain_run"; then continue; fi
+		# The release before is warm by its settings.
+		! grep -q " $retain_run\$" "$state/warm" "$state/cooling" 2>/dev/null || continue
 		retain_kept=$((retain_kept + 1))
 		[ "$retain_kept" -lt 30 ] || rm -rf "${runs:?}/$retain_run"
 	done

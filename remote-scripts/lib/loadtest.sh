@@ -4,9 +4,10 @@
 #   app requests-a-second seconds max-error-rate max-p95-ms (0 for any) max-p95-ratio path…
 # shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
-# loadtest_all SLOT: asked of that slot. Where no release of estiba serves beside it, the new one is measured alone.
+# loadtest_all SLOT: asked of that slot. Where no release of estiba serves beside it, the new one is measured alone. Nobody who goes back
+# is kept waiting by it, nor refused for what a broken release answers quickly.
 loadtest_all() {
-	[ -s "$releases/$RELEASE/load" ] || return 0
+	if [ "$KIND" != deploy ] || [ ! -s "$releases/$RELEASE/load" ]; then return 0; fi
 	loadtest_slot=$1
 	eval "set -- $(cat "$releases/$RELEASE/load")"
 	loadtest_app=$1
@@ -48,6 +49,8 @@ loadtest_run() {
 				$select->add($socket);
 			}
 			my $wait = $sent < $total ? $began + $sent / $rate - clock() : 1;
+			# Without a handle it would not wait.
+			if (!$select->count) { select undef, undef, undef, $wait if $wait > 0; next }
 			for my $socket ($select->can_read($wait > 0 ? $wait : 0)) {
 				my $one = $open{fileno $socket};
 				my $got = sysread $socket, my $piece, 65536;

@@ -19,8 +19,8 @@ operator_token() {
 	head -c 4 /dev/urandom | od -An -tx1 | tr -d ' \n'
 }
 
-# operator_run KIND RELEASE STEPS IMAGE IMAGE_IDS: starts the run, shows its journal, and exits as it ends. It goes on when whoever started
-# it is gone.
+# operator_run KIND RELEASE STEPS IMAGE IMAGE_IDS [FOLDER]: starts the run, shows its journal, and returns as it ends. It goes on when
+# whoever started it is gone. FOLDER becomes the release, once the run is there that names it: until then a prune would take it away.
 operator_run() {
 	RUN=$(date -u +%Y%m%dT%H%M%SZ)-$1-$(operator_token)
 	run_dir=$runs/$RUN
@@ -30,18 +30,21 @@ operator_run() {
 		umask 077
 		{
 			cat "$state/deploy.env"
-			printf "%s='%s'\n" RUN "$RUN" KIND "$1" RELEASE "$2" EXPECT_CURRENT "$current" STEPS "$3" IMAGE "$4" IMAGE_IDS "$5" \
+			# Without quotes, as whoever looks for the runs of a release expects it.
+			printf 'RELEASE=%s\n' "$2"
+			printf "%s='%s'\n" RUN "$RUN" KIND "$1" EXPECT_CURRENT "$current" STEPS "$3" IMAGE "$4" IMAGE_IDS "$5" \
 				IMAGE_SOURCE build NONCE '' ALLOW_REPLACE '' OVERRIDE '' BACKUP_ID '' RECOVER '' BY "$operator_by" FROM "$(hostname)" \
 				STARTED "$(utc_now)"
 			[ "$1" = deploy ] || printf "%s='%s'\n" OBSERVE 0 KEEP_WARM 0
 		} >"$run_dir/run.env"
 	) || exit 1
+	[ -z "${6:-}" ] || mv "$6" "$releases/$2" || exit 1
 	: >"$run_dir/journal"
 	setsid sh "$here/run/supervise.sh" "$root" "$RUN" </dev/null >>"$run_dir/stray" 2>&1 &
 	echo "run $RUN; it goes on when this terminal is closed"
 	sh "$here/run/follow.sh" "$root" "$RUN" 0 | operator_show
-	[ -e "$run_dir/outcome" ] || { echo "estiba: the run has ended without an outcome; the next one ends it first" >&2 && exit 4; }
-	exit "$(cut -f 1 "$run_dir/outcome")"
+	[ -e "$run_dir/outcome" ] || { echo "estiba: the run has ended without an outcome; the next one ends it first" >&2 && return 4; }
+	return "$(cut -f 1 "$run_dir/outcome")"
 }
 
 # operator_show: the journal on standard input, for people. Of a step that fails, its last lines too.

@@ -25,4 +25,15 @@ fi
 plan=rollback
 ! warm_read || [ "$warm_release" != "$release" ] || plan=rollback-warm
 images=$(awk '{ printf "%s%s=%s", (NR > 1 ? " " : ""), $1, $2 }' "$releases/$release/images")
-operator_run rollback "$release" "$(sed -n "s/^$plan //p" "$here/plans")" "$(cat "$releases/$release/image")" "$images"
+back() {
+	operator_run rollback "$release" "$(sed -n "s/^$1 //p" "$here/plans")" "$(cat "$releases/$release/image")" "$images"
+}
+back "$plan"
+code=$?
+# It was kept warm, and has died meanwhile.
+if [ "$code" = 1 ] && [ "$plan" = rollback-warm ] && [ -e "$run_dir/refused" ]; then
+	echo '  it is started instead'
+	back rollback
+	code=$?
+fi
+exit "$code"

@@ -2,7 +2,7 @@
 # estiba-update: serves another image with the files of the release that serves, by the transaction that a deploy from the client is.
 #   estiba-update IMAGE                            an image of a registry, or one that is here
 #   estiba-update --build FOLDER [REVISION]        builds it: from that revision of a git repository, else from the folder as it is
-#   --file DOCKERFILE                              within the folder; Dockerfile where it is not named
+#   --file DOCKERFILE                              within the folder; where it is not named, that of the last deploy
 # Exit status: that of `estiba deploy`.
 set -u
 
@@ -18,7 +18,7 @@ usage() {
 	exit 2
 }
 
-reference='' folder='' revision='' dockerfile=Dockerfile
+reference='' folder='' revision='' dockerfile=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--build)
@@ -40,11 +40,20 @@ case "${folder:+folder}${reference:+image}" in folder | image) ;; *) usage ;; es
 
 operator_look
 ! lock_is_held || { echo "estiba: another run holds the lock: $(lock_holder)" >&2 && exit 5; }
-deploy_steps=$(. "$state/deploy.env" && printf '%s\n' "$STEPS")
-awk -F '\t' '$2 == "client" { print $1; found = 1 } END { exit !found }' "$releases/$current/steps" 2>/dev/null && {
-	echo 'estiba: these steps of the team run on the machine that deploys: deploy from there' >&2
-	exit 1
-}
+STEPS='' BUILT_IMAGE='' DOCKERFILE='' BUILD_TARGET=''
+. "$state/deploy.env"
+for deploy_step in $STEPS; do
+	[ ! -e "$here/steps/$deploy_step.sh" ] || continue
+	place=$(awk -F '\t' -v name="$deploy_step" '$1 == name { print $2 }' "$releases/$current/steps" 2>/dev/null)
+	case $place in
+	app | server) ;;
+	client) echo "estiba: the team's step $deploy_step runs on the machine that deploys: deploy from there" >&2 && exit 1 ;;
+	*) echo "estiba: the last deploy had the step $deploy_step, and release $current has none: deploy from the client" >&2 && exit 1 ;;
+	esac
+done
+# What the last deploy said of the first image holds for it here too.
+[ "$BUILT_IMAGE" = ESTIBA_IMAGE ] || BUILD_TARGET='' DOCKERFILE=''
+: "${dockerfile:=${DOCKERFILE:-Dockerfile}}"
 
 commit=
 if [ -n "$folder" ]; then
@@ -58,10 +67,11 @@ if [ -n "$folder" ]; then
 	elif [ -e "$folder/.git" ]; then
 		commit=$(git -C "$folder" rev-parse --short=7 HEAD 2>/dev/null)
 	fi
-	docker build -q -t "$IMAGE_NAME:estiba-build" -f "$build_from/$dockerfile" "$build_from" >/dev/null || { echo 'estiba: docker build failed; nothing was changed' >&2 && exit 1; }
+	docker build -q ${BUILD_TARGET:+--target "$BUILD_TARGET"} -t "$IMAGE_NAME:estiba-build" -f "$build_from/$dockerfile" "$build_from" >/dev/null || { echo 'estiba: docker build failed; nothing was changed' >&2 && exit 1; }
 	reference=$IMAGE_NAME:estiba-build
-elif ! docker image inspect "$reference" >/dev/null 2>&1; then
-	docker pull -q "$reference" >/dev/null || { echo "estiba: the image $reference cannot be pulled; nothing was changed" >&2 && exit 1; }
+elif ! docker pull -q "$reference" >/dev/null; then
+	docker image inspect "$reference" >/dev/null 2>&1 || { echo "estiba: the image $reference cannot be pulled; nothing was changed" >&2 && exit 1; }
+	echo "  $reference cannot be pulled; the one that is here is taken"
 fi
 image=$(docker image inspect -f '{{.Id}}' "$reference") || exit 1
 if [ "$image" = "$(cat "$releases/$current/image")" ]; then
@@ -77,5 +87,4 @@ cp -Rp "$releases/$current" "$made" || exit 1
 rm -f "$made/committed" "$made/image" "$made/images" "$made/picture" "$made/estiba.env"
 # Of what the image is made, the client does not know: its next deploy builds it.
 printf "COMMIT='%s'\nBY='%s'\nCONTEXT_DIGEST=''\n" "$commit" "$(id -un | tr -cd 'A-Za-z0-9_.-')" >"$made/release.env"
-mv "$made" "$releases/$release" || exit 1
-operator_run deploy "$release" "$deploy_steps" "$image" "$images"
+operator_run deploy "$release" "$STEPS" "$image" "$images" "$made"

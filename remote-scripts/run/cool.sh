@@ -16,20 +16,23 @@ is_mine() {
 	warm_read && [ "$warm_run" = "$2" ]
 }
 
-while is_mine "$@"; do
-	left=$((warm_until - $(date +%s)))
-	[ "$left" -gt 0 ] || break
-	# The clock may be set meanwhile.
-	[ "$left" -le 30 ] || left=30
-	sleep "$left"
-done
-lock_open
-until lock_take; do
+# What was about to be stopped when the machine died, or the Engine was away, is stopped now.
+if ! grep -q " $2\$" "$state/cooling" 2>/dev/null; then
+	while is_mine "$@"; do
+		left=$((warm_until - $(date +%s)))
+		[ "$left" -gt 0 ] || break
+		# The clock may be set meanwhile.
+		[ "$left" -le 30 ] || left=30
+		sleep "$left"
+	done
+	lock_open
+	until lock_take; do
+		is_mine "$@" || exit 0
+		sleep 1
+	done
 	is_mine "$@" || exit 0
-	sleep 1
-done
-is_mine "$@" || exit 0
-# From here on it cannot be gone back to as it is. Nobody is kept waiting for its stop.
-mkdir -p "$runs/$2/state" && mv "$state/warm" "$runs/$2/state/cooling" || exit 1
-exec 9>&-
-sh "$here/run/step.sh" "$root" "$2" cool 'do' </dev/null >>"$runs/$2/stray" 2>&1
+	# From here on it cannot be gone back to as it is. Nobody is kept waiting for its stop.
+	mv "$state/warm" "$state/cooling" || exit 1
+	exec 9>&-
+fi
+sh "$here/run/step.sh" "$root" "$2" cool 'do' </dev/null >>"$runs/$2/stray" 2>&1 && rm -f "$state/cooling"

@@ -14,10 +14,11 @@ down_do() {
 	# shellcheck disable=SC2086 # ids, none with a space
 	[ -z "$down_first" ] || docker stop $down_first 9>&- >/dev/null || return 1
 	down_all=$(docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" 9>&-) || engine_lost || return 1
-	[ -z "$down_all" ] || {
-		# shellcheck disable=SC2086 # ids, none with a space
-		docker stop $down_all 9>&- >/dev/null && docker rm $down_all 9>&- >/dev/null || fail 'not all containers could be stopped and removed' || return 1
-	}
+	# One that somebody runs by hand may go by itself meanwhile.
+	# shellcheck disable=SC2086 # ids, none with a space
+	[ -z "$down_all" ] || { docker stop $down_all 9>&- >/dev/null && docker rm $down_all 9>&- >/dev/null; }
+	down_left=$(docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" 9>&-) || engine_lost || return 1
+	[ -z "$down_left" ] || fail 'not all containers could be stopped and removed' || return 1
 	tell "nothing of $COMPOSE_PROJECT runs any more; its volumes and folders are as they were, and estiba deploy starts it again"
 }
 

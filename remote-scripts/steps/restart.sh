@@ -68,16 +68,18 @@ restart_containers() {
 
 restart_undo() {
 	has slot || return 0
+	restart_failed=
 	for restart_service in $SERVICES; do
 		restart_name=$restart_service
 		case " $APPS $WORKERS " in *" $restart_service "*) restart_name=$restart_service-$(get slot) ;; esac
-		for restart_id in $(containers "$restart_name" all); do docker start "$restart_id" 9>&- >/dev/null || return 1; done
+		for restart_id in $(containers "$restart_name" all); do docker start "$restart_id" 9>&- >/dev/null || restart_failed=1; done
+	done
+	# Whatever they answer, nobody waits any longer: one app may ask another.
+	for restart_service in $(get parked); do
+		edge_put "$restart_service" fence fence "$(fence_rest)" || restart_failed=1
 	done
 	for restart_service in $(get parked); do
-		restart_answers "$restart_service"
-		restart_status=$?
-		# Whatever it answers, nobody waits any longer.
-		edge_put "$restart_service" fence fence "$(fence_rest)" || return 1
-		[ "$restart_status" = 0 ] || return 1
+		restart_answers "$restart_service" || restart_failed=1
 	done
+	[ -z "$restart_failed" ]
 }

@@ -7,10 +7,23 @@
 scale_do() {
 	serves_still || return 1
 	put slot "$(serving_slot)" && put scaled "$(scale_name)" || return 1
+	scale_shares_nothing || return 1
 	scale_there=$(containers "$(get scaled)") || engine_lost || return 1
 	put scale-before "$(printf '%s\n' "$scale_there" | grep -c .)" || return 1
 	scale_to "$ASKED" || return 1
 	tell "$SERVICES had $(get scale-before) containers and has $ASKED now, until the next deploy"
+}
+
+# scale_shares_nothing: two containers of a database, or of another service of the stack that writes to what it mounts, would spoil it.
+scale_shares_nothing() {
+	case " $APPS $WORKERS " in *" $SERVICES "*) return 0 ;; esac
+	[ "$ASKED" != 1 ] || return 0
+	scale_writes=
+	for scale_id in $(containers "$SERVICES" all); do
+		scale_writes="$scale_writes$(docker inspect -f '{{range .Mounts}}{{if .RW}}{{println .Destination}}{{end}}{{end}}' "$scale_id" 9>&-)"
+	done
+	case " $DATABASE_SERVICE $CACHE_SERVICE " in *" $SERVICES "*) scale_writes='its data' ;; esac
+	[ -z "$scale_writes" ] || refuse 1 "$SERVICES writes to what it mounts ($(printf '%s\n' "$scale_writes" | tr '\n' ' ' | sed 's/ $//')): two of it would spoil that"
 }
 
 # scale_name: the service, as Compose knows it.
@@ -51,6 +64,9 @@ scale_compose() {
 
 scale_undo() {
 	has scale-before || return 0
-	scale_compose "$(get scale-before)" || return 1
-	! has parked || edge_put "$SERVICES" fence fence "$(fence_rest)"
+	scale_compose "$(get scale-before)"
+	scale_status=$?
+	# Whatever came of it, nobody waits any longer.
+	! has parked || edge_put "$SERVICES" fence fence "$(fence_rest)" || return 1
+	return "$scale_status"
 }

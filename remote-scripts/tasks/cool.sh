@@ -3,7 +3,7 @@
 # the run that kept it has long ended.
 
 cool_do() {
-	read -r cool_release cool_slot _ <"$run_dir/state/cooling" || return 1
+	read -r cool_release cool_slot _ <"$state/cooling" || return 1
 	# Their ids, once: a later run may be about to use the slot.
 	cool_ids=$(docker ps -q --no-trunc --filter "label=com.docker.compose.project=$COMPOSE_PROJECT" \
 		--filter "label=estiba.release=$cool_release" --filter "label=estiba.slot=$cool_slot" 9>&-) || return 1
@@ -14,7 +14,7 @@ cool_do() {
 	done
 	for cool_id in $cool_ids; do
 		docker update --restart no "$cool_id" 9>&- >/dev/null
-		docker stop "$cool_id" 9>&- >/dev/null || note "the container $cool_id could not be stopped"
+		docker stop "$cool_id" 9>&- >/dev/null || [ -z "$(docker ps -q --no-trunc --filter "id=$cool_id" 9>&-)" ] || return 1
 	done
 	note "release $cool_release is not warm any more: it has stopped"
 }

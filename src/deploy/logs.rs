@@ -1,6 +1,7 @@
 //! The logs of all of a host's containers, as one stream that outlives containers and connections.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::logs::Line;
@@ -28,6 +29,8 @@ pub async fn logs(session: &mut Session<'_>, asked: &LogsAsked, follow: bool, mu
         return Ok(());
     }
     let mut since = began.unwrap_or_default();
+    let mut before = String::new();
+    let mut pause = Duration::from_millis(500);
     loop {
         let later = LogsAsked { tail: String::new(), since: since.clone(), until: String::new() };
         let mut newest = String::new();
@@ -38,12 +41,21 @@ pub async fn logs(session: &mut Session<'_>, asked: &LogsAsked, follow: bool, mu
                 fresh(line);
             })
             .await;
-        if followed.is_ok() && !session.connection.is_lost() {
+        if !session.connection.is_lost() {
+            followed?;
             // All containers are gone.
             return Err(Error::failed(format!("no container of {project} runs any more")));
         }
-        // A little earlier: two containers' lines may have come in another order.
-        since = if newest.is_empty() { since } else { newest };
+        // From where the last attempt began to be new: other containers' lines of that time may still have been on their way.
+        if !newest.is_empty() {
+            since = std::mem::replace(&mut before, newest);
+            if since.is_empty() {
+                since.clone_from(&later.since);
+            }
+            pause = Duration::from_millis(500);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(10));
         session.connection = Connection::again(&session.settings).await?;
     }
 }

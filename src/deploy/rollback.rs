@@ -21,10 +21,11 @@ use super::signals::Signals;
 /// One that was kept warm is switched to; where it turns out not to be warm any more, it is started, as any other.
 pub async fn rollback(operation: &Operation<'_>, to: Option<&str>) -> Result<Ending> {
     let signals = Signals::listen()?;
-    let (outcome, kind) = attempt(operation, to, true, &signals).await?;
-    if outcome.outcome == OutcomeKind::Refused && outcome.failed_step.as_deref() == Some(WARM) && kind != Some(Kind::Moved) {
-        operation.reporter.note("it is started instead".to_owned());
-        return attempt(operation, to, false, &signals).await;
+    let ((outcome, kind), chosen) = attempt(operation, to, true, &signals).await?;
+    if outcome.failed_step.as_deref() == Some(WARM) && kind != Some(Kind::Moved) {
+        operation.reporter.note("it is started instead");
+        // By its name: a host of a fleet that has switched to it has another previous release by now.
+        return Ok(attempt(operation, Some(&chosen), false, &signals).await?.0);
     }
     Ok((outcome, kind))
 }
@@ -32,8 +33,8 @@ pub async fn rollback(operation: &Operation<'_>, to: Option<&str>) -> Result<End
 /// The first step of a rollback that is a switch.
 const WARM: &str = "warm";
 
-/// One rollback; with `warm`, as a switch where every host has the release warm.
-async fn attempt(operation: &Operation<'_>, to: Option<&str>, warm: bool, signals: &Signals) -> Result<Ending> {
+/// One rollback, and the release that was chosen; with `warm`, as a switch where every host has the release warm.
+async fn attempt(operation: &Operation<'_>, to: Option<&str>, warm: bool, signals: &Signals) -> Result<(Ending, String)> {
     let mut sessions = Session::open_all(operation.project, operation.resolved).await?;
     let hosts: Vec<String> = sessions.iter().map(Session::host).collect();
     let chosen = each(&mut sessions, async |session| {
@@ -45,10 +46,11 @@ async fn attempt(operation: &Operation<'_>, to: Option<&str>, warm: bool, signal
     let chosen = all(&hosts, "cannot go back; nothing was changed on any", chosen)?;
     let is_warm = |(session, release): (&Session<'_>, &String)| session.facts.warm() == Some(release.as_str());
     let plan = if warm && sessions.iter().zip(&chosen).all(is_warm) { "rollback-warm" } else { "rollback" };
+    let first = chosen.first().cloned().unwrap_or_default();
     let sent = each(sessions.into_iter().zip(chosen), |(session, release)| launch(session, release, plan, operation)).await;
     let launches = all(&hosts, "did not accept the run; no host was changed", sent)?;
     let ending = follow(Launched { launches, steps: Vec::new() }, None, operation, signals).await?;
-    Ok(operation.ended(ending))
+    Ok((operation.ended(ending), first))
 }
 
 /// Makes the run ready on one host, unless it serves that release already.

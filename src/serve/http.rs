@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::Shared;
@@ -107,15 +107,13 @@ async fn hook(request: Request<Incoming>, shared: &Arc<Shared>, memory: &Semapho
     if length > LONGEST {
         return ("too-large", reply(StatusCode::PAYLOAD_TOO_LARGE, "the delivery is longer than 5 MB\n"));
     }
-    let kib = u32::try_from(length / 1024 + 1).unwrap_or(ALL_KIB);
     let (head, body) = request.into_parts();
-    let Ok(Some(body)) = timeout(BODY, async {
-        let _room = memory.acquire_many(kib).await.ok()?;
-        whole(body).await
-    })
-    .await
-    else {
-        return ("cut-short", reply(StatusCode::BAD_REQUEST, "the delivery did not come whole within 20 s\n"));
+    let (body, _room) = match timeout(BODY, whole(body, memory)).await {
+        Ok(Read::Whole(body, room)) => (body, room),
+        Ok(Read::NoRoom) => return ("no-room", reply(StatusCode::SERVICE_UNAVAILABLE, "too much is being delivered at once\n")),
+        Ok(Read::CutShort) | Err(_) => {
+            return ("cut-short", reply(StatusCode::BAD_REQUEST, "the delivery did not come whole within 20 s\n"));
+        }
     };
     if !proof.fits(&shared.settings.secrets, &body) {
         return refused("the signature does not fit\n");
@@ -146,16 +144,34 @@ async fn hook(request: Request<Incoming>, shared: &Arc<Shared>, memory: &Semapho
     }
 }
 
-/// The body, of at most the longest length.
-async fn whole(mut body: Incoming) -> Option<Vec<u8>> {
+/// What reading a body came to.
+enum Read<'a> {
+    /// All of it, and its share of the memory for all bodies.
+    Whole(Vec<u8>, Option<SemaphorePermit<'a>>),
+    /// It is longer than it may be, or was cut off.
+    CutShort,
+    /// Other bodies have all the memory that there is for them.
+    NoRoom,
+}
+
+/// The body, of at most the longest length. Memory is taken for what has come, and not for what somebody says that is to come.
+async fn whole(mut body: Incoming, memory: &Semaphore) -> Read<'_> {
     let mut bytes = Vec::new();
+    let mut room: Option<SemaphorePermit<'_>> = None;
     while let Some(frame) = std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await {
-        if let Ok(data) = frame.ok()?.into_data() {
-            bytes.extend_from_slice(&data);
+        let Ok(frame) = frame else { return Read::CutShort };
+        let Ok(data) = frame.into_data() else { continue };
+        let needed = (bytes.len() + data.len()) / 1024 + 1;
+        if needed as u64 > LONGEST / 1024 + 1 {
+            return Read::CutShort;
         }
-        if bytes.len() as u64 > LONGEST {
-            return None;
+        let more = needed - room.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let Ok(more) = memory.try_acquire_many(u32::try_from(more).unwrap_or(ALL_KIB)) else { return Read::NoRoom };
+        match &mut room {
+            Some(room) => room.merge(more),
+            None => room = Some(more),
         }
+        bytes.extend_from_slice(&data);
     }
-    Some(bytes)
+    Read::Whole(bytes, room)
 }

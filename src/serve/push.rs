@@ -4,10 +4,12 @@ use hyper::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::digest::sha256;
+
 /// A push that is to be deployed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Push {
-    /// The delivery's id.
+    /// What the delivery is known again by: the SHA-256 of its body. Its id is no part of what is signed.
     pub(super) delivery: String,
     /// The repository, as `owner/name`.
     pub(super) repository: String,
@@ -44,10 +46,6 @@ pub(super) fn read(
         "" => return Delivery::Wrong("it does not say what event it is"),
         _ => return Delivery::Ignored("no push"),
     }
-    let delivery = header(["x-github-delivery", "x-gitea-delivery", "x-gitlab-event-uuid"]).unwrap_or_default();
-    if delivery.is_empty() || delivery.len() > 100 || !delivery.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Delivery::Wrong("it has no delivery id");
-    }
     let Ok(event) = serde_json::from_slice::<Value>(body) else { return Delivery::Wrong("its body is no JSON") };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let from = event["repository"]["full_name"].as_str().or_else(|| event["project"]["path_with_namespace"].as_str());
@@ -65,7 +63,6 @@ pub(super) fn read(
     if event["deleted"] == true || commit.bytes().all(|byte| byte == b'0') {
         return Delivery::Ignored("the branch was deleted");
     }
-    // A push of many commits lists some of them only: then nothing is known of the rest.
     let commits = event["commits"].as_array().cloned().unwrap_or_default();
     let lists: Vec<&str> = commits
         .iter()
@@ -74,12 +71,15 @@ pub(super) fn read(
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    if !commits.is_empty() && commits.len() < 20 && !lists.is_empty() && !changes(&lists) {
+    // Of many commits some hosters list a few only, and what a forced push takes away is in none.
+    let total = ["total_commits", "total_commits_count"].iter().find_map(|key| event[*key].as_u64()).unwrap_or(0);
+    let is_whole = total <= commits.len() as u64 && commits.len() < 20 && event["forced"] != true;
+    if is_whole && !lists.is_empty() && !changes(&lists) {
         return Delivery::Ignored("it changes none of the paths");
     }
     let by = ["pusher", "sender"].iter().find_map(|who| event[*who]["name"].as_str().or_else(|| event[*who]["login"].as_str()));
     let by = by.or_else(|| event["user_username"].as_str()).unwrap_or("somebody").chars().take(60).collect();
-    Delivery::Push(Push { delivery: delivery.to_owned(), repository: from.to_owned(), commit, by })
+    Delivery::Push(Push { delivery: sha256(body), repository: from.to_owned(), commit, by })
 }
 
 /// `owner/name`, and groups of groups: it becomes part of an address.
@@ -99,7 +99,6 @@ mod tests {
     fn delivery(event: &str, body: &Value) -> Delivery {
         let mut headers = HeaderMap::new();
         headers.insert("x-github-event", event.parse().unwrap());
-        headers.insert("x-github-delivery", "72d3162e-cc78".parse().unwrap());
         read(&headers, body.to_string().as_bytes(), "main", Some("Team/site"), |paths| {
             paths.iter().any(|path| path.starts_with("app/"))
         })
@@ -126,6 +125,8 @@ mod tests {
         assert!(ignored(&[("repository", serde_json::json!({"full_name": "other/site"}))]));
         assert!(ignored(&[("commits", serde_json::json!([{"modified": ["docs/a.md"]}]))]));
         assert!(!ignored(&[("commits", serde_json::json!([]))]), "nothing is known of what it changes");
+        let other = ("commits", serde_json::json!([{"modified": ["docs/a.md"]}]));
+        assert!(!ignored(&[other.clone(), ("total_commits", 8.into())]) && !ignored(&[other, ("forced", true.into())]));
         assert_eq!(delivery("ping", &Value::Null), Delivery::Ignored("a ping"));
         assert_eq!(delivery("issues", &body(&[])), Delivery::Ignored("no push"));
         for with in [
@@ -142,7 +143,6 @@ mod tests {
         crate::fuzz::read("push", &[body(&[]).to_string().into_bytes()], |text| {
             let mut headers = HeaderMap::new();
             headers.insert("x-gitlab-event", "Push Hook".parse().unwrap());
-            headers.insert("x-gitlab-event-uuid", "1".parse().unwrap());
             let _ = read(&headers, text, "main", None, |_| true);
         });
     }

@@ -102,7 +102,7 @@ impl Queue {
     /// The next push to work on; `None` when the service stops.
     pub(super) async fn next(&self) -> Option<Push> {
         loop {
-            if self.closed.load(std::sync::atomic::Ordering::SeqCst) {
+            if self.is_closed() {
                 return None;
             }
             let next = self.with(|state| {
@@ -131,6 +131,11 @@ impl Queue {
     pub(super) fn close(&self) {
         self.closed.store(true, std::sync::atomic::Ordering::SeqCst);
         self.changed.notify_one();
+    }
+
+    /// Does the service stop?
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// Is something worked on, and does something wait?

@@ -15,6 +15,9 @@ use super::{Settings, Shared};
 /// How long a service that stops waits for a deploy: Docker and systemd give ten seconds and more.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 
+/// A repository that cannot be fetched in this time holds up no later push.
+const FETCH: Duration = Duration::from_secs(600);
+
 /// Works until the service stops.
 pub(super) async fn work(shared: std::sync::Arc<Shared>) {
     while let Some(push) = shared.queue.next().await {
@@ -26,8 +29,12 @@ pub(super) async fn work(shared: std::sync::Arc<Shared>) {
             Err(error) => ("failed".to_owned(), error.text()),
         };
         shared.metrics.deploy(&outcome, began.elapsed());
-        shared.queue.ended();
-        let state = if ["deployed", "unchanged"].contains(&outcome.as_str()) { State::Success } else { State::Failure };
+        let served = ["deployed", "unchanged"].contains(&outcome.as_str());
+        // What ended because the service stops is deployed at its next start.
+        if served || !shared.queue.is_closed() {
+            shared.queue.ended();
+        }
+        let state = if served { State::Success } else { State::Failure };
         let text = if reason.is_empty() { outcome.clone() } else { format!("{outcome}: {reason}") };
         shared.reporter.note(format!("{}: {text}", push.commit));
         tell(&shared, &push, state, &text).await;
@@ -66,19 +73,29 @@ async fn bring(settings: &Settings, push: &Push) -> Result<Utf8PathBuf> {
         _ => {}
     }
     let inside = clone.as_str();
-    if !clone.exists() {
-        git(&["init", "-q", "--bare", inside]).await?;
-    }
     let branch = format!("+refs/heads/{0}:refs/heads/{0}", settings.branch);
-    git(&["-C", inside, "worktree", "prune"]).await?;
-    git(&["-C", inside, "fetch", "-q", "--no-tags", &settings.source, &branch]).await?;
+    let fetch = async || {
+        if !clone.exists() {
+            git(&["init", "-q", "--bare", inside]).await?;
+        }
+        git(&["-C", inside, "worktree", "prune"]).await?;
+        git(&["-C", inside, "fetch", "-q", "--no-tags", &settings.source, &branch]).await
+    };
+    if fetch().await.is_err() {
+        // A power cut may have left it half made, or locked.
+        let _ = std::fs::remove_dir_all(&clone);
+        fetch().await?;
+    }
     let folder = work.join(&push.commit);
     git(&["-C", inside, "worktree", "add", "-q", "--force", "--detach", folder.as_str(), &push.commit]).await?;
     Ok(folder)
 }
 
 async fn git(arguments: &[&str]) -> Result<()> {
-    let ended = process::run("git", arguments, None).await?;
+    let Ok(ended) = tokio::time::timeout(FETCH, process::run("git", arguments, None)).await else {
+        return Err(Error::failed("git did not end within ten minutes and was stopped"));
+    };
+    let ended = ended?;
     if ended.success {
         return Ok(());
     }

@@ -40,6 +40,14 @@ impl Connection {
         channel.exec(true, command).await.map_err(|error| lost(&error))?;
         let (mut read, write) = channel.split();
         let (mut status, mut ended, mut typing) = (None, false, true);
+        // Beside the reading: the other side may take no more before what it says is taken.
+        let sending = async {
+            while let Some(piece) = input.recv().await {
+                write.data_bytes(piece).await?;
+            }
+            write.eof().await
+        };
+        tokio::pin!(sending);
         loop {
             tokio::select! {
                 message = read.wait() => match message {
@@ -55,13 +63,8 @@ impl Connection {
                     Some(ChannelMsg::Close) | None => return Err(lost(&"the server is gone")),
                     Some(_) => {}
                 },
-                piece = input.recv(), if typing => match piece {
-                    Some(piece) => write.data_bytes(piece).await.map_err(|error| lost(&error))?,
-                    None => {
-                        typing = false;
-                        let _ = write.eof().await;
-                    }
-                },
+                // A command that wants no more of its input has ended, or goes on without.
+                _ = &mut sending, if typing => typing = false,
                 (columns, rows) = changed(&mut size) => {
                     let _ = write.window_change(columns.into(), rows.into(), 0, 0).await;
                 }

@@ -18,8 +18,11 @@ fn site(name: &str) -> Site {
 /// The command, with this on its standard input.
 fn with_input(mut command: Command, input: &str) -> std::process::Output {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+    let mut stdin = child.stdin.take().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(input.as_bytes()).unwrap());
+        child.wait_with_output().unwrap()
+    })
 }
 
 #[test]
@@ -33,6 +36,8 @@ fn commands_run_in_containers_of_the_release_that_serves() {
     let output =
         with_input(site.command(&["exec", "production", "db", "--", "sh", "-c", "tr a-z A-Z; echo $POSTGRES_DB"]), "hola\n");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "HOLA\ncertificados_prod\n");
+    let much = "a line of sixty-four letters, more or less, again and again; \n".repeat(300_000);
+    assert_eq!(with_input(site.command(&["exec", "web", "--", "cat"]), &much).stdout.len(), much.len());
     site.estiba(&["exec", "nothing", "--", "true"]).says(2, &["has no service `nothing`", "its services: web, worker"]);
 
     // In a container of its own, which goes; the app's own tools work in it.
@@ -122,6 +127,8 @@ fn restarts_numbers_and_maintenance_fail_no_request() {
     let tally = load.stop();
     assert_eq!(tally.failed, 0, "{:#?}", tally.failures);
     site.estiba(&["restart", "nothing"]).says(2, &["has no service `nothing`"]);
+    let outcome = site.estiba(&["scale", "db=2", "--json"]).expect(1, "refused");
+    assert!(outcome["reason"].as_str().unwrap().contains("db writes to what it mounts"), "{outcome}");
     site.estiba(&["scale", "web=0"]).says(2, &["web=3; 1 to 16"]);
 
     // Closed, through a deploy, and open again.
@@ -222,6 +229,13 @@ fn an_operator_on_the_server_updates_by_the_same_transaction() {
     assert_eq!(on_server(&site, "estiba-update", &[]).0, 2);
     assert_eq!(on_server(&site, "estiba-rollback", &["nothing"]).0, 1);
 
+    // One that was kept warm and has died is started.
+    std::fs::write(site.root.join("state/warm"), format!("{second} green 4102444800 none\n")).unwrap();
+    let (code, said) = on_server(&site, "estiba-rollback", &[&second]);
+    assert!(code == 0 && said.contains("is started instead"), "{said}");
+    let (code, said) = on_server(&site, "estiba-rollback", &[&first]);
+    assert_eq!(code, 0, "{said}");
+
     // Its driver dies: the run is undone by itself, and the client sees all of it in the history.
     let script = format!("exec {}/bin/estiba-update --build {folder} HEAD~1", site.root.display());
     let run = || std::fs::read_dir(site.root.join("runs")).unwrap().map(|one| one.unwrap().path()).max().unwrap();
@@ -240,7 +254,7 @@ fn an_operator_on_the_server_updates_by_the_same_transaction() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
         .map(|run| format!("{} {}", run["kind"].as_str().unwrap(), run["exit"]))
         .collect();
-    assert_eq!(kinds, ["deploy 3", "rollback 0", "deploy 3", "deploy 0", "deploy 0"]);
+    assert_eq!(kinds, ["deploy 3", "rollback 0", "rollback 0", "rollback 1", "rollback 0", "deploy 3", "deploy 0", "deploy 0"]);
     site.edit("sitio/settings.py", "raise RuntimeError\n", "");
     site.deployed();
     assert!(site.get("/").1.contains("Desde el servidor") && site.lock_is_free());

@@ -138,6 +138,8 @@ fn nothing_gets_in_without_a_signature_and_what_has_one_at_once() {
         assert_eq!(floods.into_iter().map(|flood| flood.join().unwrap()).sum::<usize>(), 0);
     });
     assert_eq!(service.push("right-1", &"a".repeat(40)), (200, "this delivery came before\n".into()));
+    // Its id is not signed: the same body with another one is the same delivery.
+    assert_eq!(service.push("another", &"a".repeat(40)), (200, "this delivery came before\n".into()));
 
     // Bodies without an end, heads that drip, and those that say nothing at all.
     let idle: Vec<TcpStream> = (0..500).map(|_| TcpStream::connect(service.address).unwrap()).collect();
@@ -160,7 +162,7 @@ fn nothing_gets_in_without_a_signature_and_what_has_one_at_once() {
     assert!(sent < 1024, "64 MB of a body without an end were taken");
     assert_eq!(service.ask(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), (200, "ok\n".into()));
     let metrics = service.ask(b"GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").1;
-    for line in ["result=\"accepted\"} 1", "result=\"again\"} 1", "result=\"unsigned\"} 10000", "result=\"too-large\"} 1"] {
+    for line in ["result=\"accepted\"} 1", "result=\"again\"} 2", "result=\"unsigned\"} 10000", "result=\"too-large\"} 1"] {
         assert!(metrics.contains(line), "{metrics}");
     }
     drop(idle);

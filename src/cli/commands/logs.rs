@@ -23,6 +23,9 @@ pub(in crate::cli) async fn run(context: &Context, args: LogsArgs) -> Result<Exi
         }
         return Ok(ExitCode::SUCCESS);
     }
+    for session in &sessions {
+        session.facts.check()?;
+    }
     let followed = sessions.into_iter().map(async |mut session| {
         let reporter = session.reporter(&context.reporter);
         let mut pick = pick(&args)?;
