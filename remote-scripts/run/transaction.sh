@@ -45,7 +45,8 @@ trap '' HUP
 abort() {
 	aborted=1
 	[ -n "$step_pid" ] || return 0
-	kill -TERM "-$step_pid" 2>/dev/null
+	# By its number too: on a busy machine it may not have made its group yet.
+	kill -TERM "-$step_pid" "$step_pid" 2>/dev/null
 	(
 		sleep 1
 		kill -KILL "-$step_pid" 2>/dev/null
@@ -75,6 +76,8 @@ perform() {
 	setsid sh "$here/run/step.sh" "$root" "$RUN" "$1" "$2" </dev/null >>"$run_dir/stray" 2>&1 9>&- &
 	step_pid=$!
 	printf '%s\n' "$step_pid" >"$run_dir/step.pid"
+	# It was asked for just before there was a step to tell.
+	[ -z "$aborted" ] || abort
 	setsid sh "$here/run/watchdog.sh" "$perform_seconds" "$step_pid" "$run_dir/state/timed-out" </dev/null >/dev/null 2>&1 9>&- &
 	watchdog_pid=$!
 	printf '%s\n' "$watchdog_pid" >"$run_dir/watchdog.pid"
