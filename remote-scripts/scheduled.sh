@@ -37,7 +37,7 @@ while :; do
 	OFFSITE='' COMMIT=''
 	read_release "$current"
 	. "$releases/$current/release.env"
-	RUN=$(date -u +%Y%m%dT%H%M%SZ)-$kind-$(head -c 4 /dev/urandom | od -An -tx1 | tr -d ' \n')
+	RUN=$(date -u +%Y%m%dT%H%M%SZ)-$kind-$(token)
 	steps=$(sed -n "s/^$kind //p" "$here/plans")
 	[ -n "$OFFSITE" ] || steps=$(printf '%s\n' "$steps" | sed 's/ offsite$//')
 	run_dir=$runs/$RUN

@@ -134,6 +134,11 @@ put_durably() {
 	put "$1" "$2" && flushed
 }
 
+# token: eight random digits of sixteen, for names.
+token() {
+	head -c 4 /dev/urandom | od -An -tx1 | tr -d ' \n'
+}
+
 # newest_first DIR: the folders in it. Release and run ids begin with their UTC time.
 newest_first() {
 	find "$1" -mindepth 1 -maxdepth 1 -type d | sed 's|.*/||' | sort -r

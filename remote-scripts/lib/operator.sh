@@ -14,15 +14,10 @@ operator_look() {
 	read_release "$current"
 }
 
-# operator_token: eight random digits.
-operator_token() {
-	head -c 4 /dev/urandom | od -An -tx1 | tr -d ' \n'
-}
-
 # operator_run KIND RELEASE STEPS IMAGE IMAGE_IDS [FOLDER]: starts the run, shows its journal, and returns as it ends. It goes on when
 # whoever started it is gone. FOLDER becomes the release, once the run is there that names it: until then a prune would take it away.
 operator_run() {
-	RUN=$(date -u +%Y%m%dT%H%M%SZ)-$1-$(operator_token)
+	RUN=$(date -u +%Y%m%dT%H%M%SZ)-$1-$(token)
 	run_dir=$runs/$RUN
 	operator_by=$(id -un | tr -cd 'A-Za-z0-9_.-')
 	mkdir -p "$run_dir/begun" || exit 1

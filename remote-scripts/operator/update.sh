@@ -82,7 +82,7 @@ images=$(awk -v first="$image" '{ printf "%s%s=%s", (NR > 1 ? " " : ""), $1, ($1
 
 short=${image#sha256:}
 release=$(date -u +%Y%m%dT%H%M%SZ)-${commit:-$(printf '%.7s' "$short")}
-made=$releases/.made-$(operator_token)
+made=$releases/.made-$(token)
 cp -Rp "$releases/$current" "$made" || exit 1
 rm -f "$made/committed" "$made/image" "$made/images" "$made/picture" "$made/estiba.env"
 # Of what the image is made, the client does not know: its next deploy builds it.

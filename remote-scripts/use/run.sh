@@ -23,7 +23,7 @@ case " $APPS $WORKERS $JOBS " in
 *" $service "*) name=$service-$slot ;;
 *) name=$service ;;
 esac
-container=$COMPOSE_PROJECT-$service-by-hand-$(head -c 4 /dev/urandom | od -An -tx1 | tr -d ' \n')
+container=$COMPOSE_PROJECT-$service-by-hand-$(token)
 trap 'docker rm -f "$container" >/dev/null 2>&1; rm -rf "$run_dir"' EXIT
 trap 'exit 129' HUP
 trap 'exit 143' TERM

@@ -15,16 +15,13 @@ use super::connect::Session;
 pub async fn logs(session: &mut Session<'_>, asked: &LogsAsked, follow: bool, mut see: impl FnMut(Line)) -> Result<()> {
     let project =
         session.facts.current_setting("COMPOSE_PROJECT").unwrap_or_else(|| session.resolved.compose_project.value.clone());
-    // The last line of each container that was seen: what comes again is no news.
-    let mut last: BTreeMap<String, String> = BTreeMap::new();
-    let mut fresh = |line: Line| {
-        if last.get(&line.container).is_some_and(|seen| *seen >= line.time) {
-            return;
+    let mut seen = Seen::default();
+    let mut fresh = |seen: &mut Seen, line: Line| {
+        if seen.is_news(&line) {
+            see(line);
         }
-        last.insert(line.container.clone(), line.time.clone());
-        see(line);
     };
-    let began = session.server().logs(&project, "look", asked, &mut fresh).await?;
+    let began = session.server().logs(&project, "look", asked, &mut |line| fresh(&mut seen, line)).await?;
     if !follow {
         return Ok(());
     }
@@ -34,11 +31,12 @@ pub async fn logs(session: &mut Session<'_>, asked: &LogsAsked, follow: bool, mu
     loop {
         let later = LogsAsked { tail: String::new(), since: since.clone(), until: String::new() };
         let mut newest = String::new();
+        seen.begin();
         let followed = session
             .server()
             .logs(&project, "follow", &later, &mut |line| {
                 newest.clone_from(&line.time);
-                fresh(line);
+                fresh(&mut seen, line);
             })
             .await;
         if !session.connection.is_lost() {
@@ -57,5 +55,43 @@ pub async fn logs(session: &mut Session<'_>, asked: &LogsAsked, follow: bool, mu
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(10));
         session.connection = Connection::again(&session.settings).await?;
+    }
+}
+
+/// The last line of each container that was seen: what an attempt to read brings again is no news. Within one attempt each line is, also
+/// one of the same time as the line before it.
+#[derive(Debug, Default)]
+struct Seen {
+    last: BTreeMap<String, String>,
+    before: BTreeMap<String, String>,
+}
+
+impl Seen {
+    /// Another attempt begins.
+    fn begin(&mut self) {
+        self.before = self.last.clone();
+    }
+
+    fn is_news(&mut self, line: &Line) -> bool {
+        if self.before.get(&line.container).is_some_and(|seen| *seen >= line.time) {
+            return false;
+        }
+        self.last.insert(line.container.clone(), line.time.clone());
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_news_once_and_two_of_one_moment_are_two() {
+        let line = |container: &str, time: &str| Line { container: container.into(), time: time.into(), text: String::new() };
+        let mut seen = Seen::default();
+        assert!(seen.is_news(&line("web-1", "10")) && seen.is_news(&line("web-1", "10")) && seen.is_news(&line("db-1", "05")));
+        seen.begin();
+        assert!(!seen.is_news(&line("web-1", "10")) && seen.is_news(&line("web-1", "11")) && seen.is_news(&line("db-1", "06")));
+        assert!(!seen.is_news(&line("db-1", "05")), "it came before");
     }
 }

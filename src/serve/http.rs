@@ -45,6 +45,8 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 continue;
             }
         };
+        // An answer waits for no acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
         let (shared, memory) = (shared.clone(), memory.clone());
         tokio::spawn(async move {
             let service = service_fn(|request| {
