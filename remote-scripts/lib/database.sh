@@ -63,9 +63,11 @@ database_wait() {
 	done
 }
 
-# database_known: is there a database to be opened, in this release and on this server?
+# database_known: is there a database to be opened, in this release and on this server? One whose container has stopped is there, and
+# so is one that this run has seen: to go on as if there were none would be to migrate without a backup.
 database_known() {
-	[ -n "$DATABASE_SERVICE" ] && [ -n "$(containers "$DATABASE_SERVICE")" ]
+	[ -n "$DATABASE_SERVICE" ] || return 1
+	[ -e "${run_dir:-/}/state/database-known" ] || [ -n "$(containers "$DATABASE_SERVICE" all)" ]
 }
 
 # standby: the name of this run's own database.

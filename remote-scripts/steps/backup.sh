@@ -43,7 +43,7 @@ backup_wanted() {
 		;;
 	esac
 	[ "$KIND" != deploy ] || database_known || { note 'there is no database yet' && return 1; } || return 1
-	database_open || return 2
+	database_wait 10 || return 2
 	[ "$KIND" = deploy ] || return 0
 	backup_columns=$(engine_columns "$DATABASE_NAME") || return 2
 	[ -n "$backup_columns" ] || { note 'the database is empty: there is no backup' && return 1; }

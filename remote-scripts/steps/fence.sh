@@ -31,7 +31,7 @@ fence_edge() {
 
 fence_undo() {
 	has fencing || return 0
-	database_known || fail "the database's service $DATABASE_SERVICE does not run; the fence is still there" || return 1
+	database_known || fail "the database's service $DATABASE_SERVICE has no container any more; the fence is still there" || return 1
 	database_wait && engine_unfence || return 1
 	for fence_app in $APPS; do
 		[ "$(edge_get "$fence_app" fence)" = "$(fence_rest)" ] || [ ! -e "$edge/$fence_app/state/fence.map" ] || edge_put "$fence_app" fence fence "$(fence_rest)" || return 1

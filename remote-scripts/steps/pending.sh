@@ -13,6 +13,7 @@ pending_do() {
 	fi
 	: >"$run_dir/state/look-environment"
 	if database_known; then
+		put database-known 1
 		# A database that was just made answers, stops and starts again before it is ready.
 		database_wait 60 || return 1
 		engine_look_environment >"$run_dir/state/look-environment"

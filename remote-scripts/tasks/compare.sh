@@ -27,7 +27,7 @@ compare_static() {
 # compare_schema: as it was before the migration; else an undo has left it on purpose, or it is not what that undo says.
 compare_schema() {
 	has migrating && [ -e "$run_dir/state/schema" ] || return 0
-	database_known || { echo 'the database does not run, so its schema could not be compared' && return 0; }
+	database_known || { echo 'the database has no container any more, so its schema could not be compared' && return 0; }
 	database_wait 20 || { echo 'the database does not answer, so its schema could not be compared' && return 0; }
 	! engine_schema "$DATABASE_NAME" | cmp -s - "$run_dir/state/schema" || return 0
 	if has schema-stays; then

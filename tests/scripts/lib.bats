@@ -700,6 +700,28 @@ replaced
 before' ]
 }
 
+@test "a database that has stopped in the middle of a deploy is not one that is not there: without a backup nothing migrates" {
+	wanted='KIND=deploy BACKUP=before-migrations DATABASE_SERVICE=db DATABASE_ENGINE=postgres COMPOSE_PROJECT=shop
+		migrations_are_pending() { :; }
+		note() { echo "note: $1"; }
+		database_wait() { fail "it does not answer"; }
+		. "$here/steps/backup.sh"
+		backup_wanted; echo "wanted: $?"; cat "$run_dir/reason" 2>/dev/null'
+	# Its container is there, and does not run.
+	script 'common compose database' "docker() { case \"\$*\" in *' -a '*) echo id ;; esac; }; $wanted"
+	[ "$output" = "wanted: 2
+it does not answer" ]
+	# Somebody has taken it away since this run saw it.
+	rm -f "$ROOT/runs/r1/reason"
+	script 'common compose database' "docker() { :; }; put database-known 1; $wanted"
+	[ "$output" = "wanted: 2
+it does not answer" ]
+	rm -f "$ROOT/runs/r1/state/database-known" "$ROOT/runs/r1/reason"
+	script 'common compose database' "docker() { :; }; $wanted"
+	[ "$output" = "note: there is no database yet
+wanted: 1" ]
+}
+
 @test "the copy that an open run may go back to is not taken away" {
 	script 'common settings compose database' 'mkdir -p "$runs/r0/state" "$runs/r2/state"
 		echo estiba_r0 >"$runs/r0/state/standby"; echo estiba_r2 >"$runs/r2/state/standby"; : >"$runs/r2/outcome"
