@@ -5,7 +5,7 @@ RUN apt-get update -qq \
  && rm -rf /var/lib/apt/lists/* /var/lib/postgresql/15
 ENV PATH=/usr/lib/postgresql/15/bin:$PATH PGDATA=/var/lib/postgresql/data LANG=C.UTF-8
 RUN mkdir -p /docker-entrypoint-initdb.d "$PGDATA" /var/run/postgresql \
- && chown -R postgres:postgres /var/lib/postgresql /var/run/postgresql
+ && chown -R postgres:postgres /var/lib/postgresql /var/run/postgresql && chmod 3777 /var/run/postgresql
 COPY postgres-entrypoint.sh /usr/local/bin/docker-entrypoint.sh
 VOLUME /var/lib/postgresql/data
 STOPSIGNAL SIGINT

@@ -1,18 +1,10 @@
 //! The files, made of the example and of this repository's own workflows, which are tested.
 
-use super::Found;
-use super::found::ENV_FILE;
+use crate::error::Result;
 
-/// The files of a stack for a Django site that has none.
-const STACK: [(&str, &str); 7] = [
-    (".dockerignore", include_str!("../../examples/django/.dockerignore")),
-    (".env.example", include_str!("../../examples/django/.env.example")),
-    (".env.production", ENV_FILE),
-    ("Dockerfile", include_str!("../../examples/django/Dockerfile")),
-    ("compose.yml", include_str!("../../examples/django/compose.yml")),
-    ("gunicorn.conf.py", include_str!("../../examples/django/gunicorn.conf.py")),
-    ("nginx/site.conf", include_str!("../../examples/django/nginx/site.conf")),
-];
+use super::found::required;
+use super::stack::stack;
+use super::{Found, Wishes};
 
 const WORKFLOWS: [(&str, &str); 3] = [
     (".github/workflows/deploy.yml", include_str!("../../.github/workflows/deploy.yml")),
@@ -26,28 +18,37 @@ pub const ACTION: Option<&str> = option_env!("ESTIBA_ACTION");
 /// What stands in the workflows where nobody has said which action it is.
 const UNKNOWN_ACTION: &str = concat!("OWNER/estiba@v", env!("CARGO_PKG_VERSION"));
 
-/// The files for that project, by their paths, in the order of their paths, with that action in the workflows.
-pub fn files(found: &Found, action: Option<&str>) -> Vec<(String, String)> {
+/// What `init` would write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// Paths and texts, in the order of the paths.
+    pub files: Vec<(String, String)>,
+    /// The variables that deploying needs.
+    pub secrets: Vec<String>,
+    /// What is worth saying of them.
+    pub notes: Vec<String>,
+}
+
+/// The files for that project, with that action in the workflows.
+pub fn files(found: &Found, wishes: &Wishes, action: Option<&str>) -> Result<Files> {
     let action = action.unwrap_or(UNKNOWN_ACTION);
-    let mut files = vec![("deploy.toml".to_owned(), deploy_toml(found))];
-    files.extend(WORKFLOWS.iter().map(|(path, text)| ((*path).to_owned(), workflow(text, found, action))));
-    if let (true, Some(wsgi)) = (found.compose.is_empty(), &found.django) {
-        files.extend(STACK.iter().map(|(path, text)| ((*path).to_owned(), stack(text, &found.name, wsgi))));
-    }
+    let Files { mut files, notes, .. } = if found.compose.is_empty() {
+        stack(found, wishes)?
+    } else {
+        Files { files: vec![("deploy.toml".to_owned(), deploy_toml(found))], secrets: Vec::new(), notes: Vec::new() }
+    };
+    // Where there is no template of the environment yet, the one that is written counts.
+    let made = files.iter().find(|(path, _)| path == ".env.production").map(|(_, text)| required(text));
+    let secrets = made.filter(|_| found.secrets.is_empty()).unwrap_or_else(|| found.secrets.clone());
+    files.extend(WORKFLOWS.iter().map(|(path, text)| ((*path).to_owned(), workflow(text, found, &secrets, action))));
     files.sort();
-    files
+    Ok(Files { files, secrets, notes })
 }
 
-/// The example's names are the project's.
-fn stack(text: &str, name: &str, wsgi: &str) -> String {
-    let database = name.replace('-', "_");
-    text.replace("certificados_", &format!("{database}_")).replace("certificados", name).replace("sitio.wsgi", wsgi)
-}
-
+/// deploy.toml of a project that has a stack already: what its services say of themselves decides.
 fn deploy_toml(found: &Found) -> String {
     let target = |target: &str, host: &str| {
-        let env_file = found.env_file.as_deref().or(found.compose.is_empty().then_some(".env.production"));
-        let env_file = env_file.map(|file| format!("env-file = \"{file}\"\n")).unwrap_or_default();
+        let env_file = found.env_file.as_deref().map(|file| format!("env-file = \"{file}\"\n")).unwrap_or_default();
         format!(
             "\n[target.{target}]\nhosts = [\"deploy@{host}\"]                        # the server, and who may use Docker there\n\
              host-keys = [\"SHA256:replace-me\"]                 # ssh-keyscan HOST | ssh-keygen -lf -\n{env_file}"
@@ -63,15 +64,9 @@ fn deploy_toml(found: &Found) -> String {
             format!("\n[stack]\ncompose = [{}]\n", names.join(", "))
         }
     };
-    // Where there is a stack already, what its services say of themselves decides.
-    let django = if found.django.is_some() && found.compose.is_empty() {
-        "\n[app]\nmigrate = \"python manage.py migrate --noinput\"\ncollect-static = \"python manage.py collectstatic --noinput\"\n"
-    } else {
-        ""
-    };
     format!(
         "# Everything else is read from the Compose file; `estiba config show` prints it with where it came from.\n\
-         [project]\nname = \"{}\"\n{}{}{stack}{django}",
+         [project]\nname = \"{}\"\n{}{}{stack}",
         found.name,
         target("staging", "203.0.113.20"),
         target("production", "203.0.113.10")
@@ -79,12 +74,12 @@ fn deploy_toml(found: &Found) -> String {
 }
 
 /// The workflow with the project's own secrets, and with the action where it is published.
-fn workflow(text: &str, found: &Found, action: &str) -> String {
-    let secrets: String = found.secrets.iter().map(|name| format!("          {name}: ${{{{ secrets.{name} }}}}\n")).collect();
+fn workflow(text: &str, found: &Found, secrets: &[String], action: &str) -> String {
+    let secrets: String = secrets.iter().map(|name| format!("          {name}: ${{{{ secrets.{name} }}}}\n")).collect();
     let ours = "          DJANGO_SECRET_KEY: ${{ secrets.DJANGO_SECRET_KEY }}\n          POSTGRES_PASSWORD: ${{ secrets.POSTGRES_PASSWORD }}\n";
     let text = if secrets.is_empty() { text.replace(&format!("        env:\n{ours}"), "") } else { text.replace(ours, &secrets) };
     let text = text.replace("uses: ./\n", &format!("uses: {action}\n"));
-    if found.compose.is_empty() {
+    if found.compose.is_empty() && found.django.is_some() {
         return text;
     }
     // What tests a project of one's own knows only who has it.
@@ -95,51 +90,93 @@ fn workflow(text: &str, found: &Found, action: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scaffold::Tls;
 
-    fn found() -> Found {
-        Found {
-            name: "mi-tienda".into(),
-            django: Some("core.wsgi".into()),
-            compose: Vec::new(),
-            env_file: None,
-            secrets: vec!["DJANGO_SECRET_KEY".into(), "POSTGRES_PASSWORD".into()],
-            notes: Vec::new(),
+    fn project(files: &[(&str, &str)]) -> Found {
+        let (_guard, folder) = crate::scaffold::folder_with(files);
+        crate::scaffold::look(&folder, Some("mi-tienda")).unwrap()
+    }
+
+    fn site() -> Found {
+        project(&[("manage.py", ""), ("core/wsgi.py", ""), ("core/settings.py", ""), ("requirements.txt", "Django==4.2\n")])
+    }
+
+    fn wishes() -> Wishes {
+        Wishes {
+            domains: vec!["tienda.example".into()],
+            tls: Tls::Letsencrypt,
+            server: None,
+            email: None,
+            database: true,
+            memory: 2048,
         }
     }
 
     #[test]
     fn a_django_site_gets_a_stack_with_its_own_names() {
-        let files = files(&found(), None);
-        let text = |path: &str| files.iter().find(|(known, _)| known == path).map(|(_, text)| text.as_str()).unwrap();
-        assert!(text("compose.yml").contains("image: mi-tienda") && text("compose.yml").contains("mi_tienda_prod"));
-        assert!(text("Dockerfile").contains("core.wsgi:application"));
-        assert!(files.iter().all(|(_, text)| !text.contains("certificados") && !text.contains("uses: ./")), "{files:?}");
+        let made = files(&site(), &wishes(), None).unwrap();
+        let text = |path: &str| made.files.iter().find(|(known, _)| known == path).map(|(_, text)| text.as_str()).unwrap();
+        assert!(text("compose.yml").contains("image: mi-tienda"), "{}", text("compose.yml"));
+        assert!(text("Dockerfile").contains("core.wsgi:application") && text("Dockerfile").contains("gunicorn==23"));
+        assert!(text(".env.production").contains("SITE_DOMAINS=tienda.example\n"));
+        assert!(text(".env.staging").contains("SITE_DOMAINS=staging.tienda.example\n"));
+        assert!(text("core/settings_deployed.py").contains("from core.settings import *"));
+        assert_eq!(made.secrets, ["DJANGO_SECRET_KEY", "POSTGRES_PASSWORD"]);
+        assert!(made.files.iter().all(|(_, text)| !text.contains("certificados") && !text.contains("uses: ./")));
+    }
+
+    /// Every choice gives texts in which no template's mark is left and no two blank lines follow each other.
+    #[test]
+    fn every_choice_gives_whole_texts() {
+        let celery = project(&[
+            ("backend/manage.py", ""),
+            ("backend/core/wsgi.py", ""),
+            ("backend/core/asgi.py", ""),
+            ("backend/core/settings.py", "X = os.environ['DATABASE_URL']"),
+            ("backend/core/celery.py", "beat_schedule"),
+            ("backend/pyproject.toml", "[project]\ndependencies = ['celery', 'channels']"),
+            ("backend/uv.lock", ""),
+        ]);
+        let other = project(&[("Dockerfile", "FROM scratch\nEXPOSE 8080\n")]);
+        for found in [site(), celery, other] {
+            for tls in [Tls::Letsencrypt, Tls::Files, Tls::Front, Tls::None] {
+                for database in [true, false] {
+                    let made = files(&found, &Wishes { tls, database, ..wishes() }, None).unwrap();
+                    for (path, text) in made.files.iter().filter(|(path, _)| !path.starts_with(".github")) {
+                        assert!(!text.contains("{%") && !text.contains("{{") && text.ends_with('\n'), "{path}:\n{text}");
+                        assert!(!text.contains("\n\n\n\n") && !text.starts_with('\n'), "{path}:\n{text}");
+                        if path.ends_with(".yml") {
+                            yaml_serde::from_str::<yaml_serde::Value>(text)
+                                .unwrap_or_else(|error| panic!("{path}: {error}\n{text}"));
+                        }
+                    }
+                }
+            }
+        }
     }
 
     #[test]
     fn another_project_gets_its_own_secrets_and_keeps_its_stack() {
-        let other = Found {
-            django: None,
-            compose: vec!["compose.yml".into()],
-            env_file: Some(".env.production".into()),
-            secrets: vec!["TOKEN".into()],
-            ..found()
-        };
-        let made = files(&other, None);
-        assert_eq!(made.len(), 4);
-        let workflow = &made.iter().find(|(path, _)| path.ends_with("deploy.yml")).unwrap().1;
+        let other = project(&[("compose.yml", "services:\n  web:\n    build: .\n"), (".env.production", "TOKEN=${TOKEN}\n")]);
+        let made = files(&other, &wishes(), None).unwrap();
+        assert_eq!(made.files.len(), 4);
+        let workflow = &made.files.iter().find(|(path, _)| path.ends_with("deploy.yml")).unwrap().1;
         assert!(
             workflow.contains("TOKEN: ${{ secrets.TOKEN }}") && !workflow.contains("DJANGO") && !workflow.contains("manage.py")
         );
-        let none = files(&Found { secrets: Vec::new(), ..other }, None);
-        assert!(none.iter().all(|(_, text)| !text.contains("        env:\n")));
+        let none = files(&Found { secrets: Vec::new(), ..other }, &wishes(), None).unwrap();
+        assert!(none.files.iter().all(|(_, text)| !text.contains("        env:\n")));
     }
 
     /// Whoever may push a branch runs the workflows that the branch holds.
     #[test]
     fn no_workflow_needs_a_key_that_deploys_outside_of_a_protected_environment() {
-        let workflows: Vec<_> =
-            files(&found(), None).into_iter().filter(|(path, _)| path.starts_with(".github/workflows/")).collect();
+        let workflows: Vec<_> = files(&site(), &wishes(), None)
+            .unwrap()
+            .files
+            .into_iter()
+            .filter(|(path, _)| path.starts_with(".github/workflows/"))
+            .collect();
         assert!(workflows.iter().any(|(path, _)| path.ends_with("preview.yml")) && workflows.len() > 1);
         for (path, text) in workflows {
             if text.contains("pull_request:") {

@@ -1,33 +1,53 @@
 //! `init`
 
+use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
 use camino::Utf8Path;
 
 use crate::config::{ServiceKind, resolve};
-use crate::deploy::Prepared;
+use crate::deploy::{Prepared, open_with_stand_ins};
 use crate::error::{Error, Result};
 use crate::report::Event;
-use crate::scaffold::{ACTION, files, look, write};
+use crate::scaffold::{ACTION, Files, Found, Tls, Wishes, files, lacks, look, write};
 
-use super::super::args::InitArgs;
+use super::super::args::{DatabaseChoice, InitArgs};
 use super::super::context::Context;
 
+/// The memory of a small server, in MB.
+const SMALL_SERVER: u32 = 2048;
+
 pub(in crate::cli) fn run(context: &Context, args: InitArgs) -> Result<ExitCode> {
+    if args.check {
+        return check(context);
+    }
     let folder = context.global.config.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let found = look(folder, args.name.as_deref())?;
+    let wishes = wishes(&args, &found)?;
     let action = args.action.as_deref().or(ACTION);
-    let done = write(folder, &files(&found, action))?;
+    let Files { files, secrets, notes } = files(&found, &wishes, action)?;
+    if args.diff {
+        for (path, text) in &files {
+            differs(context, folder, path, text);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let done = write(folder, &files, &args.force)?;
     if context.global.json {
         context.reporter.tell(Event::Document(serde_json::to_value(&done).map_err(|error| Error::failed(error.to_string()))?));
     }
     for path in &done.written {
         context.reporter.note(format!("+ {path}"));
     }
-    for path in &done.kept {
-        context.reporter.note(format!("= {path} exists and was not changed"));
+    for path in &done.replaced {
+        context.reporter.note(format!("~ {path} was written anew"));
     }
-    for note in &found.notes {
+    for path in &done.kept {
+        context
+            .reporter
+            .note(format!("= {path} exists and was not changed; --diff shows what init would write, --force {path} writes it"));
+    }
+    for note in found.notes.iter().chain(&notes) {
         context.reporter.tell(Event::Warning(note.clone()));
     }
     if action.is_none() && done.written.iter().any(|path| path.starts_with(".github/")) {
@@ -37,15 +57,99 @@ pub(in crate::cli) fn run(context: &Context, args: InitArgs) -> Result<ExitCode>
     }
     first_words(context);
     context.reporter.note("next: put your servers into deploy.toml, then `estiba config check` and `estiba plan TARGET`");
-    let secrets = [&["SSH_KEY".to_owned()], found.secrets.as_slice()].concat().join(", ");
+    let secrets = [&["SSH_KEY".to_owned()], secrets.as_slice()].concat().join(", ");
     context.reporter.note(format!("in the repository's settings: the secrets {secrets}, and the variable ESTIBA_DEPLOY = on"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the flags say; what they leave open is asked on a terminal.
+fn wishes(args: &InitArgs, found: &Found) -> Result<Wishes> {
+    let asks = !args.yes && found.compose.is_empty() && std::io::stdin().is_terminal();
+    let mut domains: Vec<String> = args.domain.clone();
+    if domains.is_empty() && asks {
+        let said = answer("The site's domain (empty: none yet): ")?;
+        domains = said.split([' ', ',']).filter(|domain| !domain.is_empty()).map(str::to_owned).collect();
+    }
+    if let Some(wrong) = domains.iter().find(|domain| !is_domain(domain)) {
+        return Err(Error::input(format!("`{wrong}` is no domain; nothing was written"))
+            .hint("a domain is like site.example, without https:// and without a path"));
+    }
+    let mut server = args.server.clone();
+    if server.is_none() && asks {
+        server = Some(answer("The production server, as user@host (empty: later): ")?).filter(|server| !server.is_empty());
+    }
+    if let Some(wrong) = server.as_ref().filter(|server| server.contains(['"', '\\', '\n']) || !server.contains('@')) {
+        return Err(
+            Error::input(format!("`{wrong}` is no server; nothing was written")).hint("write it as user@host or user@host:port")
+        );
+    }
+    let tls = match args.tls {
+        Some(Tls::Letsencrypt) if domains.is_empty() => {
+            return Err(Error::input("a certificate needs a domain; nothing was written").hint("give --domain site.example"));
+        }
+        Some(tls) => tls,
+        None if domains.is_empty() => Tls::None,
+        None => Tls::Letsencrypt,
+    };
+    let memory = args.memory.map_or(SMALL_SERVER, |memory| memory.0);
+    Ok(Wishes { domains, tls, server, email: args.email.clone(), database: args.database == DatabaseChoice::Postgres, memory })
+}
+
+/// Names that a certificate authority gives certificates for.
+fn is_domain(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && !label.starts_with('-')
+    };
+    text.len() <= 253 && text.contains('.') && text.split('.').all(label)
+}
+
+fn answer(question: &str) -> Result<String> {
+    crate::report::ask(question);
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).map_err(|error| Error::failed(format!("cannot read the answer: {error}")))?;
+    Ok(answer.trim().to_owned())
+}
+
+/// Shows what init would change in a file that is there, and that it would write one that is not.
+fn differs(context: &Context, folder: &Utf8Path, path: &str, text: &str) {
+    match std::fs::read_to_string(folder.join(path)) {
+        Ok(there) if there == text => {}
+        Ok(there) => {
+            let diff = similar::TextDiff::from_lines(there.as_str(), text);
+            context.reporter.tell(Event::Text(diff.unified_diff().header(path, &format!("{path} (init)")).to_string()));
+        }
+        Err(_) => context.reporter.tell(Event::Text(format!("+ {path}"))),
+    }
+}
+
+/// `--check`: what the stack lacks that is here.
+fn check(context: &Context) -> Result<ExitCode> {
+    let project = open_with_stand_ins(&context.global.config, &context.environment)?;
+    context.reporter.hide(&project.secrets());
+    let target = project.loaded.config.target.keys().next_back().cloned();
+    let found = lacks(&resolve(&project, target.as_deref())?);
+    if context.global.json {
+        context.reporter.tell(Event::Document(serde_json::to_value(&found).map_err(|error| Error::failed(error.to_string()))?));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for lack in &found {
+        let of = lack.service.as_deref().unwrap_or("the stack");
+        context.reporter.tell(Event::Text(format!("{of}: {}: {}.\n    {}", lack.what, lack.why, lack.write)));
+    }
+    if found.is_empty() {
+        context.reporter.note("the stack lacks nothing of what init would write");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// What `config check` would say of what was found and written: what each service is, or what stands in the way.
 fn first_words(context: &Context) {
     let looked = || -> Result<Vec<String>> {
-        let project = context.project()?;
+        let project = open_with_stand_ins(&context.global.config, &context.environment)?;
+        context.reporter.hide(&project.secrets());
         let target = project.loaded.config.target.keys().next_back().cloned();
         let resolved = resolve(&project, target.as_deref())?;
         let prepared = Prepared::render(&project, &resolved, &context.reporter)?;
@@ -68,5 +172,18 @@ fn first_words(context: &Context) {
     match looked() {
         Ok(words) => words.iter().for_each(|line| context.reporter.note(line)),
         Err(error) => context.reporter.tell(Event::Warning(format!("a deploy would fail: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_is_a_name_and_no_address() {
+        assert!(is_domain("site.example") && is_domain("a-b.c.example"));
+        for wrong in ["https://site.example", "site", "site.example/x", "-a.example", "a..b", "", "si te.example"] {
+            assert!(!is_domain(wrong), "{wrong}");
+        }
     }
 }

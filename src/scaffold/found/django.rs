@@ -1,0 +1,280 @@
+//! What a Django site says of itself: where it lies, its settings, what it needs of its environment.
+
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use regex::Regex;
+
+use crate::error::{Error, Result};
+
+use super::packages::text_of;
+
+/// Last parts of the names of settings that are for a server, and of those that are for a laptop.
+const PRODUCTION: [&str; 4] = ["production", "prod", "deploy", "live"];
+const LOCAL: [&str; 6] = ["local", "dev", "development", "test", "testing", "ci"];
+
+/// A Django site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Django {
+    /// The folder of manage.py, from the project's; empty where that is it.
+    pub(in crate::scaffold) folder: String,
+    /// The WSGI application's module, `site.wsgi`.
+    pub(in crate::scaffold) wsgi: String,
+    /// The ASGI application's module, where there is one.
+    pub(in crate::scaffold) asgi: Option<String>,
+    /// The module of its own settings that is nearest to a server's.
+    pub(in crate::scaffold) settings: String,
+    /// The package of its Celery application.
+    pub(in crate::scaffold) celery: Option<String>,
+    /// Is something to be done at fixed times?
+    pub(in crate::scaffold) beat: bool,
+    /// Variables that its settings read and that must be there, or that name its database, cache or key.
+    pub(in crate::scaffold) variables: Vec<String>,
+}
+
+impl Django {
+    /// The site of that folder: manage.py lies there or one folder deeper. `None` where there is none.
+    pub(super) fn look(project: &Utf8Path) -> Result<Option<Self>> {
+        let Some(folder) = folder_of_manage(project)? else { return Ok(None) };
+        let at = project.join(&folder);
+        let Some(wsgi) = module(&at, "wsgi.py")? else { return Ok(None) };
+        let asgi = module(&at, "asgi.py")?;
+        let named = settings_named(&at, &wsgi)?;
+        let settings = nearest_to_a_server(&at, named);
+        let celery = module(&at, "celery.py")?.and_then(|module| module.strip_suffix(".celery").map(str::to_owned));
+        let sources = sources(&at, &settings);
+        let text: String = sources.iter().filter_map(|path| text_of(path).ok()).collect();
+        let of_celery = celery.as_ref().and_then(|package| text_of(&at.join(package.replace('.', "/")).join("celery.py")).ok());
+        let beat = [&text, &of_celery.unwrap_or_default()].iter().any(|text| {
+            ["beat_schedule", "BEAT_SCHEDULE", "django_celery_beat", "add_periodic_task"].iter().any(|word| text.contains(word))
+        });
+        Ok(Some(Self { folder, wsgi, asgi, settings, celery, beat, variables: variables(&text) }))
+    }
+
+    /// The module of the settings with which it is deployed, beside its own.
+    pub(in crate::scaffold) fn deployed(&self) -> String {
+        match self.settings.rsplit_once('.') {
+            // A package of settings, with one module for each kind of machine.
+            Some((package, _)) if package.ends_with("settings") => format!("{package}.deployed"),
+            Some((package, _)) => format!("{package}.settings_deployed"),
+            None => "settings_deployed".into(),
+        }
+    }
+
+    /// The path of a module, from the project's folder.
+    pub(in crate::scaffold) fn path_of(&self, module: &str) -> String {
+        let path = format!("{}.py", module.replace('.', "/"));
+        if self.folder.is_empty() { path } else { format!("{}/{path}", self.folder) }
+    }
+}
+
+fn entries(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>> {
+    let entries = folder.read_dir_utf8().map_err(|error| Error::input(format!("cannot look into {folder}: {error}")))?;
+    let mut paths: Vec<Utf8PathBuf> = entries.flatten().map(|entry| entry.path().to_owned()).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+fn folder_of_manage(project: &Utf8Path) -> Result<Option<String>> {
+    if project.join("manage.py").is_file() {
+        return Ok(Some(String::new()));
+    }
+    let deeper = entries(project)?.into_iter().find(|path| path.join("manage.py").is_file());
+    Ok(deeper.and_then(|path| path.file_name().map(str::to_owned)))
+}
+
+/// The module of a file with that name, in a folder of the site or in one of those: `package.name`.
+fn module(site: &Utf8Path, name: &str) -> Result<Option<String>> {
+    let stem = name.trim_end_matches(".py");
+    let folders: Vec<Utf8PathBuf> = entries(site)?
+        .into_iter()
+        .filter(|path| path.is_dir() && !path.file_name().is_some_and(|name| name.starts_with('.') || name.contains("env")))
+        .collect();
+    if let Some(folder) = folders.iter().find(|folder| folder.join(name).is_file()) {
+        return Ok(folder.file_name().map(|package| format!("{package}.{stem}")));
+    }
+    for outer in &folders {
+        let inner = entries(outer).unwrap_or_default().into_iter().find(|inner| inner.join(name).is_file());
+        if let (Some(package), Some(inner)) = (outer.file_name(), inner.as_deref().and_then(Utf8Path::file_name)) {
+            return Ok(Some(format!("{package}.{inner}.{stem}")));
+        }
+    }
+    Ok(site.join(name).is_file().then(|| stem.to_owned()))
+}
+
+/// The settings that wsgi.py names, or else manage.py.
+fn settings_named(site: &Utf8Path, wsgi: &str) -> Result<String> {
+    let pattern = Regex::new(r#"DJANGO_SETTINGS_MODULE['"]\]?\s*[,=]\s*['"]([A-Za-z0-9_.]+)['"]"#)
+        .map_err(|error| Error::failed(error.to_string()))?;
+    for path in [site.join(format!("{}.py", wsgi.replace('.', "/"))), site.join("manage.py")] {
+        let Ok(text) = text_of(&path) else { continue };
+        if let Some(found) = pattern.captures(&text).and_then(|found| found.get(1)) {
+            return Ok(found.as_str().to_owned());
+        }
+    }
+    Ok(format!("{}.settings", wsgi.trim_end_matches(".wsgi")))
+}
+
+/// Of a package of settings, the module that is for a server, where what is named is for a laptop, or is the package itself.
+fn nearest_to_a_server(site: &Utf8Path, named: String) -> String {
+    let exists = |module: &str| site.join(format!("{}.py", module.replace('.', "/"))).is_file();
+    let (package, last) = named.rsplit_once('.').unwrap_or(("", named.as_str()));
+    let is_package = site.join(named.replace('.', "/")).join("__init__.py").is_file();
+    let siblings = if is_package { named.as_str() } else { package };
+    if !is_package && !LOCAL.contains(&last) {
+        return named;
+    }
+    let candidates = PRODUCTION.iter().chain(["base", "common"].iter().filter(|_| !is_package));
+    candidates.map(|name| format!("{siblings}.{name}")).find(|module| exists(module)).unwrap_or(named)
+}
+
+/// The files of the settings: all of their package, or the one file.
+fn sources(site: &Utf8Path, settings: &str) -> Vec<Utf8PathBuf> {
+    let file = site.join(format!("{}.py", settings.replace('.', "/")));
+    let package = site.join(settings.replace('.', "/"));
+    if !file.is_file() {
+        return vec![package.join("__init__.py")];
+    }
+    let mut files = vec![file];
+    if let Some((folder, _)) = settings.rsplit_once('.').filter(|(folder, _)| folder.ends_with("settings")) {
+        let folder = site.join(folder.replace('.', "/"));
+        files.extend(
+            ["base.py", "common.py", "__init__.py"].map(|name| folder.join(name)).into_iter().filter(|path| path.is_file()),
+        );
+    }
+    files
+}
+
+/// Names of variables that a text of settings reads and that have no other value there, and those of a key, a database or a cache
+/// whatever other value they have: that one is for a laptop.
+fn variables(text: &str) -> Vec<String> {
+    let text: String = text.lines().filter(|line| !line.trim_start().starts_with('#')).map(|line| format!("{line}\n")).collect();
+    let hard = r#"os\.environ\[\s*['"]([A-Z][A-Z0-9_]*)['"]\s*\]|\b(?:env|config)(?:\.[a-z_]+)?\(\s*['"]([A-Z][A-Z0-9_]*)['"]\s*(?:,\s*cast\s*=[^,()]*(?:\([^()]*\))?\s*)?\)"#;
+    let soft = r#"(?:os\.getenv|os\.environ\.get|\benv(?:\.[a-z_]+)?|\bconfig)\(\s*['"]([A-Z][A-Z0-9_]*)['"]"#;
+    let find = |pattern: &str| -> BTreeSet<String> {
+        let Ok(pattern) = Regex::new(pattern) else { return BTreeSet::new() };
+        let names = pattern.captures_iter(&text).filter_map(|found| found.iter().skip(1).flatten().next());
+        names.map(|name| name.as_str().to_owned()).collect()
+    };
+    let mut names = find(hard);
+    names.extend(find(soft).into_iter().filter(|name| is_of_the_stack(name)));
+    names.into_iter().collect()
+}
+
+/// Is it a variable whose value the stack decides?
+fn is_of_the_stack(name: &str) -> bool {
+    let of_cache = ["REDIS_URL", "CACHE_URL", "BROKER_URL", "RESULT_BACKEND"].iter().any(|end| name.ends_with(end));
+    of_cache || name.contains("SECRET_KEY") || name.contains("ALLOWED_HOSTS") || part_of_database(name).is_some()
+}
+
+/// What a variable says of the database: `URL`, `NAME`, `USER`, `PASSWORD`, `HOST`, `PORT` or `ENGINE`.
+pub(in crate::scaffold) fn part_of_database(name: &str) -> Option<&'static str> {
+    let (of, part) = name.rsplit_once('_').unwrap_or(("", name));
+    let is_database = |text: &str| {
+        text.split('_').any(|word| ["DATABASE", "DB", "POSTGRES", "POSTGRESQL", "PG", "SQL", "PSQL"].contains(&word))
+    };
+    if name.starts_with("PG") && of.is_empty() {
+        return match name {
+            "PGDATABASE" => Some("NAME"),
+            "PGUSER" => Some("USER"),
+            "PGPASSWORD" => Some("PASSWORD"),
+            "PGHOST" => Some("HOST"),
+            "PGPORT" => Some("PORT"),
+            _ => None,
+        };
+    }
+    is_database(of).then_some(())?;
+    match part {
+        "URL" => Some("URL"),
+        "NAME" | "DB" | "DATABASE" => Some("NAME"),
+        "USER" | "USERNAME" => Some("USER"),
+        "PASSWORD" | "PASS" => Some("PASSWORD"),
+        "HOST" | "HOSTNAME" => Some("HOST"),
+        "PORT" => Some("PORT"),
+        "ENGINE" => Some("ENGINE"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(files: &[(&str, &str)]) -> Django {
+        let (_guard, folder) = crate::scaffold::folder_with(files);
+        Django::look(&folder).unwrap().unwrap()
+    }
+
+    const WSGI: &str = "os.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"core.settings\")";
+
+    #[test]
+    fn one_file_of_settings_gets_one_beside_it() {
+        let found = site(&[("manage.py", ""), ("core/wsgi.py", WSGI), ("core/asgi.py", ""), ("core/settings.py", "")]);
+        assert_eq!((found.wsgi.as_str(), found.asgi.as_deref()), ("core.wsgi", Some("core.asgi")));
+        assert_eq!((found.settings.as_str(), found.deployed().as_str()), ("core.settings", "core.settings_deployed"));
+        assert_eq!(found.path_of(&found.deployed()), "core/settings_deployed.py");
+    }
+
+    #[test]
+    fn of_a_package_of_settings_the_production_ones_count() {
+        let wsgi = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings.local')";
+        let files = [
+            ("backend/manage.py", ""),
+            ("backend/config/wsgi.py", wsgi),
+            ("backend/config/settings/__init__.py", ""),
+            ("backend/config/settings/base.py", "SECRET_KEY = env(\"SECRET_KEY\")"),
+            ("backend/config/settings/local.py", "X = env('LOCAL_ONLY')"),
+            ("backend/config/settings/production.py", "HOSTS = env.list('ALLOWED_HOSTS')"),
+        ];
+        let found = site(&files);
+        assert_eq!((found.folder.as_str(), found.settings.as_str()), ("backend", "config.settings.production"));
+        assert_eq!(found.path_of(&found.deployed()), "backend/config/settings/deployed.py");
+        assert_eq!(found.variables, ["ALLOWED_HOSTS", "SECRET_KEY"]);
+        let found = site(&files[..5]);
+        assert_eq!(found.settings, "config.settings.base");
+        let wsgi = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'config.settings')";
+        let found = site(&[
+            ("manage.py", ""),
+            ("config/wsgi.py", wsgi),
+            ("config/settings/__init__.py", "from .base import *"),
+            ("config/settings/base.py", ""),
+        ]);
+        assert_eq!((found.settings.as_str(), found.deployed().as_str()), ("config.settings", "config.settings_deployed"));
+    }
+
+    #[test]
+    fn celery_and_its_schedule_are_seen() {
+        let files = [
+            ("manage.py", ""),
+            ("core/wsgi.py", WSGI),
+            ("core/settings.py", ""),
+            ("core/celery.py", "app = Celery('core')\napp.conf.beat_schedule = {}"),
+        ];
+        let found = site(&files);
+        assert_eq!((found.celery.as_deref(), found.beat), (Some("core"), true));
+        assert_eq!(site(&files[..3]).celery, None);
+    }
+
+    #[test]
+    fn variables_without_a_value_of_their_own_are_asked_for() {
+        let text = "A = os.environ[\"ONE\"]\nB = os.getenv('SECRET_KEY')\nC = os.environ.get('DSN')\nD = os.environ.get('FIVE', 'x')\n\
+                    E = config('SIX', default='x')\nF = config(\"SEVEN\", cast=bool)\nG = env.db('DATABASE_URL')\n# H = os.environ['NINE']\n\
+                    I = os.environ.get('DB_HOST', 'localhost')\nJ = env.int('DB_CONN_MAX_AGE', default=60)\n";
+        assert_eq!(variables(text), ["DATABASE_URL", "DB_HOST", "ONE", "SECRET_KEY", "SEVEN"]);
+    }
+
+    #[test]
+    fn what_a_variable_says_of_the_database_is_told_by_its_name() {
+        for (name, part) in [
+            ("POSTGRES_DB", Some("NAME")),
+            ("DB_NAME", Some("NAME")),
+            ("DJANGO_DB_PASSWORD", Some("PASSWORD")),
+            ("PGHOST", Some("HOST")),
+            ("DB_CONN_MAX_AGE", None),
+            ("EMAIL_HOST", None),
+            ("DB", None),
+        ] {
+            assert_eq!(part_of_database(name), part, "{name}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What kind of project a folder holds.
+
+mod django;
+mod packages;
+
+use camino::Utf8Path;
+
+use crate::compose::{Variable, find_files, variables};
+use crate::error::{Error, Result};
+use crate::text::read_limited;
+
+pub use django::Django;
+pub(super) use django::part_of_database;
+pub(super) use packages::Installer;
+pub use packages::Packages;
+
+/// Parts of names of Compose files that are not for a server.
+const ELSEWHERE: [&str; 9] = ["local", "dev", "development", "test", "tests", "ci", "override", "debug", "docs"];
+/// Parts of names of Compose files that are for one.
+const PRODUCTION: [&str; 4] = ["production", "prod", "deploy", "live"];
+
+/// What was found in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The project's name, made of the folder's.
+    pub name: String,
+    /// The Django site; `None` where it is none.
+    pub django: Option<Django>,
+    /// The Python packages that it needs, where a file names them.
+    pub packages: Option<Packages>,
+    /// Its own Dockerfile, where it has one.
+    pub dockerfile: Option<Dockerfile>,
+    /// Its Compose files, the first one first; none where it has none.
+    pub compose: Vec<String>,
+    /// The template of its environment, where there is one already.
+    pub env_file: Option<String>,
+    /// The variables that deploying needs and the environment has to have, in the order of the env file that is there.
+    pub secrets: Vec<String>,
+    /// What is worth knowing of what was found.
+    pub notes: Vec<String>,
+}
+
+/// What a project's own Dockerfile says of the container that it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// The port that it exposes, 8000 where it exposes none.
+    pub port: u16,
+    /// Does it name a user who is not root?
+    pub has_user: bool,
+}
+
+/// Looks through the project's top folder. `name` goes before the folder's own.
+///
+/// A folder with no Compose file, Dockerfile or Django site is an input error: there is nothing to deploy.
+pub fn look(folder: &Utf8Path, name: Option<&str>) -> Result<Found> {
+    let absolute = folder.canonicalize_utf8().map_err(|error| Error::input(format!("cannot look into {folder}: {error}")))?;
+    let name = project_name(name.unwrap_or_else(|| absolute.file_name().unwrap_or("app")));
+    let (compose, notes) = compose_files(folder);
+    let django = Django::look(folder)?;
+    let dockerfile = folder.join("Dockerfile");
+    let dockerfile = dockerfile.is_file().then(|| read_limited(&dockerfile)).transpose()?.map(|text| Dockerfile::read(&text));
+    if compose.is_empty() && django.is_none() && dockerfile.is_none() {
+        return Err(Error::input(format!(
+            "{absolute} holds neither a Compose file nor a Dockerfile nor a Django site (manage.py); nothing was written"
+        ))
+        .hint("write a Dockerfile that runs the app, then run init again"));
+    }
+    let of_site = django.as_ref().map_or("", |django| django.folder.as_str());
+    let packages = Packages::look(folder, &[of_site, ""])?;
+    let env_file = [".env.production", ".env"].into_iter().find(|name| folder.join(name).is_file()).map(str::to_owned);
+    let secrets = match &env_file {
+        Some(file) => required(&read_limited(&folder.join(file))?),
+        None => Vec::new(),
+    };
+    Ok(Found { name, django, packages, dockerfile, compose, env_file, secrets, notes })
+}
+
+impl Dockerfile {
+    fn read(text: &str) -> Self {
+        let lines: Vec<(String, &str)> = text
+            .lines()
+            .filter_map(|line| line.trim().split_once(char::is_whitespace))
+            .map(|(word, rest)| (word.to_ascii_uppercase(), rest.trim()))
+            .collect();
+        let of = |word: &str| lines.iter().rev().find(|(known, _)| known == word).map(|(_, rest)| *rest);
+        let port = of("EXPOSE").and_then(|rest| rest.split(['/', ' ']).next()?.parse().ok()).unwrap_or(8000);
+        let has_user = of("USER").is_some_and(|user| !matches!(user.split(':').next(), Some("root" | "0")));
+        Self { port, has_user }
+    }
+}
+
+/// The variables of an env file's template that have no value of their own.
+pub(super) fn required(text: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let text: String = text.lines().filter(|line| !line.trim_start().starts_with('#')).map(|line| format!("{line}\n")).collect();
+    for variable in variables(&text).into_iter().filter(Variable::is_required) {
+        if !names.contains(&variable.name) {
+            names.push(variable.name);
+        }
+    }
+    names
+}
+
+/// The Compose files that a server would run, and what is worth knowing of the choice.
+fn compose_files(folder: &Utf8Path) -> (Vec<String>, Vec<String>) {
+    let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.file_name().to_owned())
+        .filter(|name| name.ends_with(".yml") || name.ends_with(".yaml"))
+        .filter(|name| read_limited(&folder.join(name)).is_ok_and(|text| text.lines().any(|line| line.starts_with("services:"))))
+        .collect();
+    names.sort();
+    let has = |name: &str, words: &[&str]| name.split(['.', '-', '_']).any(|part| words.contains(&part));
+    let production: Vec<String> = names.iter().filter(|name| has(name, &PRODUCTION) && !has(name, &ELSEWHERE)).cloned().collect();
+    let usual = find_files(folder).map(|path| path.into_string());
+    let mut notes = Vec::new();
+    let chosen = match (production.as_slice(), usual) {
+        ([one], Some(usual)) if !stands_alone(folder, one) => {
+            notes.push(format!(
+                "{usual} and {one} are deployed together, as `docker compose -f {usual} -f {one}` would read them"
+            ));
+            vec![usual, one.clone()]
+        }
+        ([one, ..], usual) => {
+            let others: Vec<&str> = usual.iter().map(String::as_str).filter(|name| name != one).collect();
+            if !others.is_empty() {
+                notes.push(format!("{one} is deployed, as its name says it is for a server; {} is not", others.join(", ")));
+            }
+            vec![one.clone()]
+        }
+        ([], Some(usual)) => vec![usual],
+        ([], None) => names.iter().find(|name| !has(name, &ELSEWHERE)).cloned().into_iter().collect(),
+    };
+    (chosen, notes)
+}
+
+/// Does each service of the file say what it runs, so that the file needs no other one?
+fn stands_alone(folder: &Utf8Path, name: &str) -> bool {
+    let Ok(text) = read_limited(&folder.join(name)) else { return false };
+    let services = yaml_serde::from_str::<yaml_serde::Value>(&text).ok().and_then(|mut root| {
+        let _ = root.apply_merge();
+        root.get("services").cloned()
+    });
+    let services = services.as_ref().and_then(yaml_serde::Value::as_mapping);
+    services.is_some_and(|services| {
+        services.values().all(|service| ["image", "build", "extends"].iter().any(|key| service.get(key).is_some()))
+    })
+}
+
+/// A name that Compose takes: lower case, digits, `-` and `_`, a letter or digit first.
+fn project_name(text: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '-' };
+    let name: String = text.chars().map(plain).collect();
+    let name: String = name.trim_matches(['-', '_']).chars().take(40).collect();
+    if name.is_empty() { "app".into() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_s_name_becomes_one_that_compose_takes() {
+        assert_eq!(project_name("Mi Tienda.2"), "mi-tienda-2");
+        assert_eq!(project_name("__"), "app");
+    }
+}

@@ -1,0 +1,178 @@
+//! Which Python packages a project needs, and how they are installed.
+
+use camino::Utf8Path;
+
+use crate::error::{Error, Result};
+
+/// Versions of Python that images exist for and that Django's supported versions run on, the usual one first.
+const PYTHONS: [(u32, u32); 5] = [(3, 11), (3, 12), (3, 13), (3, 10), (3, 9)];
+/// Django from this version on needs Python 3.12.
+const DJANGO_NEEDS_NEWER: u32 = 6;
+
+/// What installs a project's packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::scaffold) enum Installer {
+    Pip,
+    Uv,
+    Poetry,
+    Pipenv,
+    /// uv, with the dependencies that pyproject.toml names, which nothing has locked.
+    Pyproject,
+}
+
+/// The packages of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packages {
+    pub(in crate::scaffold) installer: Installer,
+    /// The file that it reads, from the project's folder: requirements.txt, or the folder's pyproject.toml or Pipfile.
+    pub(in crate::scaffold) file: String,
+    /// The version of Python, `3.11`.
+    pub(in crate::scaffold) python: String,
+    /// What all of the files that name packages say, in lower case.
+    text: String,
+}
+
+impl Packages {
+    /// Looks into these folders, the first one that names packages counts. `None` where none does.
+    pub(super) fn look(project: &Utf8Path, folders: &[&str]) -> Result<Option<Self>> {
+        for folder in folders {
+            if let Some(found) = Self::look_into(project, folder)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn look_into(project: &Utf8Path, folder: &str) -> Result<Option<Self>> {
+        let at = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let has = |name: &str| project.join(at(name)).is_file();
+        let requirements = ["requirements.txt", "requirements/production.txt", "requirements/prod.txt", "requirements/base.txt"];
+        let of_requirements = requirements.into_iter().find(|name| has(name));
+        let (installer, file) = if has("uv.lock") && has("pyproject.toml") {
+            (Installer::Uv, "pyproject.toml")
+        } else if has("poetry.lock") && has("pyproject.toml") {
+            (Installer::Poetry, "pyproject.toml")
+        } else if let Some(name) = of_requirements {
+            (Installer::Pip, name)
+        } else if has("Pipfile.lock") {
+            (Installer::Pipenv, "Pipfile")
+        } else if has("pyproject.toml") {
+            (Installer::Pyproject, "pyproject.toml")
+        } else {
+            return Ok(None);
+        };
+        let mut text = String::new();
+        let mut named: Vec<String> =
+            ["requirements.txt", "pyproject.toml", "uv.lock", "poetry.lock", "Pipfile"].map(str::to_owned).into();
+        let entries = project.join(at("requirements")).read_dir_utf8().into_iter().flatten().flatten();
+        named.extend(entries.map(|entry| format!("requirements/{}", entry.file_name())).filter(|name| name.ends_with(".txt")));
+        for name in named.iter().filter(|name| has(name)) {
+            text += &text_of(&project.join(at(name)))?.to_lowercase();
+            text.push('\n');
+        }
+        let python = python(project, folder, &text);
+        Ok(Some(Self { installer, file: at(file), python, text }))
+    }
+
+    /// Is one of these packages named?
+    pub(in crate::scaffold) fn name_one(&self, wanted: &[&str]) -> bool {
+        let part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        self.text.split(|c| !part(c)).any(|word| wanted.contains(&word.replace('_', "-").as_str()))
+    }
+}
+
+/// The version that the project names, or the usual one that it does not rule out.
+fn python(project: &Utf8Path, folder: &str, text: &str) -> String {
+    for name in [".python-version", "runtime.txt"] {
+        let known = ["", folder].into_iter().find_map(|at| text_of(&project.join(at).join(name)).ok());
+        if let Some(version) = known.as_deref().and_then(version_in) {
+            return format!("{}.{}", version.0, version.1);
+        }
+    }
+    let wanted = text.lines().filter_map(|line| line.trim().split_once('='));
+    let wanted =
+        wanted.filter(|(key, _)| matches!(key.trim(), "requires-python" | "python" | "python_version")).map(|(_, value)| value);
+    let least =
+        wanted.filter(|value| value.contains(['>', '^', '~']) || value.trim().starts_with(['"', '\''])).find_map(version_in);
+    let newer = text.lines().any(|line| {
+        let plain: String = line.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
+        plain.strip_prefix("django==").or(plain.strip_prefix("django>=")).is_some_and(|version| {
+            version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= DJANGO_NEEDS_NEWER)
+        })
+    });
+    let least = least.unwrap_or((3, 0)).max(if newer { (3, 12) } else { (3, 0) });
+    // 3.9 and 3.10 are there for who names them.
+    let (major, minor) = PYTHONS.into_iter().take(3).find(|version| *version >= least).unwrap_or(PYTHONS[0]);
+    format!("{major}.{minor}")
+}
+
+/// The first version of Python 3 that stands in a text.
+fn version_in(text: &str) -> Option<(u32, u32)> {
+    let minor: String = text.split_once("3.")?.1.chars().take_while(char::is_ascii_digit).collect();
+    Some((3, minor.parse().ok()?))
+}
+
+/// A text file, in UTF-8 or, as some editors write it, in UTF-16.
+pub(super) fn text_of(path: &Utf8Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(|error| Error::input(format!("cannot read {path}: {error}")))?;
+    let wide = |of: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes[2..].chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units)
+    };
+    Ok(match bytes.get(..2) {
+        Some([0xff, 0xfe]) => wide(u16::from_le_bytes),
+        Some([0xfe, 0xff]) => wide(u16::from_be_bytes),
+        _ => String::from_utf8_lossy(&bytes).into_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(files: &[(&str, &str)]) -> Option<Packages> {
+        let (_guard, folder) = crate::scaffold::folder_with(files);
+        Packages::look(&folder, &["backend", ""]).unwrap()
+    }
+
+    #[test]
+    fn what_installs_is_told_by_the_files_that_are_there() {
+        let of = |files: &[(&str, &str)]| look(files).map(|found| (found.installer, found.file));
+        assert_eq!(of(&[("requirements.txt", "")]), Some((Installer::Pip, "requirements.txt".into())));
+        assert_eq!(
+            of(&[("requirements/production.txt", ""), ("requirements/base.txt", "")]),
+            Some((Installer::Pip, "requirements/production.txt".into()))
+        );
+        assert_eq!(of(&[("pyproject.toml", ""), ("uv.lock", "")]), Some((Installer::Uv, "pyproject.toml".into())));
+        assert_eq!(of(&[("pyproject.toml", ""), ("poetry.lock", "")]), Some((Installer::Poetry, "pyproject.toml".into())));
+        assert_eq!(of(&[("pyproject.toml", "")]), Some((Installer::Pyproject, "pyproject.toml".into())));
+        assert_eq!(
+            of(&[("backend/requirements.txt", ""), ("pyproject.toml", "")]),
+            Some((Installer::Pip, "backend/requirements.txt".into()))
+        );
+        assert_eq!(of(&[("README", "")]), None);
+    }
+
+    #[test]
+    fn the_version_of_python_is_the_project_s() {
+        let of = |files: &[(&str, &str)]| look(files).unwrap().python;
+        assert_eq!(of(&[("requirements.txt", "Django==4.2\n")]), "3.11");
+        assert_eq!(of(&[("requirements.txt", "Django==6.0.1\n")]), "3.12");
+        assert_eq!(of(&[("requirements.txt", ""), (".python-version", "3.13.1\n")]), "3.13");
+        assert_eq!(of(&[("requirements.txt", ""), ("runtime.txt", "python-3.10.2")]), "3.10");
+        assert_eq!(of(&[("pyproject.toml", "[project]\nrequires-python = \">=3.12\"\n")]), "3.12");
+        assert_eq!(of(&[("pyproject.toml", "[tool.poetry.dependencies]\npython = \"^3.9\"\n")]), "3.11");
+    }
+
+    #[test]
+    fn a_package_is_known_by_its_whole_name_in_any_encoding() {
+        let found = look(&[("requirements.txt", "Django==4.2\npsycopg2-binary\ndjango_celery_beat[x]>=2\n")]).unwrap();
+        assert!(found.name_one(&["psycopg2-binary"]) && found.name_one(&["django-celery-beat"]) && found.name_one(&["django"]));
+        assert!(!found.name_one(&["celery", "psycopg2"]));
+        let wide: Vec<u8> = [0xff, 0xfe].into_iter().chain("gunicorn\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        let (_guard, folder) = crate::scaffold::folder_with(&[]);
+        std::fs::write(folder.join("requirements.txt"), wide).unwrap();
+        let found = Packages::look(&folder, &[""]).unwrap().unwrap();
+        assert!(found.name_one(&["gunicorn"]));
+    }
+}

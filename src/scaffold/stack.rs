@@ -1,0 +1,232 @@
+//! The stack of a project that has none: an image, containers from which all is taken that they do not need, nginx with TLS, the
+//! database, the cache, and settings for a server. Templates with what was found and what was asked for.
+
+use crate::error::Result;
+use crate::text::{Source, render_template};
+
+use super::found::part_of_database;
+use super::image::{is_asynchronous, of_django};
+use super::templates::Files;
+use super::{Django, Found};
+
+/// Who speaks https with people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tls {
+    /// nginx, with a certificate that the stack gets from Let's Encrypt and renews.
+    Letsencrypt,
+    /// nginx, with a certificate that lies on the server.
+    Files,
+    /// A load balancer or a service like Cloudflare in front of this server.
+    Front,
+    /// Nobody: the site is served by http alone.
+    None,
+}
+
+/// What was asked for of the stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wishes {
+    /// The names by which the site is reached, the main one first.
+    pub domains: Vec<String>,
+    /// Who speaks https.
+    pub tls: Tls,
+    /// The production server, as deploy.toml names it.
+    pub server: Option<String>,
+    /// Where a certificate authority writes to.
+    pub email: Option<String>,
+    /// PostgreSQL, or else one file of SQLite.
+    pub database: bool,
+    /// The server's memory in MB.
+    pub memory: u32,
+}
+
+/// The templates, by the paths of what they become.
+const ALWAYS: [(&str, &str); 7] = [
+    (".dockerignore", include_str!("stack/dockerignore")),
+    (".env.example", include_str!("stack/env.example.j2")),
+    ("compose.yml", include_str!("stack/compose.yml.j2")),
+    ("deploy.toml", include_str!("stack/deploy.toml.j2")),
+    ("nginx/away.html", include_str!("stack/nginx/away.html")),
+    ("nginx/site.conf", include_str!("stack/nginx/site.conf.j2")),
+    ("nginx/start.sh", include_str!("stack/nginx/start.sh.j2")),
+];
+const DOCKERFILE: &str = include_str!("stack/Dockerfile.j2");
+const GUNICORN: &str = include_str!("stack/gunicorn.conf.py.j2");
+const SETTINGS: &str = include_str!("stack/settings.py.j2");
+const TESTS: &str = include_str!("stack/test-compose.yml.j2");
+const ENVIRONMENT: &str = include_str!("stack/env.j2");
+const CERTIFICATES: &str = include_str!("stack/nginx/certificates.sh");
+
+/// The files of the stack, and what is worth saying of them.
+pub(super) fn stack(found: &Found, wishes: &Wishes) -> Result<Files> {
+    let values = values(found, wishes);
+    let render = |path: &str, text: &str, more: &[(&str, String)]| -> Result<(String, String)> {
+        let all: Vec<(&str, String)> = values.iter().cloned().chain(more.iter().cloned()).collect();
+        Ok((path.to_owned(), render_template(Source { name: path, text }, &all)?))
+    };
+    let mut files = Vec::new();
+    for (path, text) in ALWAYS {
+        files.push(render(path, text, &[])?);
+    }
+    for (target, domains) in [("production", wishes.domains.clone()), ("staging", staging(&wishes.domains))] {
+        let domains = if domains.is_empty() { "*".to_owned() } else { domains.join(" ") };
+        files.push(render(&format!(".env.{target}"), ENVIRONMENT, &[("target", target.into()), ("domains", domains)])?);
+    }
+    if wishes.tls == Tls::Letsencrypt {
+        files.push(render("nginx/certificates.sh", CERTIFICATES, &[])?);
+    }
+    let mut notes = Vec::new();
+    if let Some(django) = &found.django {
+        files.push(render(&django.path_of(&django.deployed()), SETTINGS, &[])?);
+        files.push(render("docker-compose.test.yml", TESTS, &[])?);
+        notes.push(format!(
+            "{} holds the settings for a server, over those of {}; no file of the site was changed",
+            django.path_of(&django.deployed()),
+            django.settings
+        ));
+        if found.dockerfile.is_none() {
+            files.push(render("Dockerfile", DOCKERFILE, &[])?);
+            if !is_asynchronous(found) {
+                files.push(render("gunicorn.conf.py", GUNICORN, &[])?);
+            }
+        }
+        if found.packages.is_none() {
+            notes.push("no file names the site's packages (requirements.txt, pyproject.toml, Pipfile): the Dockerfile installs Django's newest version".into());
+        }
+    }
+    if wishes.tls == Tls::None {
+        notes.push("the site is served by http alone: `estiba init --domain site.example` makes it https".into());
+    }
+    Ok(Files { files, secrets: Vec::new(), notes })
+}
+
+/// `staging.` before each name.
+fn staging(domains: &[String]) -> Vec<String> {
+    domains.iter().map(|domain| format!("staging.{}", domain.trim_start_matches("www."))).take(1).collect()
+}
+
+/// What the templates know, by their names; the empty text is no.
+fn values(found: &Found, wishes: &Wishes) -> Vec<(&'static str, String)> {
+    let yes = |is: bool| if is { "1".to_owned() } else { String::new() };
+    let own_tls = matches!(wishes.tls, Tls::Letsencrypt | Tls::Files);
+    let scheme = if wishes.tls == Tls::None { "http" } else { "https" };
+    let url = |domains: &[String]| domains.first().map(|domain| format!("{scheme}://{domain}/")).unwrap_or_default();
+    let django = found.django.as_ref();
+    let database = wishes.database && django.is_some();
+    let names_one = |names: &[&str]| found.packages.as_ref().is_some_and(|packages| packages.name_one(names));
+    let celery = django.and_then(|django| django.celery.clone()).filter(|_| names_one(&["celery"]));
+    let redis_package = names_one(&["redis", "django-redis", "channels-redis"]);
+    let wants_cache = django.is_some_and(|django| django.variables.iter().any(|name| is_cache(name)));
+    let redis = celery.is_some() || redis_package || wants_cache;
+    let own = django.map(|django| own_variables(django, found, wishes)).unwrap_or_default();
+    let database_name = found.name.replace('-', "_");
+    let tls = match wishes.tls {
+        Tls::Letsencrypt => "letsencrypt",
+        Tls::Files => "files",
+        Tls::Front => "front",
+        Tls::None => "none",
+    };
+    let shared = if wishes.tls == Tls::Files { "[\"certificates\", \"media\", \"staticfiles\"]" } else { "" };
+    let mut values = vec![
+        ("name", found.name.clone()),
+        ("django", yes(django.is_some())),
+        ("database", yes(database)),
+        ("redis", yes(redis)),
+        ("redis_cache", yes(redis_package)),
+        ("celery", celery.unwrap_or_default()),
+        ("beat", yes(django.is_some_and(|django| django.beat))),
+        ("database_scheduler", yes(names_one(&["django-celery-beat"]))),
+        ("tls", tls.into()),
+        ("own_tls", yes(own_tls)),
+        ("https", yes(wishes.tls != Tls::None)),
+        ("scheme", scheme.into()),
+        ("url", url(&wishes.domains)),
+        ("staging_url", url(&staging(&wishes.domains))),
+        ("production_host", wishes.server.clone().unwrap_or_else(|| "deploy@203.0.113.10".into())),
+        ("staging_host", "deploy@203.0.113.20".into()),
+        ("email", wishes.email.clone().unwrap_or_default()),
+        ("shared", shared.into()),
+        ("volumes", yes(database || redis || wishes.tls == Tls::Letsencrypt)),
+        ("own_image", yes(found.dockerfile.is_some())),
+        ("has_user", yes(found.dockerfile.is_some_and(|file| file.has_user))),
+        ("port", found.dockerfile.map_or(8000, |file| file.port).to_string()),
+        ("database_user", format!("{database_name}_user")),
+        ("database_name", database_name),
+        ("own", own.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")),
+        (
+            "own_example",
+            own.iter().map(|(name, _)| format!("{name}={}", for_tests(name).trim_matches('"'))).collect::<Vec<_>>().join("\n"),
+        ),
+        ("own_lines", own.iter().map(|(name, _)| format!("{name}: {}", for_tests(name))).collect::<Vec<_>>().join("\n      ")),
+        ("upload", "20m".into()),
+        ("rate", "20".into()),
+        ("burst", "60".into()),
+    ];
+    values.extend(of_memory(wishes.memory));
+    values.extend(of_django(found, wishes));
+    values
+}
+
+/// Half of the memory is the database's; a quarter a container of the app's.
+fn of_memory(memory: u32) -> Vec<(&'static str, String)> {
+    let half = memory / 2;
+    vec![
+        ("server_memory", memory.to_string()),
+        ("app_memory", format!("{}m", memory / 4)),
+        ("database_memory", half.to_string()),
+        ("shared_buffers", (half / 4).to_string()),
+        ("effective_cache_size", (half * 3 / 4).to_string()),
+        ("maintenance_work_mem", (half / 16).clamp(16, 1024).to_string()),
+        ("work_mem", (half * 3 / 4 * 1024 / 300).max(1024).to_string()),
+        ("redis_memory", (memory / 16).to_string()),
+        ("redis_limit", (memory / 8 + 32).to_string()),
+    ]
+}
+
+/// The variables that the project's own settings read, with the values that this stack has for them; what it does not know is asked
+/// of whoever deploys.
+fn own_variables(django: &Django, found: &Found, wishes: &Wishes) -> Vec<(String, String)> {
+    let database = found.name.replace('-', "_");
+    let known = ["DJANGO_SECRET_KEY", "SITE_DOMAINS", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_HOST"];
+    let known =
+        known.into_iter().chain(["STATIC_ROOT", "MEDIA_ROOT", "DJANGO_SETTINGS_MODULE", "CELERY_BROKER_URL", "REDIS_URL"]);
+    let known: Vec<&str> =
+        known.chain(["EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "LOG_LEVEL"]).collect();
+    let value = |name: &str| -> String {
+        let part = part_of_database(name).filter(|_| wishes.database);
+        match part {
+            Some("URL") => format!("postgres://{database}_user:${{POSTGRES_PASSWORD}}@db:5432/{database}"),
+            Some("NAME") => database.clone(),
+            Some("USER") => format!("{database}_user"),
+            Some("PASSWORD") => "${POSTGRES_PASSWORD}".into(),
+            Some("HOST") => "db".into(),
+            Some("PORT") => "5432".into(),
+            Some("ENGINE") => "django.db.backends.postgresql".into(),
+            _ if name.contains("SECRET_KEY") => "${DJANGO_SECRET_KEY}".into(),
+            _ if is_cache(name) => "redis://cache:6379/0".into(),
+            _ if name.contains("ALLOWED_HOSTS") => wishes.domains.join(","),
+            _ if name.ends_with("DEBUG") => "False".into(),
+            _ => format!("${{{name}}}"),
+        }
+    };
+    django.variables.iter().filter(|name| !known.contains(&name.as_str())).map(|name| (name.clone(), value(name))).collect()
+}
+
+fn is_cache(name: &str) -> bool {
+    ["REDIS_URL", "CACHE_URL", "BROKER_URL", "RESULT_BACKEND"].iter().any(|end| name.ends_with(end))
+}
+
+/// A value of that variable for the project's tests.
+fn for_tests(name: &str) -> &'static str {
+    match part_of_database(name) {
+        Some("URL") => "postgres://tests:only-for-tests@db:5432/tests",
+        Some("PASSWORD") => "only-for-tests",
+        Some("HOST") => "db",
+        Some("PORT") => "\"5432\"",
+        Some("ENGINE") => "django.db.backends.postgresql",
+        Some(_) => "tests",
+        None if is_cache(name) => "redis://cache:6379/0",
+        None if name.contains("HOSTS") => "localhost",
+        None if name.ends_with("DEBUG") => "\"False\"",
+        None => "tests",
+    }
+}
