@@ -40,6 +40,7 @@ pub use connect::{Session, check_host_keys};
 pub use eject::{eject, eject_steps};
 pub use hosts::{all, each};
 pub use logs::logs;
+pub use look::Certificate;
 pub use offline::{open_with_stand_ins, plan_offline};
 pub use operation::{Operation, Options};
 pub use order::{Order, container_service, order, services_of};

@@ -42,6 +42,9 @@ pub struct Status {
     pub drift: Vec<String>,
     /// Whether deploys take longer than they did, and where.
     pub slower: Option<String>,
+    /// The certificate of the target's url: how long it is good for, and who signed it; `None` where the url is not https, or nobody
+    /// answers there.
+    pub certificate: Option<String>,
 }
 
 impl Status {
@@ -64,6 +67,7 @@ impl Status {
             maintenance: text(facts.get(Fact::Maintenance)),
             warm: facts.get(Fact::Warm).map(|warm| warm.replacen(' ', " until ", 1)),
             drift: drift(facts),
+            certificate: None,
             slower: slower(&facts.durations),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::deploy::{Session, all, each};
+use crate::deploy::{Certificate, Session, all, each};
 use crate::error::Result;
 use crate::report::Event;
 use crate::server::Status;
@@ -13,6 +13,7 @@ use super::super::context::Context;
 pub(in crate::cli) async fn run(context: &Context, args: TargetArgs) -> Result<ExitCode> {
     let project = context.project_to_look()?;
     let resolved = context.resolve(&project, args.target.as_deref())?;
+    let certificate = Certificate::look(&resolved.target, Context::now());
     // A host that cannot be reached hides none of the others.
     let looked = each(Session::open_each(&project, &resolved).await, async |session| {
         let session = session?;
@@ -22,10 +23,11 @@ pub(in crate::cli) async fn run(context: &Context, args: TargetArgs) -> Result<E
             status.drift = session.server().compare().await?;
         }
         Ok((session, status))
-    })
-    .await;
+    });
+    let (looked, certificate) = tokio::join!(looked, certificate);
     let told = looked.into_iter().map(|looked| {
-        looked.map(|(session, status)| {
+        looked.map(|(session, mut status)| {
+            status.certificate = certificate.as_ref().map(Certificate::in_words);
             context.reporter.tell(Event::Document(serde_json::to_value(&status).unwrap_or_default()));
             if !context.global.json {
                 context.reporter.tell(Event::Text(text(&resolved.target.name, &status, &session)));
@@ -54,6 +56,9 @@ fn text(target: &str, status: &Status, session: &Session<'_>) -> String {
     }
     if let Some(drill) = &status.drill {
         lines.push(format!("  drill     {drill}"));
+    }
+    if let Some(certificate) = &status.certificate {
+        lines.push(format!("  https     {certificate}"));
     }
     if let Some(since) = &status.maintenance {
         lines.push(format!("  closed    for maintenance since {since}; `estiba maintenance off` opens the site"));
