@@ -27,6 +27,8 @@ backup_do() {
 	uptime_cs
 	put verify-ms $(((uptime_cs - backup_began) * 10))
 	backup_cache || return 1
+	# Migrations change the database alone.
+	[ "$KIND" = deploy ] || volumes_take || return 1
 	backup_name || return 1
 	if [ "$KIND" != deploy ] || [ "$RESTORE" = never ]; then
 		standby_goes || return 1
@@ -66,14 +68,14 @@ backup_name() {
 	backup_sum=$(sha256sum <"$backup_partial.dump") && backup_sum=${backup_sum%% *} || return 1
 	printf '%s  %s.dump\n' "$backup_sum" "$backup_id" | write_file "$backups/$backup_id.dump.sha256" || return 1
 	backup_size=$(wc -c <"$backup_partial.dump" | tr -d ' ')
-	printf '{"id":%s,"kind":%s,"engine":%s,"database":%s,"release":%s,"created":%s,"bytes":%s,"database_bytes":%s,"sha256":%s,"position":%s,"tables":%s,"rows":%s,"dump_ms":%s,"verify_ms":%s,"by":%s}\n' \
+	printf '{"id":%s,"kind":%s,"engine":%s,"database":%s,"release":%s,"created":%s,"bytes":%s,"database_bytes":%s,"sha256":%s,"position":%s,"tables":%s,"rows":%s,"volumes":%s,"dump_ms":%s,"verify_ms":%s,"by":%s}\n' \
 		"$(json_string "$backup_id")" "$(json_string "$KIND")" "$(json_string "$DATABASE_ENGINE")" "$(json_string "$DATABASE_NAME")" \
 		"$(json_string "$(pointed "$root/current")")" "$(json_string "$(utc_now)")" "$backup_size" "$backup_bytes" \
 		"$(json_string "$backup_sum")" "$(json_string "$(get position)")" "$(wc -l <"$backup_partial.counts" | tr -d ' ')" \
 		"$(awk -F '|' '{ rows += $NF } END { print rows + 0 }' "$backup_partial.counts")" \
-		"$(get dump-ms)" "$(get verify-ms)" "$(json_string "$BY")" | write_file "$backups/$backup_id.json" || return 1
+		"$(volumes_json "$backup_partial.volumes")" "$(get dump-ms)" "$(get verify-ms)" "$(json_string "$BY")" | write_file "$backups/$backup_id.json" || return 1
 	[ ! -e "$backup_partial.rdb" ] || mv "$backup_partial.rdb" "$backups/$backup_id.rdb" || return 1
-	mv "$backup_partial.counts" "$backups/$backup_id.counts" || return 1
+	volumes_name && mv "$backup_partial.counts" "$backups/$backup_id.counts" || return 1
 	put snapshot "$(cat "$backup_partial.snapshot")"
 	chmod 0600 "$backup_partial.dump" && mv "$backup_partial.dump" "$backups/$backup_id.dump" || return 1
 	sync "$backups" 2>/dev/null || sync
@@ -106,6 +108,7 @@ backup_retain() {
 		while IFS= read -r backup_old; do
 			rm -f "$backups/$backup_old.dump" "$backups/$backup_old.dump.sha256" "$backups/$backup_old.json" \
 				"$backups/$backup_old.counts" "$backups/$backup_old.rdb" "$backups/$backup_old.offsite"
+			volumes_forget "$backup_old"
 			note "backup $backup_old is gone"
 		done
 }

@@ -9,9 +9,10 @@ offsite_do() {
 	[ -n "$OFFSITE" ] && [ -n "$offsite_id" ] || return 0
 	offsite_open || return 1
 	set --
-	for offsite_part in dump dump.sha256 counts json rdb; do
+	for offsite_part in dump dump.sha256 counts json rdb volumes; do
 		[ ! -e "$backups/$offsite_id.$offsite_part" ] || set -- "$@" "/backups/$offsite_id.$offsite_part"
 	done
+	for offsite_volume in $(volumes_in "$offsite_id"); do set -- "$@" "/backups/$offsite_id.volume-$offsite_volume.tar"; done
 	restic backup --quiet --host "$(offsite_host)" --tag "$offsite_id" "$@" 2>"$run_dir/state/restic.err" ||
 		fail "backup $offsite_id was not copied to the off-site repository: $(restic_said)" || return 1
 	utc_now | write_file "$backups/$offsite_id.offsite" && offsite_known

@@ -7,6 +7,7 @@
 verify_do() {
 	database_open && backup_whole "$BACKUP_ID" || return 1
 	standby_make "$backups/$BACKUP_ID.dump" "$backups/$BACKUP_ID.counts" && standby_goes || return 1
+	volumes_try_all "$BACKUP_ID" || return 1
 	tell "backup $BACKUP_ID is whole: $(wc -l <"$backups/$BACKUP_ID.counts" | tr -d ' ') tables, restored and compared"
 }
 

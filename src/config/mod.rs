@@ -17,7 +17,7 @@ pub use load::{Loaded, load, parse};
 pub use project::Project;
 pub use resolve::resolve;
 pub use resolved::{
-    Accepted, App, AppService, BackupService, Cache, Canary, Database, Decided, Edge, GUESSED_PORT, Health, Image, Job,
+    Accepted, App, AppService, BackedUp, BackupService, Cache, Canary, Database, Decided, Edge, GUESSED_PORT, Health, Image, Job,
     LoadCheck, Origin, Port, Proof, Registered, Reload, Require, Resolved, Rollout, Scan, Setting, Smoke, StaticFiles,
     StaticPlace, Target, TeamStep, Tests,
 };

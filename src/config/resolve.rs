@@ -64,7 +64,7 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
     let mut resolved = Resolved {
         static_files: Setting::or_default(None, Vec::new()),
         project: config.project.name.clone(),
-        backup: resolve_backup(project, &compose, database.is_some())?,
+        backup: resolve_backup(project, &compose, database.is_some(), &shared.value)?,
         cache: resolve_cache(project, &compose)?,
         reloads: proxies::reloads(&world, &kinds)?,
         edge: proxies::edge(&world)?,

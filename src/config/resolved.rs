@@ -453,6 +453,8 @@ pub struct BackupService {
     pub schedule: Option<(String, Schedule)>,
     /// When the newest one is tried, as it is written.
     pub drill: Option<(String, Schedule)>,
+    /// What is copied beside the database.
+    pub volumes: Vec<BackedUp>,
     /// The command that is run when either failed; empty for none.
     pub alert: String,
     /// The image of the service.
@@ -465,6 +467,17 @@ pub struct BackupService {
     pub offsite_environment: Vec<(String, String)>,
     /// The image of restic.
     pub offsite_image: Setting<String>,
+}
+
+/// A volume or a shared folder that goes into backups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackedUp {
+    /// What it is called in a backup: the volume's name, or the folder's path with `-` for `/`.
+    pub name: String,
+    /// What it is called in deploy.toml.
+    pub written: String,
+    /// What it is on the server: `volume/` and the Engine's name for it, or `shared/` and its path.
+    pub source: String,
 }
 
 impl BackupService {

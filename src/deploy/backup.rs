@@ -27,6 +27,15 @@ pub enum BackupRun {
         /// SQL that is applied before the app sees the data.
         mask: Option<Vec<u8>>,
     },
+    /// Put back what a backup holds of volumes.
+    RestoreVolumes {
+        /// The backup.
+        id: String,
+        /// Their names in it; all where there is none.
+        volumes: Vec<String>,
+        /// One file of the one volume; the whole where it is empty.
+        file: String,
+    },
 }
 
 impl BackupRun {
@@ -34,13 +43,14 @@ impl BackupRun {
         match self {
             Self::Create => "backup",
             Self::Verify(_) => "verify",
-            Self::Restore { .. } => "restore",
+            Self::Restore { .. } | Self::RestoreVolumes { .. } => "restore",
         }
     }
 
     /// The steps; without an off-site repository, nothing goes there.
     fn steps(&self, offsite: bool) -> Vec<String> {
-        steps_of(self.kind()).into_iter().filter(|step| offsite || *step != "offsite").map(str::to_owned).collect()
+        let plan = if matches!(self, Self::RestoreVolumes { .. }) { "restore-volumes" } else { self.kind() };
+        steps_of(plan).into_iter().filter(|step| offsite || *step != "offsite").map(str::to_owned).collect()
     }
 }
 
@@ -62,6 +72,11 @@ pub async fn backup(operation: &Operation<'_>, run: BackupRun) -> Result<Ending>
         BackupRun::Create => (String::new(), None),
         BackupRun::Verify(id) => (id.clone(), None),
         BackupRun::Restore { id, mask } => (id.clone(), mask.clone()),
+        BackupRun::RestoreVolumes { id, .. } => (id.clone(), None),
+    };
+    let (services, asked) = match &run {
+        BackupRun::RestoreVolumes { volumes, file, .. } => (volumes.clone(), file.clone()),
+        _ => Default::default(),
     };
     let settings = RunSettings {
         run: operation.actor.run_id(run.kind()),
@@ -70,6 +85,8 @@ pub async fn backup(operation: &Operation<'_>, run: BackupRun) -> Result<Ending>
         image: outcome.image.clone().unwrap_or_default(),
         steps: run.steps(resolved.backup.offsite.is_some()),
         backup,
+        services,
+        asked,
         ..RunSettings::default()
     };
     let mask = mask.map(|bytes| (format!("runs/{}/mask.sql", settings.run), Artefact { mode: 0o600, bytes, secret: true }));

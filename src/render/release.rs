@@ -398,6 +398,7 @@ fn add_data(settings: &mut SettingsFile, resolved: &Resolved) {
 /// The backup service and the off-site repository.
 fn add_backup_service(settings: &mut SettingsFile, resolved: &Resolved) {
     let backup = &resolved.backup;
+    settings.volumes = backup.volumes.iter().map(|volume| format!("{}={}", volume.name, volume.source)).collect();
     if backup.is_wanted() {
         let spelled = |schedule: &Option<(String, Schedule)>| {
             schedule.as_ref().map(|(_, schedule)| schedule.spelled_out()).unwrap_or_default()

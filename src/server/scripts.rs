@@ -23,6 +23,9 @@ const FILES: &[(&str, &str)] = scripts![
     "ask/compare.sh",
     "ask/facts.sh",
     "ask/logs.sh",
+    "inside/volume-back.sh",
+    "inside/volume-exchange.sh",
+    "inside/volume-keep.sh",
     "lib/apps.sh",
     "lib/common.sh",
     "lib/compose.sh",
@@ -47,6 +50,7 @@ const FILES: &[(&str, &str)] = scripts![
     "lib/smoke.sh",
     "lib/static.sh",
     "lib/team.sh",
+    "lib/volumes.sh",
     "lib/warm.sh",
     "lib/watch.sh",
     "operator/logs.sh",
@@ -99,6 +103,7 @@ const FILES: &[(&str, &str)] = scripts![
     "steps/swap.sh",
     "steps/switch.sh",
     "steps/verify.sh",
+    "steps/volumes.sh",
     "steps/warm.sh",
     "steps/workers.sh",
     "tasks/alert.sh",
@@ -159,7 +164,9 @@ mod tests {
     #[test]
     fn every_script_of_the_folder_is_embedded() {
         let mut found = Vec::new();
-        for folder in ["", "ask/", "lib/", "lib/database/", "operator/", "receive/", "run/", "steps/", "tasks/", "use/"] {
+        for folder in
+            ["", "ask/", "inside/", "lib/", "lib/database/", "operator/", "receive/", "run/", "steps/", "tasks/", "use/"]
+        {
             let path = format!("{}/remote-scripts/{folder}", env!("CARGO_MANIFEST_DIR"));
             for entry in std::fs::read_dir(path).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();

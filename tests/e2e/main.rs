@@ -39,3 +39,4 @@ mod survival;
 mod takeover;
 mod under_load;
 mod verdicts;
+mod volumes;

@@ -734,7 +734,7 @@ drop estiba_r3' ]
 }
 
 @test "a backup that has just been made stays, whatever the clock said before" {
-	script 'common settings compose database' '. "$here/steps/backup.sh"; mkdir -p "$backups"; backup_id=20260101T000000Z-a KEEP_BACKUPS=2 KEEP_DAILY=0 KEEP_WEEKLY=0 KEEP_MONTHLY=0
+	script 'common settings compose database volumes' '. "$here/steps/backup.sh"; mkdir -p "$backups"; backup_id=20260101T000000Z-a KEEP_BACKUPS=2 KEEP_DAILY=0 KEEP_WEEKLY=0 KEEP_MONTHLY=0
 		for id in 20260101T000000Z-a 20270101T000000Z-b 20270102T000000Z-c 20270103T000000Z-d; do : >"$backups/$id.dump"; done
 		backup_retain'
 	[ "$output" = 'backup 20270101T000000Z-b is gone' ]

@@ -54,11 +54,12 @@ async fn list(context: &Context, args: TargetArgs) -> Result<ExitCode> {
         let get = |key: &str| one[key].as_str().unwrap_or_default();
         let number = |key: &str| one[key].as_u64().unwrap_or_default();
         text.push(format!(
-            "{}  {:>9.1} MB  {} tables, {} rows  of {}",
+            "{}  {:>9.1} MB  {} tables, {} rows{}  of {}",
             get("id"),
             number("bytes") as f64 / 1e6,
             number("tables"),
             number("rows"),
+            volumes(&one),
             get("release")
         ));
         context.reporter.tell(Event::Document(one.clone()));
@@ -68,6 +69,16 @@ async fn list(context: &Context, args: TargetArgs) -> Result<ExitCode> {
         context.reporter.tell(Event::Text(if text.is_empty() { nothing() } else { text.join("\n") }));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a backup holds of volumes, in words.
+fn volumes(backup: &serde_json::Value) -> String {
+    let volumes = backup["volumes"].as_array().into_iter().flatten().map(|volume| {
+        let number = |key: &str| volume[key].as_u64().unwrap_or_default();
+        let name = volume["name"].as_str().unwrap_or_default();
+        format!(", {name} ({} files, {:.1} MB)", number("files"), number("bytes") as f64 / 1e6)
+    });
+    volumes.collect()
 }
 
 async fn pull(context: &Context, args: PullArgs) -> Result<ExitCode> {
@@ -92,13 +103,19 @@ async fn bring(context: &Context, project: &Project, resolved: &Resolved, id: &s
 
 async fn restore(context: &Context, args: RestoreArgs) -> Result<ExitCode> {
     let project = context.project_to_look()?;
-    let (target, backup) = target_and_backup(&project, args.which)?;
+    let (target, backup) = target_and_backup(&project, args.which.clone())?;
     let resolved = context.resolve(&project, target.as_deref())?;
     let mask = match &args.mask {
         None => None,
         Some(path) => Some(std::fs::read(path).map_err(|error| Error::input(format!("cannot read {path}: {error}")))?),
     };
-    ask(&resolved, &backup, context.global.yes)?;
+    if args.all_volumes || !args.volume.is_empty() {
+        let file = one_file(&args)?;
+        ask(&resolved, &backup, "volumes", context.global.yes)?;
+        return carry_out(context, &project, &resolved, BackupRun::RestoreVolumes { id: backup, volumes: args.volume, file })
+            .await;
+    }
+    ask(&resolved, &backup, "database", context.global.yes)?;
     let here = Utf8Path::new(&backup);
     let id = match (&args.from, here.extension()) {
         (Some(from), _) => {
@@ -134,20 +151,34 @@ async fn take(context: &Context, project: &Project, resolved: &Resolved, dump: &
     Ok(id)
 }
 
+/// The path of the one file that is asked for, as the archive has it; empty where none is.
+fn one_file(args: &RestoreArgs) -> Result<String> {
+    let Some(path) = &args.file else { return Ok(String::new()) };
+    if args.volume.len() != 1 {
+        return Err(Error::input("a file is one of one volume; nothing was done").hint("give --volume once"));
+    }
+    let plain = path.components().all(|part| matches!(part, camino::Utf8Component::Normal(_)));
+    if !plain || path.as_str().chars().any(char::is_control) || path.as_str().is_empty() {
+        return Err(Error::input(format!("`{path}` is not the path of a file in a volume; nothing was done"))
+            .hint("write it from the volume's top, without `..` and without a `/` in front"));
+    }
+    Ok(path.as_str().trim_end_matches('/').to_owned())
+}
+
 /// A restore replaces what the site shows: whoever asks for it types the target's name, or says `--yes`.
-fn ask(resolved: &Resolved, backup: &str, yes: bool) -> Result<()> {
+fn ask(resolved: &Resolved, backup: &str, what: &str, yes: bool) -> Result<()> {
     if yes {
         return Ok(());
     }
     let name = &resolved.target.name;
     let refused = || {
-        Error::input(format!("a restore of {backup} replaces the database of {name}; nothing was done"))
+        Error::input(format!("a restore of {backup} replaces the {what} of {name}; nothing was done"))
             .hint(format!("type the target's name, {name}, when asked, or give --yes"))
     };
     if !std::io::stdin().is_terminal() {
         return Err(refused());
     }
-    let prompt = format!("This replaces the database of {name} with backup {backup}. Type the target's name to go on: ");
+    let prompt = format!("This replaces the {what} of {name} with backup {backup}. Type the target's name to go on: ");
     crate::report::ask(&prompt);
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(|error| Error::failed(error.to_string()))?;

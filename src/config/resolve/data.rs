@@ -2,9 +2,10 @@
 
 use crate::compose::{Model, Service};
 use crate::error::Result;
+use crate::text::paths::tidy;
 use crate::text::{command_words, is_name};
 
-use super::super::resolved::{BackupService, Cache, Database, Origin, Setting};
+use super::super::resolved::{BackedUp, BackupService, Cache, Database, Origin, Setting};
 use super::super::shape::{Backup, DuringMigrations, Engine, Restore};
 use super::super::{Project, Schedule, Seconds};
 use super::common::{named, only};
@@ -145,7 +146,43 @@ pub(super) fn resolve_cache(project: &Project, compose: &Model) -> Result<Option
     Ok(Some(Cache { service, persist }))
 }
 
-pub(super) fn resolve_backup(project: &Project, compose: &Model, has_database: bool) -> Result<BackupService> {
+/// The volumes and folders of `[backup] volumes`, each found in the Compose file or among the shared folders.
+fn backed_up(project: &Project, compose: &Model, shared: &[String]) -> Result<Vec<BackedUp>> {
+    let volumes = compose.filled_section("volumes");
+    let find = |written: &String| {
+        let path = tidy(written);
+        let of_engine = volumes.and_then(|volumes| volumes.get(path.as_str()));
+        let source = if let Some(entry) = of_engine {
+            format!("volume/{}", entry.get("name").and_then(yaml_serde::Value::as_str).unwrap_or(&path))
+        } else if shared.iter().any(|folder| path == *folder || path.starts_with(&format!("{folder}/"))) {
+            format!("shared/{path}")
+        } else {
+            let known = volumes.into_iter().flatten().filter_map(|(name, _)| name.as_str());
+            let known: Vec<&str> = known.chain(shared.iter().map(String::as_str)).collect();
+            return Err(project
+                .loaded
+                .source()
+                .error_near(
+                    &format!("\"{written}\""),
+                    format!("[backup] volumes: `{written}` is neither a volume of the Compose file nor a shared folder"),
+                )
+                .hint(format!("there are: {}", if known.is_empty() { "none".into() } else { known.join(", ") })));
+        };
+        let name = path.replace('/', "-");
+        let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
+        if !plain(&source) || name.starts_with(['-', '.']) {
+            return Err(project
+                .loaded
+                .source()
+                .error_near(written, format!("[backup] volumes: `{written}` is not a plain name"))
+                .hint("letters, digits and ._-/ only"));
+        }
+        Ok(BackedUp { name, written: written.clone(), source })
+    };
+    project.loaded.config.backup.volumes.iter().map(find).collect()
+}
+
+pub(super) fn resolve_backup(project: &Project, compose: &Model, has_database: bool, shared: &[String]) -> Result<BackupService> {
     let section = &project.loaded.config.backup;
     let source = project.loaded.source();
     let schedule = |text: &Option<String>, key: &str| -> Result<Option<(String, Schedule)>> {
@@ -166,6 +203,7 @@ pub(super) fn resolve_backup(project: &Project, compose: &Model, has_database: b
     let service = BackupService {
         schedule: schedule(&section.schedule, "schedule")?,
         drill: schedule(&section.drill, "drill")?,
+        volumes: backed_up(project, compose, shared)?,
         alert,
         image: Setting::or_default(section.image.clone(), "docker:27-cli".into()),
         offsite: section.offsite.clone(),

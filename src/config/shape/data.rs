@@ -127,6 +127,10 @@ pub struct BackupSection {
     /// the off-site repository, where there is one. Five fields as in cron, UTC. Default: never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drill: Option<String>,
+    /// Volumes of the Compose file and shared folders (`media`) that go into each backup of the service, or by hand, beside the database.
+    /// A backup before a migration holds the database alone. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
     /// A command that is run in the app's container when a scheduled backup or drill has failed; the news stands on
     /// its standard input.
     #[serde(skip_serializing_if = "Option::is_none")]

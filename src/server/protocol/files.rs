@@ -156,6 +156,8 @@ file! {
         cache_service: String = "CACHE_SERVICE",
         /// Does the cache hold what must not be lost?
         cache_persist: bool = "CACHE_PERSIST",
+        /// What of volumes and shared folders goes into a backup: a name for each, `=volume/` and its volume, or `=shared/` and its path.
+        volumes: Vec<String> = "VOLUMES",
         /// When the backup service makes backups, in the five fields of cron.
         backup_schedule: String = "BACKUP_SCHEDULE",
         /// When it tries one.
@@ -242,9 +244,9 @@ file! {
         from: String = "FROM",
         /// and when, UTC.
         started: String = "STARTED",
-        /// The services that are restarted or scaled.
+        /// The services that are restarted or scaled, or the volumes that are put back.
         services: Vec<String> = "SERVICES",
-        /// How many containers a service is to have; or `on` or `off` for maintenance.
+        /// How many containers a service is to have; `on` or `off` for maintenance; or the one file of a volume that is put back.
         asked: String = "ASKED",
         /// `own` for a run of the backup service, which ends no deploy that was cut off.
         recover: &'static str = "RECOVER",

@@ -246,7 +246,7 @@ impl Shown {
     /// Of what restic gets in its environment only the names.
     fn backup(&mut self, resolved: &Resolved) {
         let backup = &resolved.backup;
-        if !backup.is_wanted() && backup.alert.is_empty() && backup.offsite.is_none() {
+        if !backup.is_wanted() && backup.alert.is_empty() && backup.offsite.is_none() && backup.volumes.is_empty() {
             return;
         }
         self.begin("backup");
@@ -257,6 +257,10 @@ impl Shown {
         }
         if backup.is_wanted() {
             self.add("image", &backup.image);
+        }
+        if !backup.volumes.is_empty() {
+            let names: Vec<&str> = backup.volumes.iter().map(|volume| volume.written.as_str()).collect();
+            self.value("volumes", names, "deploy.toml");
         }
         if !backup.alert.is_empty() {
             self.said("alert", &backup.alert);
