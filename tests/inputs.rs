@@ -165,6 +165,7 @@ fn wrong_deploy_toml() {
     deploy_and("[backup]\ndrill = \"hourly\"\n", "1 fields");
     deploy_and("[backup]\noffsite = \"/mnt/x\"\n", "has no password");
     deploy_and("[backup]\noffsite = \"/mnt/x\"\noffsite-environment = { RESTIC_PASSWORD = \"${NOPE}\" }\n", "`NOPE` is not set");
+    deploy_and("[backup]\nvolumes = [\"nothing\"]\n", "`nothing` is neither a volume of the Compose file nor a shared folder");
     deploy_and("[backup]\nalert = \"mail 'x\"\n", "quotes of [backup] alert");
     deploy_and("[stack]\nshared = \"media\"\n", "deploy.toml:8:10");
     deploy("\t[project]\n\tname = \"x\n", "deploy.toml:2:");

@@ -5,15 +5,16 @@ mod image;
 mod lacks;
 mod stack;
 mod templates;
+mod wishes;
 mod workflows;
 mod write;
 
 pub use found::{Django, Dockerfile, Found, Packages, look};
 pub use lacks::{Lack, lacks};
-pub use stack::{Tls, Wishes};
-pub use templates::{ACTION, Files, files};
+pub use templates::{ACTION, files};
+pub use wishes::{Tls, Wishes};
 pub use workflows::unprotected_jobs;
-pub use write::{Written, write};
+pub use write::{Files, Written, write};
 
 /// A folder with these files, for tests; it goes with the first of the two.
 #[cfg(test)]

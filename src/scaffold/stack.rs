@@ -6,38 +6,9 @@ use crate::text::{Source, render_template};
 
 use super::found::part_of_database;
 use super::image::{is_asynchronous, of_django};
-use super::templates::Files;
+use super::wishes::{Tls, Wishes};
+use super::write::Files;
 use super::{Django, Found};
-
-/// Who speaks https with people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Tls {
-    /// nginx, with a certificate that the stack gets from Let's Encrypt and renews.
-    Letsencrypt,
-    /// nginx, with a certificate that lies on the server.
-    Files,
-    /// A load balancer or a service like Cloudflare in front of this server.
-    Front,
-    /// Nobody: the site is served by http alone.
-    None,
-}
-
-/// What was asked for of the stack.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wishes {
-    /// The names by which the site is reached, the main one first.
-    pub domains: Vec<String>,
-    /// Who speaks https.
-    pub tls: Tls,
-    /// The production server, as deploy.toml names it.
-    pub server: Option<String>,
-    /// Where a certificate authority writes to.
-    pub email: Option<String>,
-    /// PostgreSQL, or else one file of SQLite.
-    pub database: bool,
-    /// The server's memory in MB.
-    pub memory: u32,
-}
 
 /// The templates, by the paths of what they become.
 const ALWAYS: [(&str, &str); 7] = [

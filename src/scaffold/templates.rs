@@ -4,6 +4,7 @@ use crate::error::Result;
 
 use super::found::required;
 use super::stack::stack;
+use super::write::Files;
 use super::{Found, Wishes};
 
 const WORKFLOWS: [(&str, &str); 3] = [
@@ -17,17 +18,6 @@ pub const ACTION: Option<&str> = option_env!("ESTIBA_ACTION");
 
 /// What stands in the workflows where nobody has said which action it is.
 const UNKNOWN_ACTION: &str = concat!("OWNER/estiba@v", env!("CARGO_PKG_VERSION"));
-
-/// What `init` would write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Files {
-    /// Paths and texts, in the order of the paths.
-    pub files: Vec<(String, String)>,
-    /// The variables that deploying needs.
-    pub secrets: Vec<String>,
-    /// What is worth saying of them.
-    pub notes: Vec<String>,
-}
 
 /// The files for that project, with that action in the workflows.
 pub fn files(found: &Found, wishes: &Wishes, action: Option<&str>) -> Result<Files> {

@@ -6,6 +6,17 @@ use camino::Utf8Path;
 
 use crate::error::{Error, Result};
 
+/// What `init` would write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// Paths and texts, in the order of the paths.
+    pub files: Vec<(String, String)>,
+    /// The variables that deploying needs.
+    pub secrets: Vec<String>,
+    /// What is worth saying of them.
+    pub notes: Vec<String>,
+}
+
 /// What became of each file, in the order given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Written {
