@@ -6,6 +6,8 @@ set -eu
 run=$1
 work=.estiba-restore-$run
 cd /volume
+# Its own work of before, cut off while it was removed.
+rm -rf ".estiba-done-$run"
 [ -d "$work" ] || exit 0
 
 there() {
@@ -28,12 +30,19 @@ move_back() {
 	mv -T -- "$entry" "./$name"
 }
 
-if [ -e "$work/file" ]; then
+if [ -s "$work/file" ]; then
 	file=$(cat "$work/file")
-	if there "./$file" && ! there "$work/new/$file"; then mv -T -- "./$file" "$work/new/$file"; fi
+	if there "./$file" && ! there "$work/new/$file"; then
+		mv -T -- "./$file" "$work/new/$file"
+	elif there "./$file" && there "$work/old/$file"; then
+		mv -T -- "./$file" "./$file.written-during-$run"
+	fi
 	if there "$work/old/$file"; then mv -T -- "$work/old/$file" "./$file"; fi
 elif [ -d "$work/names" ]; then
 	each "$work/names" move_out
 	each "$work/old" move_back
 fi
-rm -rf "$work"
+# By one step it is nothing to go back from any more: half of it removed would tell another tale.
+sync
+mv -T "$work" ".estiba-done-$run"
+rm -rf ".estiba-done-$run"

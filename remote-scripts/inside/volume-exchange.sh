@@ -12,11 +12,23 @@ rm -rf "$work/new"
 mkdir -p "$work/new" "$work/old" "$work/names"
 
 if [ -n "$file" ]; then
-	tar -C "$work/new" --numeric-owner -p -x -- "./$file"
-	folder=$(dirname -- "$file")
-	mkdir -p "$work/old/$folder"
-	[ -d "./$folder" ] || { mkdir -p "./$folder" && chown --reference=. "./$folder" && chmod --reference=. "./$folder"; }
-	printf '%s' "$file" >"$work/file"
+	# The folders that it lies in come along, for their owners and modes.
+	set --
+	path=
+	rest=$file
+	while [ "$rest" != "${rest#*/}" ]; do
+		path=$path/${rest%%/*}
+		rest=${rest#*/}
+		set -- "$@" ".$path/"
+	done
+	tar -C "$work/new" --numeric-owner -p -x --no-recursion "$@" --recursion -- "./$file"
+	for folder in "$@"; do
+		mkdir -p "$work/old/$folder"
+		[ -d "$folder" ] || { mkdir "$folder" && chown --reference="$work/new/$folder" "$folder" && chmod --reference="$work/new/$folder" "$folder"; }
+	done
+	printf '%s' "$file" >"$work/file.new"
+	sync
+	mv -T "$work/file.new" "$work/file"
 	if [ -e "./$file" ] || [ -L "./$file" ]; then mv -T -- "./$file" "$work/old/$file"; fi
 	mv -T -- "$work/new/$file" "./$file"
 	exit
@@ -42,6 +54,7 @@ move_away() {
 move_in() { mv -T -- "$entry" "./$name"; }
 
 each "$work/new" note_name
+sync
 each . move_away
 each "$work/new" move_in
 chown --reference="$work/new" .

@@ -11,7 +11,7 @@ restic() {
 	/*) set -- --user "$(id -u):$(id -g)" --mount "type=bind,source=$OFFSITE,target=$OFFSITE" "$@" ;;
 	*) [ ! -d "$root/shared/offsite-ssh" ] || set -- -v "$root/shared/offsite-ssh:/root/.ssh:ro" "$@" ;;
 	esac
-	docker run --rm -i --label "estiba.run=$RUN" --env-file "$releases/$RELEASE/offsite.env" -v "$backups:/backups:ro" "$@" 9>&-
+	docker run --rm -i --log-driver none --label "estiba.run=$RUN" --env-file "$releases/$RELEASE/offsite.env" -v "$backups:/backups:ro" "$@" 9>&-
 }
 
 # restic_image: the one that the step `image` has kept, by its id, or by its digest where somebody removed it.

@@ -28,12 +28,18 @@ backup_do() {
 	put verify-ms $(((uptime_cs - backup_began) * 10))
 	backup_cache || return 1
 	# Migrations change the database alone.
-	[ "$KIND" = deploy ] || volumes_take || return 1
+	backup_without=
+	[ "$KIND" = deploy ] || volumes_take || {
+		# The dump is good by itself.
+		backup_without=$(cat "$run_dir/reason" 2>/dev/null)
+		rm -f "$backup_partial.volumes" "$backup_partial".volume-*.tar
+	}
 	backup_name || return 1
 	if [ "$KIND" != deploy ] || [ "$RESTORE" = never ]; then
 		standby_goes || return 1
 	fi
-	backup_retain
+	backup_retain || return 1
+	[ -z "$backup_without" ] || fail "backup $backup_id holds the database, and no volumes: $backup_without"
 }
 
 # In a deploy: only where the settings ask for it. By hand: always. 0 for yes, 1 for no, 2 where it cannot be told.
@@ -120,6 +126,9 @@ backup_clear() {
 	for backup_file in "$backups"/*.dump.sha256; do
 		[ ! -e "$backup_file" ] || [ -e "${backup_file%.sha256}" ] ||
 			rm -f "$backup_file" "${backup_file%.dump.sha256}.json" "${backup_file%.dump.sha256}.counts" "${backup_file%.dump.sha256}.rdb"
+	done
+	for backup_file in "$backups"/*.volumes "$backups"/*.volume-*.tar; do
+		[ ! -e "$backup_file" ] || [ -e "${backup_file%.volume*}.dump" ] || rm -f "$backup_file"
 	done
 }
 

@@ -16,7 +16,8 @@ volumes_do() {
 	volumes_names=${SERVICES:-$(volumes_in "$BACKUP_ID")}
 	[ -n "$volumes_names" ] || fail "backup $BACKUP_ID holds no volumes" || return 1
 	for volumes_one in $volumes_names; do
-		volumes_whole "$BACKUP_ID" "$volumes_one" && volumes_source "$volumes_one" >/dev/null || return 1
+		volumes_whole "$BACKUP_ID" "$volumes_one" && volumes_into=$(volumes_source "$volumes_one") || return 1
+		[ -n "$ASKED" ] || volumes_room "$volumes_into:/volume" "$(wc -c <"$whole_archive")" "$volumes_one" || return 1
 	done
 	put_durably volumes "$volumes_names" || return 1
 	for volumes_one in $volumes_names; do

@@ -97,7 +97,7 @@ fn missing(packages: Option<&Packages>, server: &'static str, names: &[&str], da
     if lacks(names) {
         extra.push(server);
     }
-    if database && lacks(&["psycopg", "psycopg2", "psycopg2-binary", "psycopg-binary", "asyncpg", "mysqlclient"]) {
+    if database && lacks(&["psycopg", "psycopg2", "psycopg2-binary", "psycopg-binary", "mysqlclient"]) {
         extra.push(POSTGRES_PACKAGE);
     }
     if packages.is_some_and(|packages| packages.name_one(&["celery", "django-redis", "channels-redis"])) && lacks(&["redis"]) {
@@ -117,7 +117,12 @@ fn installation(packages: Option<&Packages>) -> (&'static str, String, &'static 
             let copied = if file.contains("requirements/") {
                 format!("COPY {folder} ./{folder}")
             } else {
-                format!("COPY {folder}requirements*.txt ./{folder}")
+                let more = if packages.reads_folder {
+                    format!("\nCOPY {folder}requirements ./{folder}requirements")
+                } else {
+                    String::new()
+                };
+                format!("COPY {folder}requirements*.txt ./{folder}{more}")
             };
             ("", format!("{copied}\nRUN pip install -r {file}"), "pip install")
         }

@@ -12,7 +12,7 @@ use super::{Django, Found};
 
 /// The templates, by the paths of what they become.
 const ALWAYS: [(&str, &str); 7] = [
-    (".dockerignore", include_str!("stack/dockerignore")),
+    (".dockerignore", include_str!("stack/dockerignore.j2")),
     (".env.example", include_str!("stack/env.example.j2")),
     ("compose.yml", include_str!("stack/compose.yml.j2")),
     ("deploy.toml", include_str!("stack/deploy.toml.j2")),
@@ -64,6 +64,18 @@ pub(super) fn stack(found: &Found, wishes: &Wishes) -> Result<Files> {
             notes.push("no file names the site's packages (requirements.txt, pyproject.toml, Pipfile): the Dockerfile installs Django's newest version".into());
         }
     }
+    let names_one = |names: &[&str]| found.packages.as_ref().is_some_and(|packages| packages.name_one(names));
+    if found.django.is_some() && !wishes.database {
+        notes.push("SQLite and uploads are in folders of the server (shared/data, shared/media), which no backup of estiba's holds: [backup] needs a database of the stack".into());
+    } else if names_one(&["mysqlclient", "pymysql"]) {
+        notes.push(
+            "the project names a package for MySQL, and the stack has PostgreSQL: put your own database service in its place"
+                .into(),
+        );
+    }
+    if wishes.tls == Tls::Front {
+        notes.push("nginx believes who is in front of it where that has a private address; for another one (Cloudflare's, say) put its networks into nginx/site.conf, or pages redirect for ever".into());
+    }
     if wishes.tls == Tls::None {
         notes.push("the site is served by http alone: `estiba init --domain site.example` makes it https".into());
     }
@@ -96,7 +108,6 @@ fn values(found: &Found, wishes: &Wishes) -> Vec<(&'static str, String)> {
         Tls::Front => "front",
         Tls::None => "none",
     };
-    let shared = if wishes.tls == Tls::Files { "[\"certificates\", \"media\", \"staticfiles\"]" } else { "" };
     let mut values = vec![
         ("name", found.name.clone()),
         ("django", yes(django.is_some())),
@@ -115,7 +126,6 @@ fn values(found: &Found, wishes: &Wishes) -> Vec<(&'static str, String)> {
         ("production_host", wishes.server.clone().unwrap_or_else(|| "deploy@203.0.113.10".into())),
         ("staging_host", "deploy@203.0.113.20".into()),
         ("email", wishes.email.clone().unwrap_or_default()),
-        ("shared", shared.into()),
         ("volumes", yes(database || redis || wishes.tls == Tls::Letsencrypt)),
         ("own_image", yes(found.dockerfile.is_some())),
         ("has_user", yes(found.dockerfile.is_some_and(|file| file.has_user))),
@@ -132,9 +142,32 @@ fn values(found: &Found, wishes: &Wishes) -> Vec<(&'static str, String)> {
         ("rate", "20".into()),
         ("burst", "60".into()),
     ];
+    values.extend(of_folders(found, wishes, database));
     values.extend(of_memory(wishes.memory));
     values.extend(of_django(found, wishes));
     values
+}
+
+/// The folders that stay on the server, and those that are not the image's; a Python package of the same name is.
+fn of_folders(found: &Found, wishes: &Wishes, database: bool) -> [(&'static str, String); 2] {
+    let shared = match (wishes.tls == Tls::Files, database) {
+        (true, true) => "[\"certificates\", \"media\", \"staticfiles\"]",
+        (true, false) if found.django.is_some() => "[\"certificates\", \"data\", \"media\", \"staticfiles\"]",
+        (true, false) => "[\"certificates\"]",
+        (false, _) => "",
+    };
+    let own_folder = |name: &str| found.python_folders.iter().any(|folder| folder == name);
+    [
+        ("shared", shared.into()),
+        (
+            "ignored",
+            ["certificates", "data", "media", "nginx", "staticfiles"]
+                .into_iter()
+                .filter(|name| !own_folder(name))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        ),
+    ]
 }
 
 /// Half of the memory is the database's; a quarter a container of the app's.
@@ -157,11 +190,23 @@ fn of_memory(memory: u32) -> Vec<(&'static str, String)> {
 /// of whoever deploys.
 fn own_variables(django: &Django, found: &Found, wishes: &Wishes) -> Vec<(String, String)> {
     let database = found.name.replace('-', "_");
-    let known = ["DJANGO_SECRET_KEY", "SITE_DOMAINS", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_HOST"];
-    let known =
-        known.into_iter().chain(["STATIC_ROOT", "MEDIA_ROOT", "DJANGO_SETTINGS_MODULE", "CELERY_BROKER_URL", "REDIS_URL"]);
-    let known: Vec<&str> =
-        known.chain(["EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "LOG_LEVEL"]).collect();
+    // What the templates give a value already.
+    let mut known = vec![
+        "DJANGO_SECRET_KEY",
+        "SITE_DOMAINS",
+        "STATIC_ROOT",
+        "MEDIA_ROOT",
+        "DJANGO_SETTINGS_MODULE",
+        "LOG_LEVEL",
+        "REDIS_URL",
+    ];
+    known.extend(["EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD"]);
+    if wishes.database {
+        known.extend(["POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_HOST"]);
+    }
+    if django.celery.is_some() {
+        known.push("CELERY_BROKER_URL");
+    }
     let value = |name: &str| -> String {
         let part = part_of_database(name).filter(|_| wishes.database);
         match part {

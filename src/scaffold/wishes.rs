@@ -7,7 +7,7 @@ pub enum Tls {
     Letsencrypt,
     /// nginx, with a certificate that lies on the server.
     Files,
-    /// A load balancer or a service like Cloudflare in front of this server.
+    /// A load balancer in front of this server.
     Front,
     /// Nobody: the site is served by http alone.
     None,

@@ -842,3 +842,86 @@ clean' ]
 	grep -q 'docker login' "$ROOT/seen"
 	! grep -qF "$password" "$ROOT/seen" || false
 }
+
+# inside PROGRAM ARG…: a program for a container with a volume, with a folder of the test in its place.
+inside() {
+	sed "s|^cd /volume|cd $ROOT/volume|" "$SCRIPTS/inside/$1.sh" >"$ROOT/inside.sh"
+	shift
+	run dash "$ROOT/inside.sh" "$@"
+}
+
+# a_volume: with some files, and an archive of how it was before they changed.
+a_volume() {
+	mkdir -p "$ROOT/volume/a/b" && cd "$ROOT/volume" || return 1
+	echo old >one && echo old >a/b/two && echo old >.hidden && chmod 2770 a
+	tar -C "$ROOT/volume" --hard-dereference -cf "$ROOT/archive" .
+	echo new >one && rm .hidden && echo new >three
+}
+
+@test "the content of a volume is exchanged with an archive's, and comes back from wherever that was cut off" {
+	a_volume
+	inside volume-exchange r1 '' <"$ROOT/archive"
+	[ "$status" = 0 ] && [ "$(cat one)$(cat .hidden)" = oldold ] && [ ! -e three ]
+	inside volume-back r1
+	[ "$status" = 0 ] && [ "$(cat one)$(cat three)" = newnew ] && [ ! -e .hidden ] && [ "$(cat a/b/two)" = old ]
+	# Once more, as after a kill: what is there is nothing that was moved in.
+	inside volume-back r1
+	[ "$status" = 0 ] && [ "$(cat one)$(cat three)" = newnew ] && [ "$(ls -A | sort | xargs)" = 'a one three' ]
+
+	# The way back was cut off while it removed what it had worked with.
+	inside volume-exchange r2 '' <"$ROOT/archive"
+	inside volume-back r2
+	mkdir -p .estiba-done-r2/names .estiba-done-r2/old && : >.estiba-done-r2/names/one
+	inside volume-back r2
+	[ "$status" = 0 ] && [ "$(cat one)" = new ] && [ ! -e .estiba-done-r2 ]
+
+	# In the middle of moving in, and the app has written a file under a name that was away.
+	inside volume-exchange r3 '' <"$ROOT/archive"
+	mkdir -p .estiba-restore-r3/new && mv one .estiba-restore-r3/new/one && echo app >one
+	inside volume-back r3
+	[ "$status" = 0 ] && [ "$(cat one)" = new ] && [ "$(cat one.written-during-r3)" = app ]
+}
+
+@test "one file of a volume comes back in folders with their owners and modes, and goes again" {
+	a_volume
+	rm -rf a
+	inside volume-exchange r1 a/b/two <"$ROOT/archive"
+	[ "$status" = 0 ] && [ "$(cat a/b/two)" = old ] && [ "$(stat -c %a a)" = 2770 ] && [ "$(cat one)" = new ]
+	inside volume-back r1
+	[ "$status" = 0 ] && [ ! -e a/b/two ] && [ "$(cat one)" = new ]
+	inside volume-exchange r2 one <"$ROOT/archive"
+	[ "$(cat one)" = old ]
+	# The app wrote it anew in the middle.
+	mv one .estiba-restore-r2/new/one && echo app >one
+	inside volume-back r2
+	[ "$status" = 0 ] && [ "$(cat one)" = new ] && [ "$(cat one.written-during-r2)" = app ]
+	inside volume-exchange r3 none <"$ROOT/archive"
+	[ "$status" != 0 ]
+	inside volume-back r3
+	[ "$status" = 0 ] && [ "$(cat one)" = new ] && [ ! -e .estiba-restore-r3 ]
+	inside volume-exchange r4 one <"$ROOT/archive"
+	inside volume-keep r4
+	[ "$status" = 0 ] && [ "$(cat one)" = old ] && [ "$(cat .estiba-replaced-r4/one)" = new ] && [ ! -e .estiba-restore-r4 ]
+}
+
+@test "a backup without volumes tells of none, and one that has lost its list is not whole" {
+	script 'common settings compose database volumes' 'volumes_json "$root/none"'
+	[ "$output" = '[]' ]
+	script 'common settings compose database volumes' 'printf "media\\tsum\\t7\\t2\\tshared/media\\n" >"$root/list"; volumes_json "$root/list"'
+	[ "$output" = '[{"name":"media","bytes":7,"files":2}]' ]
+	script 'common settings compose database volumes' 'mkdir -p "$backups"; printf "{\"volumes\":[{\"name\":\"media\"}]}\\n" >"$backups/b.json"
+		volumes_try_all b; echo "$?"; cat "$run_dir/reason"'
+	[ "$output" = "1
+the list of volumes of backup b is not whole: 1 were copied" ]
+}
+
+@test "an archive that has changed on the disk does not take the place of the one that was just made" {
+	script 'common settings compose database volumes' 'mkdir -p "$backups"; VOLUMES=media=shared/media RELEASE=r; mkdir -p "$root/shared/media"
+		tell() { echo "$1"; }; backup_partial=$backups/.partial-new; backup_id=new
+		volumes_run() { case $2 in du*) echo 1 ;; *) tar -C "$root/shared/media" -cf - . ;; esac; }
+		echo x >"$root/shared/media/f"; tar -C "$root/shared/media" -cf "$backups/old.volume-media.tar" .; : >"$backups/old.dump"
+		sum=$(sha256sum <"$backups/old.volume-media.tar"); printf "media\\t%s\\t1\\t1\\tshared/media\\n" "${sum%% *}" >"$backups/old.volumes"
+		printf y | dd of="$backups/old.volume-media.tar" bs=1 conv=notrunc 2>/dev/null
+		volumes_take && volumes_name && volumes_whole new media && echo good'
+	[ "$status" = 0 ] && [[ "$output" == *"old.volume-media.tar is damaged"*good ]]
+}

@@ -179,7 +179,19 @@ fn backed_up(project: &Project, compose: &Model, shared: &[String]) -> Result<Ve
         }
         Ok(BackedUp { name, written: written.clone(), source })
     };
-    project.loaded.config.backup.volumes.iter().map(find).collect()
+    let found = project.loaded.config.backup.volumes.iter().map(find).collect::<Result<Vec<BackedUp>>>()?;
+    for (at, one) in found.iter().enumerate() {
+        if let Some(other) = found[..at].iter().find(|other| other.name == one.name) {
+            let message =
+                format!("[backup] volumes: `{}` and `{}` would have the same name in a backup", other.written, one.written);
+            return Err(project
+                .loaded
+                .source()
+                .error_near(&one.written, message)
+                .hint("name each once, and a folder instead of one in it"));
+        }
+    }
+    Ok(found)
 }
 
 pub(super) fn resolve_backup(project: &Project, compose: &Model, has_database: bool, shared: &[String]) -> Result<BackupService> {

@@ -88,7 +88,9 @@ fn module(site: &Utf8Path, name: &str) -> Result<Option<String>> {
     let stem = name.trim_end_matches(".py");
     let folders: Vec<Utf8PathBuf> = entries(site)?
         .into_iter()
-        .filter(|path| path.is_dir() && !path.file_name().is_some_and(|name| name.starts_with('.') || name.contains("env")))
+        .filter(|path| {
+            path.is_dir() && !path.join("pyvenv.cfg").exists() && !path.file_name().is_some_and(|name| name.starts_with('.'))
+        })
         .collect();
     if let Some(folder) = folders.iter().find(|folder| folder.join(name).is_file()) {
         return Ok(folder.file_name().map(|package| format!("{package}.{stem}")));
@@ -128,19 +130,22 @@ fn nearest_to_a_server(site: &Utf8Path, named: String) -> String {
     candidates.map(|name| format!("{siblings}.{name}")).find(|module| exists(module)).unwrap_or(named)
 }
 
-/// The files of the settings: all of their package, or the one file.
+/// The files of the settings: the module, and what it imports of its own package.
 fn sources(site: &Utf8Path, settings: &str) -> Vec<Utf8PathBuf> {
-    let file = site.join(format!("{}.py", settings.replace('.', "/")));
-    let package = site.join(settings.replace('.', "/"));
-    if !file.is_file() {
-        return vec![package.join("__init__.py")];
-    }
-    let mut files = vec![file];
-    if let Some((folder, _)) = settings.rsplit_once('.').filter(|(folder, _)| folder.ends_with("settings")) {
-        let folder = site.join(folder.replace('.', "/"));
-        files.extend(
-            ["base.py", "common.py", "__init__.py"].map(|name| folder.join(name)).into_iter().filter(|path| path.is_file()),
-        );
+    let module = site.join(settings.replace('.', "/"));
+    let first = if module.is_dir() { module.join("__init__.py") } else { module.with_extension("py") };
+    let mut files = vec![first];
+    let Ok(pattern) = Regex::new(r"(?m)^\s*from\s+(?:\.|[\w.]*settings\.)(\w+)\s+import") else { return files };
+    let mut at = 0;
+    while let Some(file) = files.get(at).cloned() {
+        at += 1;
+        let (Ok(text), Some(folder)) = (text_of(&file), file.parent()) else { continue };
+        for found in pattern.captures_iter(&text).filter_map(|found| found.get(1)) {
+            let other = folder.join(format!("{}.py", found.as_str()));
+            if other.is_file() && !files.contains(&other) {
+                files.push(other);
+            }
+        }
     }
     files
 }
@@ -157,6 +162,12 @@ fn variables(text: &str) -> Vec<String> {
         names.map(|name| name.as_str().to_owned()).collect()
     };
     let mut names = find(hard);
+    // What django-environ reads where no name is given.
+    for (call, name) in [("env.db(", "DATABASE_URL"), ("env.cache(", "CACHE_URL")] {
+        if text.replace(' ', "").contains(&format!("{call})")) {
+            names.insert(name.to_owned());
+        }
+    }
     names.extend(find(soft).into_iter().filter(|name| is_of_the_stack(name)));
     names.into_iter().collect()
 }
@@ -237,8 +248,9 @@ mod tests {
             ("manage.py", ""),
             ("config/wsgi.py", wsgi),
             ("config/settings/__init__.py", "from .base import *"),
-            ("config/settings/base.py", ""),
+            ("config/settings/base.py", "DATABASES = {'default': env.db()}\nX = env('STRIPE_KEY')"),
         ]);
+        assert_eq!(found.variables, ["DATABASE_URL", "STRIPE_KEY"]);
         assert_eq!((found.settings.as_str(), found.deployed().as_str()), ("config.settings", "config.settings_deployed"));
     }
 

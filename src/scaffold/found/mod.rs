@@ -19,6 +19,9 @@ const ELSEWHERE: [&str; 9] = ["local", "dev", "development", "test", "tests", "c
 /// Parts of names of Compose files that are for one.
 const PRODUCTION: [&str; 4] = ["production", "prod", "deploy", "live"];
 
+/// How the Compose file begins that init writes: it is told by that when init is run again.
+const OWN_STACK: &str = "# The stack of ";
+
 /// What was found in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -30,7 +33,9 @@ pub struct Found {
     pub packages: Option<Packages>,
     /// Its own Dockerfile, where it has one.
     pub dockerfile: Option<Dockerfile>,
-    /// Its Compose files, the first one first; none where it has none.
+    /// Folders at its top that are Python packages.
+    pub python_folders: Vec<String>,
+    /// Its Compose files, the first one first; none where it has none, or has the one that init wrote.
     pub compose: Vec<String>,
     /// The template of its environment, where there is one already.
     pub env_file: Option<String>,
@@ -55,7 +60,15 @@ pub struct Dockerfile {
 pub fn look(folder: &Utf8Path, name: Option<&str>) -> Result<Found> {
     let absolute = folder.canonicalize_utf8().map_err(|error| Error::input(format!("cannot look into {folder}: {error}")))?;
     let name = project_name(name.unwrap_or_else(|| absolute.file_name().unwrap_or("app")));
-    let (compose, notes) = compose_files(folder);
+    let (mut compose, notes) = compose_files(folder);
+    if let [one] = compose.as_slice()
+        && read_limited(&folder.join(one)).is_ok_and(|text| text.starts_with(OWN_STACK))
+    {
+        compose.clear();
+    }
+    let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
+    let python_folders =
+        entries.filter(|entry| entry.path().join("__init__.py").is_file()).map(|entry| entry.file_name().to_owned()).collect();
     let django = Django::look(folder)?;
     let dockerfile = folder.join("Dockerfile");
     let dockerfile = dockerfile.is_file().then(|| read_limited(&dockerfile)).transpose()?.map(|text| Dockerfile::read(&text));
@@ -72,7 +85,7 @@ pub fn look(folder: &Utf8Path, name: Option<&str>) -> Result<Found> {
         Some(file) => required(&read_limited(&folder.join(file))?),
         None => Vec::new(),
     };
-    Ok(Found { name, django, packages, dockerfile, compose, env_file, secrets, notes })
+    Ok(Found { name, django, packages, dockerfile, python_folders, compose, env_file, secrets, notes })
 }
 
 impl Dockerfile {

@@ -1,5 +1,7 @@
 //! Which Python packages a project needs, and how they are installed.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8Path;
 
 use crate::error::{Error, Result};
@@ -28,8 +30,10 @@ pub struct Packages {
     pub(in crate::scaffold) file: String,
     /// The version of Python, `3.11`.
     pub(in crate::scaffold) python: String,
-    /// What all of the files that name packages say, in lower case.
-    text: String,
+    /// Are there files of requirements in a folder that the one reads?
+    pub(in crate::scaffold) reads_folder: bool,
+    /// The names of the packages and of their extras, in lower case, with `-` for `_`.
+    names: BTreeSet<String>,
 }
 
 impl Packages {
@@ -61,23 +65,69 @@ impl Packages {
         } else {
             return Ok(None);
         };
-        let mut text = String::new();
-        let mut named: Vec<String> =
-            ["requirements.txt", "pyproject.toml", "uv.lock", "poetry.lock", "Pipfile"].map(str::to_owned).into();
-        let entries = project.join(at("requirements")).read_dir_utf8().into_iter().flatten().flatten();
-        named.extend(entries.map(|entry| format!("requirements/{}", entry.file_name())).filter(|name| name.ends_with(".txt")));
-        for name in named.iter().filter(|name| has(name)) {
-            text += &text_of(&project.join(at(name)))?.to_lowercase();
-            text.push('\n');
+        let text = text_of(&project.join(at(file)))?;
+        let mut names = BTreeSet::new();
+        let mut reads_folder = false;
+        if installer == Installer::Pip {
+            let mut files = vec![at(file)];
+            let mut next = 0;
+            while let Some(path) = files.get(next).cloned() {
+                next += 1;
+                let Ok(text) = text_of(&project.join(&path)) else { continue };
+                let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                for line in text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()) {
+                    let other = ["-r ", "-c ", "--requirement ", "--constraint "].iter().find_map(|word| line.strip_prefix(word));
+                    if let Some(other) = other {
+                        let other = crate::text::paths::tidy(format!("{folder}/{}", other.trim()).trim_start_matches('/'));
+                        reads_folder |= other.contains("requirements/") && !file.contains("requirements/");
+                        if !files.contains(&other) {
+                            files.push(other);
+                        }
+                    } else {
+                        add_names(line, &mut names);
+                    }
+                }
+            }
+        } else if let Ok(table) = text.parse::<toml::Table>() {
+            names_of(&table, &mut names);
         }
-        let python = python(project, folder, &text);
-        Ok(Some(Self { installer, file: at(file), python, text }))
+        let python = python(project, folder, &text.to_lowercase());
+        Ok(Some(Self { installer, file: at(file), python, reads_folder, names }))
     }
 
     /// Is one of these packages named?
     pub(in crate::scaffold) fn name_one(&self, wanted: &[&str]) -> bool {
-        let part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        self.text.split(|c| !part(c)).any(|word| wanted.contains(&word.replace('_', "-").as_str()))
+        wanted.iter().any(|wanted| self.names.contains(*wanted))
+    }
+}
+
+/// The names of a requirement as pip reads it: of the package, and of what it is asked to bring: `celery[redis]>=5`.
+fn add_names(requirement: &str, names: &mut BTreeSet<String>) {
+    let name = |text: &str| text.trim().to_lowercase().replace('_', "-");
+    let end = requirement.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).unwrap_or(requirement.len());
+    let (package, rest) = requirement.split_at(end);
+    if package.is_empty() || package.starts_with('-') {
+        return;
+    }
+    names.insert(name(package));
+    if let Some((extras, _)) = rest.trim_start().strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        names.extend(extras.split(',').map(name));
+    }
+}
+
+/// The packages that pyproject.toml or a Pipfile name for every machine: what is optional, or for developing, is not installed.
+fn names_of(table: &toml::Table, names: &mut BTreeSet<String>) {
+    let at = |path: &[&str]| path.iter().try_fold(table, |table, key| table.get(*key)?.as_table());
+    for requirement in at(&["project"]).and_then(|project| project.get("dependencies")?.as_array()).into_iter().flatten() {
+        add_names(requirement.as_str().unwrap_or_default(), names);
+    }
+    for (name, value) in [at(&["tool", "poetry", "dependencies"]), at(&["packages"])].into_iter().flatten().flatten() {
+        let optional = value.get("optional").and_then(toml::Value::as_bool) == Some(true);
+        if !optional {
+            let extras =
+                value.get("extras").and_then(toml::Value::as_array).into_iter().flatten().filter_map(toml::Value::as_str);
+            add_names(&format!("{name}[{}]", extras.collect::<Vec<_>>().join(",")), names);
+        }
     }
 }
 
@@ -89,11 +139,14 @@ fn python(project: &Utf8Path, folder: &str, text: &str) -> String {
             return format!("{}.{}", version.0, version.1);
         }
     }
-    let wanted = text.lines().filter_map(|line| line.trim().split_once('='));
-    let wanted =
-        wanted.filter(|(key, _)| matches!(key.trim(), "requires-python" | "python" | "python_version")).map(|(_, value)| value);
-    let least =
-        wanted.filter(|value| value.contains(['>', '^', '~']) || value.trim().starts_with(['"', '\''])).find_map(version_in);
+    let wanted: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.trim().split_once('='))
+        .filter(|(key, _)| matches!(key.trim(), "requires-python" | "python" | "python_version"))
+        .map(|(_, value)| value)
+        .collect();
+    let least = wanted.iter().find_map(|value| version_in(value));
+    let most = wanted.first().map_or((3, u32::MAX), |value| newest_allowed(value));
     let newer = text.lines().any(|line| {
         let plain: String = line.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
         plain.strip_prefix("django==").or(plain.strip_prefix("django>=")).is_some_and(|version| {
@@ -101,9 +154,22 @@ fn python(project: &Utf8Path, folder: &str, text: &str) -> String {
         })
     });
     let least = least.unwrap_or((3, 0)).max(if newer { (3, 12) } else { (3, 0) });
-    // 3.9 and 3.10 are there for who names them.
-    let (major, minor) = PYTHONS.into_iter().take(3).find(|version| *version >= least).unwrap_or(PYTHONS[0]);
+    let all: Vec<(u32, u32)> = PYTHONS.into_iter().filter(|version| *version >= least && *version <= most).collect();
+    // 3.9 and 3.10 are there for who needs them.
+    let (major, minor) = all.first().copied().unwrap_or(least.max(PYTHONS[0]));
     format!("{major}.{minor}")
+}
+
+/// The newest version that what a project wants of Python allows: `<3.12`, `<=3.11`, `~3.10`, `==3.10.*`.
+fn newest_allowed(wanted: &str) -> (u32, u32) {
+    let after = |sign: &str| version_in(&wanted[wanted.find(sign)? + sign.len()..]);
+    if let Some((major, minor)) = after("<=") {
+        (major, minor)
+    } else if let Some((major, minor)) = after("<").filter(|(_, minor)| *minor > 0) {
+        (major, minor - 1)
+    } else {
+        after("==").or_else(|| after("~").filter(|_| !wanted.contains("~="))).unwrap_or((3, u32::MAX))
+    }
 }
 
 /// The first version of Python 3 that stands in a text.
@@ -162,13 +228,24 @@ mod tests {
         assert_eq!(of(&[("requirements.txt", ""), ("runtime.txt", "python-3.10.2")]), "3.10");
         assert_eq!(of(&[("pyproject.toml", "[project]\nrequires-python = \">=3.12\"\n")]), "3.12");
         assert_eq!(of(&[("pyproject.toml", "[tool.poetry.dependencies]\npython = \"^3.9\"\n")]), "3.11");
+        assert_eq!(of(&[("pyproject.toml", "[project]\nrequires-python = \">=3.9,<3.11\"\n")]), "3.10");
+        assert_eq!(of(&[("pyproject.toml", "[tool.poetry.dependencies]\npython = \"~3.10\"\n")]), "3.10");
     }
 
     #[test]
     fn a_package_is_known_by_its_whole_name_in_any_encoding() {
         let found = look(&[("requirements.txt", "Django==4.2\npsycopg2-binary\ndjango_celery_beat[x]>=2\n")]).unwrap();
         assert!(found.name_one(&["psycopg2-binary"]) && found.name_one(&["django-celery-beat"]) && found.name_one(&["django"]));
-        assert!(!found.name_one(&["celery", "psycopg2"]));
+        assert!(!found.name_one(&["celery", "psycopg2"]) && found.name_one(&["x"]));
+        let found = look(&[
+            ("requirements.txt", "# gunicorn\n-r requirements/base.txt\n"),
+            ("requirements/base.txt", "celery[redis]>=5\n"),
+        ])
+        .unwrap();
+        assert!(found.name_one(&["redis"]) && !found.name_one(&["gunicorn"]) && found.reads_folder);
+        let optional = "[project]\ndependencies = ['Django>=5']\n[project.optional-dependencies]\nserver = ['gunicorn']\n";
+        let found = look(&[("pyproject.toml", optional), ("uv.lock", "name = \"gunicorn\"")]).unwrap();
+        assert!(found.name_one(&["django"]) && !found.name_one(&["gunicorn"]));
         let wide: Vec<u8> = [0xff, 0xfe].into_iter().chain("gunicorn\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
         let (_guard, folder) = crate::scaffold::folder_with(&[]);
         std::fs::write(folder.join("requirements.txt"), wide).unwrap();

@@ -6,7 +6,9 @@ umask 077
 
 # What nginx serves: key and chain in one file, so that both change in one moment.
 site=/certificates/site.pem
-live=/certificates/letsencrypt/live/site
+# Another authority's certificate is another one, however long the one that is there is good for.
+name=site-$(printf '%s' "$ACME_SERVER" | cksum | cut -d ' ' -f 1)
+live=/certificates/letsencrypt/live/$name
 
 say() {
 	printf '%s\n' "$*"
@@ -45,7 +47,7 @@ sys.exit(None if answer == sys.argv[2] else "%s is answered by somebody else" % 
 
 # obtain: a new certificate, or the one that is there where it is still good for long enough.
 obtain() {
-	set -- --non-interactive --agree-tos --keep-until-expiring --expand --webroot --webroot-path /acme --cert-name site \
+	set -- --non-interactive --agree-tos --keep-until-expiring --expand --webroot --webroot-path /acme --cert-name "$name" \
 		--server "$ACME_SERVER" --config-dir /certificates/letsencrypt --work-dir /tmp/work --logs-dir /tmp/logs
 	for domain in $SITE_DOMAINS; do set -- "$@" --domain "$domain"; done
 	if [ -n "$ACME_EMAIL" ]; then set -- "$@" --email "$ACME_EMAIL"; else set -- "$@" --register-unsafely-without-email; fi
