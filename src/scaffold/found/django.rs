@@ -235,7 +235,7 @@ mod tests {
             ("backend/config/settings/__init__.py", ""),
             ("backend/config/settings/base.py", "SECRET_KEY = env(\"SECRET_KEY\")"),
             ("backend/config/settings/local.py", "X = env('LOCAL_ONLY')"),
-            ("backend/config/settings/production.py", "HOSTS = env.list('ALLOWED_HOSTS')"),
+            ("backend/config/settings/production.py", "from .base import *\nHOSTS = env.list('ALLOWED_HOSTS')"),
         ];
         let found = site(&files);
         assert_eq!((found.folder.as_str(), found.settings.as_str()), ("backend", "config.settings.production"));
