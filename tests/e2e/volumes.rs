@@ -121,7 +121,7 @@ fn killed_in(site: &Site, step: &str, arguments: &[&str], delay: Duration) {
 
 #[test]
 fn wherever_it_is_killed_a_volume_is_whole_and_no_half_of_a_backup_is_left() {
-    let site = ready("volumes-killed", FILES);
+    let site = ready("volumes-killed", FILES / 4);
     let old = tree(&media(&site));
     site.estiba(&["backup", "create"]).says(0, &[]);
     let id = newest(&site)["id"].as_str().unwrap().to_owned();
