@@ -32,14 +32,15 @@ backup_do() {
 	[ "$KIND" = deploy ] || volumes_take || {
 		# The dump is good by itself.
 		backup_without=$(cat "$run_dir/reason" 2>/dev/null)
-		rm -f "$backup_partial.volumes" "$backup_partial".volume-*.tar
+		backup_without=${backup_without:-what was printed says why}
+		rm -f "$run_dir/reason" "$backup_partial.volumes" "$backup_partial".volume-*.tar
 	}
 	backup_name || return 1
 	if [ "$KIND" != deploy ] || [ "$RESTORE" = never ]; then
 		standby_goes || return 1
 	fi
 	backup_retain || return 1
-	[ -z "$backup_without" ] || fail "backup $backup_id holds the database, and no volumes: $backup_without"
+	[ -z "$backup_without" ] || fail "backup $backup_id holds the database alone, since the volumes could not be copied: $backup_without"
 }
 
 # In a deploy: only where the settings ask for it. By hand: always. 0 for yes, 1 for no, 2 where it cannot be told.

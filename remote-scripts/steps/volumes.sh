@@ -21,8 +21,7 @@ volumes_do() {
 	done
 	put_durably volumes "$volumes_names" || return 1
 	for volumes_one in $volumes_names; do
-		volumes_whole "$BACKUP_ID" "$volumes_one" || return 1
-		volumes_inside "$volumes_one" volume-exchange "$RUN" "$ASKED" <"$whole_archive" ||
+		volumes_inside "$volumes_one" volume-exchange "$RUN" "$ASKED" <"$backups/$BACKUP_ID.volume-$volumes_one.tar" ||
 			fail "the volume $volumes_one could not be put back from backup $BACKUP_ID; tar's words are above" || return 1
 	done
 	put_durably put-back 1 || return 1

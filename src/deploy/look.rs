@@ -119,9 +119,9 @@ impl Certificate {
     pub async fn look(target: &Target, now: Timestamp) -> Option<Self> {
         target.url.as_deref().filter(|url| url.starts_with("https://"))?;
         let look = Look::of(target, now).ok()??;
-        let refused = look.client.head(look.url).send().await.err();
-        let response = look.lenient.head(look.url).send().await.ok()?;
-        let refused = refused.filter(reqwest::Error::is_connect).map(|error| chain(&error));
+        let (strict, lenient) = tokio::join!(look.client.head(look.url).send(), look.lenient.head(look.url).send());
+        let response = lenient.ok()?;
+        let refused = strict.err().filter(reqwest::Error::is_connect).map(|error| chain(&error));
         Some(Self { refused, ..Self::of(&response, now)? })
     }
 

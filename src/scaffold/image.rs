@@ -11,8 +11,7 @@ const REDIS_PACKAGE: &str = "redis==5.2.1";
 
 /// Is it served by ASGI?
 pub(super) fn is_asynchronous(found: &Found) -> bool {
-    found.django.as_ref().is_some_and(|django| django.asgi.is_some())
-        && found.packages.as_ref().is_some_and(|packages| packages.name_one(&["channels", "daphne", "uvicorn"]))
+    found.django.as_ref().is_some_and(|django| django.asgi.is_some()) && found.needs(&["channels", "daphne", "uvicorn"])
 }
 
 /// What the image and the settings of a Django site are made of.

@@ -64,10 +64,9 @@ pub(super) fn stack(found: &Found, wishes: &Wishes) -> Result<Files> {
             notes.push("no file names the site's packages (requirements.txt, pyproject.toml, Pipfile): the Dockerfile installs Django's newest version".into());
         }
     }
-    let names_one = |names: &[&str]| found.packages.as_ref().is_some_and(|packages| packages.name_one(names));
     if found.django.is_some() && !wishes.database {
         notes.push("SQLite and uploads are in folders of the server (shared/data, shared/media), which no backup of estiba's holds: [backup] needs a database of the stack".into());
-    } else if names_one(&["mysqlclient", "pymysql"]) {
+    } else if found.needs(&["mysqlclient", "pymysql"]) {
         notes.push(
             "the project names a package for MySQL, and the stack has PostgreSQL: put your own database service in its place"
                 .into(),
@@ -95,9 +94,8 @@ fn values(found: &Found, wishes: &Wishes) -> Vec<(&'static str, String)> {
     let url = |domains: &[String]| domains.first().map(|domain| format!("{scheme}://{domain}/")).unwrap_or_default();
     let django = found.django.as_ref();
     let database = wishes.database && django.is_some();
-    let names_one = |names: &[&str]| found.packages.as_ref().is_some_and(|packages| packages.name_one(names));
-    let celery = django.and_then(|django| django.celery.clone()).filter(|_| names_one(&["celery"]));
-    let redis_package = names_one(&["redis", "django-redis", "channels-redis"]);
+    let celery = django.and_then(|django| django.celery.clone()).filter(|_| found.needs(&["celery"]));
+    let redis_package = found.needs(&["redis", "django-redis", "channels-redis"]);
     let wants_cache = django.is_some_and(|django| django.variables.iter().any(|name| is_cache(name)));
     let redis = celery.is_some() || redis_package || wants_cache;
     let own = django.map(|django| own_variables(django, found, wishes)).unwrap_or_default();
@@ -116,7 +114,7 @@ fn values(found: &Found, wishes: &Wishes) -> Vec<(&'static str, String)> {
         ("redis_cache", yes(redis_package)),
         ("celery", celery.unwrap_or_default()),
         ("beat", yes(django.is_some_and(|django| django.beat))),
-        ("database_scheduler", yes(names_one(&["django-celery-beat"]))),
+        ("database_scheduler", yes(found.needs(&["django-celery-beat"]))),
         ("tls", tls.into()),
         ("own_tls", yes(own_tls)),
         ("https", yes(wishes.tls != Tls::None)),

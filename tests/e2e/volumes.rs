@@ -1,6 +1,6 @@
 //! Volumes and shared folders in backups: copied, tried, put back, and whole after every kill.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,12 +12,12 @@ use crate::support::{Site, docker, wait_for};
 const FILES: usize = 20_000;
 
 /// What lies below a folder: type, mode, owner and content of each path, without estiba's own folders at its top.
-fn tree(folder: &Path) -> BTreeMap<PathBuf, String> {
+fn tree(folder: &Path) -> BTreeSet<String> {
     let script = "cd \"$1\" && find . -mindepth 1 \\( -path './.estiba-*' -prune \\) -o -printf '%y %m %U:%G %s %l %p\\n' && \
         find . \\( -path './.estiba-*' -prune \\) -o -type f -print0 | xargs -0 -r sha256sum";
     let output = Command::new("sh").args(["-c", script, "sh"]).arg(folder).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().map(|line| (PathBuf::from(line), String::new())).collect()
+    assert!(output.status.success() && !output.stdout.is_empty(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 
 fn media(site: &Site) -> PathBuf {

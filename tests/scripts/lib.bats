@@ -925,3 +925,18 @@ the list of volumes of backup b is not whole: 1 were copied" ]
 		volumes_take && volumes_name && volumes_whole new media && echo good'
 	[ "$status" = 0 ] && [[ "$output" == *"old.volume-media.tar is damaged"*good ]]
 }
+
+@test "a backup whose volumes cannot be copied keeps the dump and is no good backup, whether or not a reason was told" {
+	for told in 'fail "no room"' 'return 1'; do
+		rm -f "$ROOT/runs/r1/reason"
+		script 'common settings compose database volumes' ". \"\$here/steps/backup.sh\"
+			for stub in backup_wanted backup_clear database_room engine_dump engine_list standby_make backup_cache standby_goes backup_retain put; do
+				eval \"\$stub() { :; }\"
+			done
+			engine_bytes() { echo 1; }; backup_name() { echo named; }; note() { :; }
+			KIND=backup RESTORE=never DATABASE_NAME=x
+			volumes_take() { $told; }
+			backup_do; echo \"ends \$?\"; cat \"\$run_dir/reason\""
+		[[ "$output" == *named*"ends 1"*"backup r1 holds the database alone, since the volumes could not be copied: "* ]]
+	done
+}

@@ -19,8 +19,8 @@ const ELSEWHERE: [&str; 9] = ["local", "dev", "development", "test", "tests", "c
 /// Parts of names of Compose files that are for one.
 const PRODUCTION: [&str; 4] = ["production", "prod", "deploy", "live"];
 
-/// How the Compose file begins that init writes: it is told by that when init is run again.
-const OWN_STACK: &str = "# The stack of ";
+/// What the first line of the Compose file that init writes ends with: it is told by that when init is run again.
+const OWN_STACK: &str = "runs it on a laptop (cp .env.example .env), `estiba deploy` on a server.";
 
 /// What was found in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub fn look(folder: &Utf8Path, name: Option<&str>) -> Result<Found> {
     let name = project_name(name.unwrap_or_else(|| absolute.file_name().unwrap_or("app")));
     let (mut compose, notes) = compose_files(folder);
     if let [one] = compose.as_slice()
-        && read_limited(&folder.join(one)).is_ok_and(|text| text.starts_with(OWN_STACK))
+        && read_limited(&folder.join(one)).is_ok_and(|text| text.lines().next().is_some_and(|line| line.ends_with(OWN_STACK)))
     {
         compose.clear();
     }
@@ -86,6 +86,13 @@ pub fn look(folder: &Utf8Path, name: Option<&str>) -> Result<Found> {
         None => Vec::new(),
     };
     Ok(Found { name, django, packages, dockerfile, python_folders, compose, env_file, secrets, notes })
+}
+
+impl Found {
+    /// Is one of these packages among those of the project?
+    pub(super) fn needs(&self, packages: &[&str]) -> bool {
+        self.packages.as_ref().is_some_and(|known| known.name_one(packages))
+    }
 }
 
 impl Dockerfile {
