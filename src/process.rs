@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::pin::Pin;
 use std::process::Stdio;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -43,6 +45,48 @@ pub async fn run(program: &str, arguments: &[&str], folder: Option<&Utf8Path>) -
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     })
+}
+
+/// Starts a command line of the person's own settings (`ProxyCommand`) in a shell; what it reads and writes is the stream. It is ended
+/// with the stream.
+pub fn piped(command: &str) -> Result<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + use<>> {
+    let mut child = quiet("sh")?;
+    child.args(["-c", &format!("exec {command}")]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = child.spawn().map_err(|error| cannot_start(command, &error))?;
+    match (child.stdout.take(), child.stdin.take()) {
+        (Some(output), Some(input)) => Ok(Piped { stream: tokio::io::join(output, input), _child: child }),
+        _ => Err(Error::failed(format!("{command}: its input and output cannot be had"))),
+    }
+}
+
+/// A program's output and input, which ends with them.
+struct Piped<S> {
+    stream: S,
+    _child: tokio::process::Child,
+}
+
+impl<S: tokio::io::AsyncRead + Unpin> tokio::io::AsyncRead for Piped<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: tokio::io::AsyncWrite + Unpin> tokio::io::AsyncWrite for Piped<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
 
 /// Runs a program with this environment and nothing else, without input, and waits for its end: at most so long.

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use estiba::image::Destination;
-use estiba::ssh::{Address, HostKeys, Identity, Settings, Traffic};
+use estiba::report::Asker;
+use estiba::ssh::{Address, Door, Hop, HostKeys, Identity, Settings, Sources, Traffic};
 
 use super::pairs::{Unit, row, timed, wanted};
 use super::proxy::Proxy;
@@ -65,10 +66,20 @@ pub fn send(arguments: &[String]) {
     let folder = tempfile::tempdir().unwrap();
     let environment = |name: &str| std::env::var(name).unwrap();
     let settings = Settings {
-        address: Address::parse(&format!("root@127.0.0.1:{port}")).unwrap(),
-        host_keys: HostKeys::read(&[environment("FINGERPRINT")], "/".into(), None).unwrap(),
-        identity: Identity::choose(Some(&environment("KEY")), None, None, None, None).unwrap(),
+        server: Hop {
+            address: Address::parse(&format!("root@127.0.0.1:{port}")).unwrap(),
+            real_host: None,
+            known_as: None,
+            host_keys: HostKeys::read(&[environment("FINGERPRINT")], "/".into(), None).unwrap(),
+            identity: Identity::choose(&Sources { key: Some((&environment("KEY"), None)), ..Sources::default() }).unwrap(),
+            password: false,
+        },
+        jump: Vec::new(),
+        proxy_command: None,
+        r#become: None,
+        asker: Asker::nobody(),
         traffic: Traffic::default(),
+        door: Door::default(),
     };
     let to = Destination { settings, root: folder.path().display().to_string(), id: "bulk".into() };
     let file = std::fs::File::open(file).unwrap();

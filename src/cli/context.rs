@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one place that reads the environment and the clock")]
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::config::{Project, Resolved, resolve};
 use crate::deploy::{Actor, Ending, Operation, Options};
 use crate::error::{Error, Result};
 use crate::image::Learning;
-use crate::report::{Event, Outcome, Reporter, timings};
+use crate::report::{Asker, Event, Outcome, Reporter, timings};
 use crate::text::Environment;
 
 use super::args::Global;
@@ -37,6 +38,13 @@ impl Context {
         Self { global, reporter: reporter.clone(), environment }
     }
 
+    /// Whom to ask for what only a person knows.
+    fn asker(&self) -> Asker {
+        let is_set = |name: &str| self.environment.get(name).is_some_and(|value| !matches!(value.as_str(), "" | "false"));
+        let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        if is_terminal && !is_set("CI") && !is_set("GITHUB_ACTIONS") { Asker::terminal() } else { Asker::nobody() }
+    }
+
     /// Reads deploy.toml for a look at the target, or for a run on what it has: what only a deploy needs may be missing.
     pub(super) fn project_to_look(&self) -> Result<Project> {
         Ok(Project { to_look: true, ..self.project()? })
@@ -46,7 +54,7 @@ impl Context {
     pub(super) fn project(&self) -> Result<Project> {
         let project = Project::open(&self.global.config, self.environment.clone())?;
         self.reporter.hide(&project.secrets());
-        Ok(project)
+        Ok(Project { asker: self.asker(), ..project })
     }
 
     /// Resolves deploy.toml for that target, or for its one host that `--host` names.

@@ -182,6 +182,7 @@ fn fill_values(source: Source<'_>, config: &mut Config, environment: &Environmen
     for target in config.target.values_mut() {
         target.hosts.iter_mut().try_for_each(&mut one)?;
         target.host_keys.iter_mut().try_for_each(&mut one)?;
+        target.jump.iter_mut().try_for_each(&mut one)?;
         let places = [&mut target.identity, &mut target.root, &mut target.url, &mut target.env_file];
         places.into_iter().flatten().try_for_each(&mut one)?;
     }

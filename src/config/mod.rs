@@ -23,7 +23,7 @@ pub use resolved::{
 };
 pub use schedule::Schedule;
 pub use shape::{
-    AppSection, Backup, Config, DuringMigrations, Engine, HealthSection, ImageSource, Inconclusive, Protocol, Restore,
+    AppSection, Backup, Become, Config, DuringMigrations, Engine, HealthSection, ImageSource, Inconclusive, Protocol, Restore,
     ServiceKind, StepPlace, Sticky, Strategy, schema,
 };
 pub use window::Window;

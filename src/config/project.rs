@@ -4,6 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{Error, Result};
 use crate::process;
+use crate::report::Asker;
 use crate::text::{Environment, Offered, read_limited};
 
 use super::{Loaded, load};
@@ -21,6 +22,8 @@ pub struct Project {
     pub stand_ins: Vec<String>,
     /// Is it only looked at what the target has? Then a value that only a deploy needs may be missing.
     pub to_look: bool,
+    /// Whom to ask for what only a person knows.
+    pub asker: Asker,
 }
 
 impl Project {
@@ -38,7 +41,7 @@ impl Project {
         let text = read_limited(path)
             .map_err(|error| if path.exists() { error } else { error.hint("`--config FILE` names another one") })?;
         let loaded = load(path.as_str(), &text, &environment)?;
-        Ok(Self { folder: folder.to_owned(), loaded, environment, stand_ins: Vec::new(), to_look: false })
+        Ok(Self { folder: folder.to_owned(), loaded, environment, stand_ins: Vec::new(), to_look: false, asker: Asker::nobody() })
     }
 
     /// What deploy.toml was filled with; not what only stands in for a secret.

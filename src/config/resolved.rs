@@ -11,7 +11,7 @@ use yaml_serde::Mapping;
 use crate::compose::Model;
 use crate::error::{Error, Result};
 
-use super::shape::{Backup, DuringMigrations, Engine, ImageSource, Protocol, Restore, ServiceKind, Strategy};
+use super::shape::{Backup, Become, DuringMigrations, Engine, ImageSource, Protocol, Restore, ServiceKind, Strategy};
 use super::{EnvFile, Schedule, Seconds};
 
 pub use proof::{Accepted, Canary, LoadCheck, Proof, Require, Scan, Smoke, TeamStep, Tests};
@@ -275,8 +275,14 @@ pub struct Target {
     pub hosts: Vec<String>,
     /// Fingerprints, known_hosts lines or files.
     pub host_keys: Setting<Vec<String>>,
-    /// The private key's file, where one is named.
+    /// The private key's file, or what else names a key.
     pub identity: Option<String>,
+    /// Hosts on the way there.
+    pub jump: Vec<String>,
+    /// Is `~/.ssh/config` followed?
+    pub ssh_config: Setting<bool>,
+    /// How commands get their rights there.
+    pub becomes: Option<Become>,
     /// The folder on the server.
     pub root: Setting<String>,
     /// The site's address.

@@ -99,6 +99,14 @@ pub struct ProjectSection {
     pub variables: Option<Vec<String>>,
 }
 
+/// How commands on the server get the rights that they need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Become {
+    /// By `sudo -n`.
+    Sudo,
+}
+
 /// `[target.NAME]`
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -110,11 +118,25 @@ pub struct TargetSection {
     /// Default: `~/.ssh/known_hosts`. The host key is always verified. `ESTIBA_HOST_KEYS`, a line each, takes their place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_keys: Vec<String>,
-    /// The private key's file. The key itself in `ESTIBA_SSH_KEY` goes before it; without both, the SSH agent is
-    /// asked, and without an agent `~/.ssh/id_ed25519`, `id_ecdsa` and `id_rsa` are tried. A key's passphrase comes from
-    /// `ESTIBA_SSH_PASSPHRASE`.
+    /// The private key's file; or the file of a public key, a public key, or a key's fingerprint, which choose one of the SSH
+    /// agent's keys. The key itself in `ESTIBA_SSH_KEY` goes before it, with a certificate of its own in `ESTIBA_SSH_CERTIFICATE`;
+    /// a certificate in `FILE-cert.pub` beside the key is offered with it. Without any of these the agent's keys are offered, then
+    /// `~/.ssh/id_ed25519`, `id_ecdsa` and `id_rsa`. A key's passphrase comes from `ESTIBA_SSH_PASSPHRASE`, or is asked for on a
+    /// terminal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
+    /// Hosts on the way there (`user@host[:port]`), in the order in which they are passed. Each host key is verified as that of the
+    /// server is, and each gets the same `identity`. Default: what `~/.ssh/config` says, where that is read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jump: Vec<String>,
+    /// Is `~/.ssh/config` of this machine followed (HostName, Port, IdentityFile, IdentitiesOnly, IdentityAgent, CertificateFile,
+    /// ProxyJump, ProxyCommand, HostKeyAlias, UserKnownHostsFile; with Match and Include), as `ssh -G` reads it? Default: yes where a
+    /// person works, no where `CI` is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssh_config: Option<bool>,
+    /// `sudo`: every command there is run by `sudo -n`, for a user who may not run docker. The user needs `NOPASSWD`. Default: none.
+    #[serde(rename = "become", skip_serializing_if = "Option::is_none")]
+    pub becomes: Option<Become>,
     /// The Compose project of this target, where another target of the same server has the project's own name. The
     /// image is named after it too. Default: `project.compose-project`.
     #[serde(skip_serializing_if = "Option::is_none")]

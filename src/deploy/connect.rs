@@ -5,9 +5,10 @@ use crate::error::{Error, Kind, Result};
 use crate::random;
 use crate::report::Reporter;
 use crate::server::{Fact, Facts, Scripts, Server};
-use crate::ssh::{Address, Connection, HostKeys, Identity, Settings, Traffic};
+use crate::ssh::{Connection, Settings};
 
 use super::hosts::{all, each};
+use super::route::settings;
 
 /// Everything about one host of a target, up to and including the first look at it.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ impl<'a> Session<'a> {
 
     /// The host, as it is shown.
     pub fn host(&self) -> String {
-        self.settings.address.to_string()
+        self.settings.address().to_string()
     }
 
     /// What happens on this host is told as such, where the target has several.
@@ -110,35 +111,4 @@ impl<'a> Session<'a> {
         )
         .hint("--wait-lock 10m waits for its end")
     }
-}
-
-/// How to get to a host: address, host keys and identity, all checked before anything is dialled.
-pub(super) fn settings(project: &Project, resolved: &Resolved, host: &str) -> Result<Settings> {
-    let target = &resolved.target;
-    let environment = &project.environment;
-    let get = |name: &str| environment.get(name).map(String::as_str);
-    let home = get("HOME");
-    Ok(Settings {
-        address: Address::parse(host)?,
-        host_keys: check_host_keys(project, resolved)?,
-        identity: Identity::choose(
-            get("ESTIBA_SSH_KEY"),
-            target.identity.as_deref(),
-            get("SSH_AUTH_SOCK"),
-            home,
-            get("ESTIBA_SSH_PASSPHRASE"),
-        )?,
-        traffic: Traffic::default(),
-    })
-}
-
-/// Reads the target's host keys; a wrong one is an input error with its place.
-pub fn check_host_keys(project: &Project, resolved: &Resolved) -> Result<HostKeys> {
-    let home = project.environment.get("HOME").map(String::as_str);
-    HostKeys::read(&resolved.target.host_keys.value, &project.folder, home).map_err(|error| {
-        let source = project.loaded.source();
-        let section = format!("[target.{}]", resolved.target.name);
-        let place = if source.text.contains("host-keys") { "host-keys" } else { section.as_str() };
-        source.place(error, place).or_hint("host-keys pins the server: `ssh-keyscan HOST | ssh-keygen -lf -` prints its fingerprint, to be compared with the server's console")
-    })
 }

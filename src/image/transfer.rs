@@ -16,8 +16,9 @@ use crate::ssh::{Connection, Settings};
 
 /// One channel of a connection carries its window (2 MiB with OpenSSH) a round trip, so that a long way wants several.
 const LONG_WAY: Duration = Duration::from_millis(15);
-/// As many connections as a long way gets: below the ten that sshd takes by default before it turns some away.
-const CONNECTIONS: u64 = 6;
+/// As many connections as a long way gets. With those for commands and for the last look they stay below the six in half a minute
+/// after which `ufw limit` refuses a machine, and below the ten at once after which sshd turns some away.
+const CONNECTIONS: u64 = 3;
 /// A part is at least this long, in bytes.
 const SHORTEST: u64 = 4 * 1024 * 1024;
 const PIECE: usize = 256 * 1024;

@@ -14,6 +14,7 @@ use crate::logs::Line;
 use crate::ssh::{Connection, Output, Piece, Running, keep_the_end};
 use crate::text::shell_words;
 
+use super::first_answer::no_answer;
 use super::protocol::marker;
 use super::{Facts, Record, Scripts};
 
@@ -96,11 +97,7 @@ impl<'a> Server<'a> {
             &resolved.edge.image.value,
         ];
         let output = self.look(&Self::inline("ask/facts.sh", &arguments)).await?;
-        Facts::parse(&output.text()).map_err(|error| {
-            let said = output.complaint();
-            let error = error.while_doing(self.connection.address());
-            if said.is_empty() { error } else { error.hint(format!("the server said: {said}")) }
-        })
+        Facts::parse(&output.text()).map_err(|error| no_answer(self.connection.address(), &output).unwrap_or(error))
     }
 
     /// Sends these files, by their paths below the root, in one stream that the server checks against its
@@ -187,7 +184,7 @@ impl<'a> Server<'a> {
                 let line: Vec<u8> = buffer.drain(..=end).collect();
                 let text = String::from_utf8_lossy(&line[..end]).into_owned();
                 if !begun {
-                    begun = text == marker::JOURNAL;
+                    begun = text.ends_with(marker::JOURNAL);
                     continue;
                 }
                 followed.bytes += line.len() as u64 + std::mem::take(&mut let_go);

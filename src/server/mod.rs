@@ -3,6 +3,7 @@
 mod backups;
 mod calls;
 mod facts;
+mod first_answer;
 mod incoming;
 mod journal;
 pub mod protocol;

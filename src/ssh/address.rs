@@ -16,29 +16,56 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads `user@host`, `user@host:port` and `user@[v6]:port`.
+    /// Reads `user@host`, `user@host:port`, `user@[v6]:port`, each with `ssh://` before it or not.
     pub fn parse(text: &str) -> Result<Self> {
-        let wrong = || Error::input(format!("`{text}` is not user@host or user@host:port"));
-        let (user, rest) = text.split_once('@').ok_or_else(wrong)?;
+        match Self::parse_optional(text)? {
+            (Some(user), host, port) => Ok(Self { user, host, port: port.unwrap_or(22) }),
+            (None, ..) => Err(wrong(text).hint("the user must be one who may run docker on the server")),
+        }
+    }
+
+    /// The same where the user may be missing: user, host and port, as far as they are given.
+    pub(super) fn parse_optional(text: &str) -> Result<(Option<String>, String, Option<u16>)> {
+        let bare = text.strip_prefix("ssh://").map_or(text, |rest| rest.strip_suffix('/').unwrap_or(rest));
+        let (user, rest) = bare.rsplit_once('@').map_or((None, bare), |(user, rest)| (Some(user), rest));
         let (host, port) = match rest.strip_prefix('[') {
             Some(v6) => {
-                let (host, after) = v6.split_once(']').ok_or_else(wrong)?;
-                (host, after.strip_prefix(':'))
+                let (host, after) = v6.split_once(']').ok_or_else(|| wrong(text))?;
+                let port = after.strip_prefix(':');
+                if !after.is_empty() && port.is_none() {
+                    return Err(wrong(text));
+                }
+                (host, port)
             }
-            None => match rest.split_once(':') {
-                Some((host, port)) if !port.contains(':') => (host, Some(port)),
-                _ => (rest, None),
-            },
+            None if rest.matches(':').count() > 1 => {
+                // Its last group may be a port that somebody forgot the brackets for.
+                let is_unclear = rest
+                    .rsplit_once(':')
+                    .is_some_and(|(before, last)| last.parse::<u16>().is_ok() && before.parse::<std::net::Ipv6Addr>().is_ok());
+                if is_unclear || rest.split('%').next().and_then(|address| address.parse::<std::net::Ipv6Addr>().ok()).is_none() {
+                    let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+                    let (before, last) = rest.rsplit_once(':').unwrap_or((rest, ""));
+                    return Err(Error::input(format!("`{text}`: an IPv6 address with a port stands in brackets"))
+                        .hint(format!("write {user}[{before}]:{last}, or {user}[{rest}] where all of it is the address")));
+                }
+                (rest, None)
+            }
+            None => rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
         };
-        let port = match port {
-            Some(port) => port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?,
-            None => 22,
-        };
-        if user.is_empty() || host.is_empty() || text.contains(char::is_whitespace) {
-            return Err(wrong());
+        let port = port.map(|port| port.parse().ok().filter(|port| *port != 0).ok_or_else(|| wrong(text))).transpose()?;
+        let is_odd = |text: &str| text.starts_with('-') || text.contains(|c: char| c.is_whitespace() || c.is_control());
+        if user.is_some_and(|user| user.is_empty() || is_odd(user) || user.contains(['/', ':']))
+            || host.is_empty()
+            || is_odd(host)
+        {
+            return Err(wrong(text));
         }
-        Ok(Self { user: user.to_owned(), host: host.to_owned(), port })
+        Ok((user.map(str::to_owned), host.to_owned(), port))
     }
+}
+
+fn wrong(text: &str) -> Error {
+    Error::input(format!("`{text}` is not user@host or user@host:port"))
 }
 
 impl fmt::Display for Address {
@@ -60,8 +87,30 @@ mod tests {
         for text in ["deploy@example.com", "root@127.0.0.1:2222", "a@[::1]:22022"] {
             assert_eq!(Address::parse(text).unwrap().to_string(), text);
         }
-        assert_eq!(Address::parse("a@::1").unwrap().host, "::1");
-        for text in ["", "host", "@h", "a@", "a@h:0", "a@h:x", "a@h:99999", "a b@h", "a@[::1"] {
+        for (text, is) in [
+            ("a@::1", "a@[::1]"),
+            ("ssh://root@h:23", "root@h:23"),
+            ("ssh://root@h/", "root@h"),
+            ("a@2001:db8::10", "a@[2001:db8::10]"),
+        ] {
+            assert_eq!(Address::parse(text).unwrap().to_string(), is);
+        }
+        let unclear = Address::parse("root@fe80::1:2305").unwrap_err().to_string();
+        assert!(unclear.contains("root@[fe80::1]:2305"), "{unclear}");
+        for text in [
+            "",
+            "host",
+            "@h",
+            "a@",
+            "a@h:0",
+            "a@h:x",
+            "a@h:99999",
+            "a b@h",
+            "a@[::1",
+            "a@-oProxyCommand=x",
+            "ssh://a:b@h",
+            "a@::1:99999",
+        ] {
             assert!(Address::parse(text).is_err(), "{text}");
         }
     }

@@ -37,7 +37,7 @@ impl Connection {
                 .map_err(|error| lost(&error))?;
             size = Some(terminal.size);
         }
-        channel.exec(true, command).await.map_err(|error| lost(&error))?;
+        channel.exec(true, self.in_plain_shell(command)).await.map_err(|error| lost(&error))?;
         let (mut read, write) = channel.split();
         let (mut status, mut ended, mut typing) = (None, false, true);
         // Beside the reading: the other side may take no more before what it says is taken.

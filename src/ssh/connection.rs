@@ -1,40 +1,35 @@
-//! Connecting and authenticating.
+//! Connecting: the way to a server over its hops, the key exchange at each, and logging in.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use russh::client::{self, AuthResult, ChannelOpenHandle, Handle, Msg, Session};
-use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::AgentClient;
-use russh::keys::{Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{Channel, MethodKind, Preferred, cipher};
+use russh::client::{self, Handle};
+use russh::keys::{Algorithm, PublicKey};
+use russh::{ChannelOpenFailure, Preferred, cipher, kex};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::error::{Error, Result};
+use crate::process;
 
-use super::hostkey::family;
+use super::authenticate::authenticate;
+use super::client::{Client, ClientError};
+use super::door::Door;
+use super::hostkey::{all_algorithms, family};
 use super::listener::Listener;
-use super::{Address, HostKeys, Identity, Traffic, failure};
-
-/// How to get to one server.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Where it is. Hops on the way there will stand beside it.
-    pub address: Address,
-    /// Its host keys.
-    pub host_keys: HostKeys,
-    /// Who we are.
-    pub identity: Identity,
-    /// What has gone there and back.
-    pub traffic: Traffic,
-}
+use super::settings::{Become, Hop, Settings};
+use super::stream::{Heard, Tapped};
+use super::{Address, Traffic, failure};
 
 const DIAL: Duration = Duration::from_secs(15);
 /// A server that cannot be reached again for this long is gone.
 const PATIENCE: Duration = Duration::from_secs(120);
 const HANDSHAKE: Duration = Duration::from_secs(20);
+/// An SSH server speaks first, and at once. One that looks up the client's name may take some seconds for that.
+const GREETING: Duration = Duration::from_secs(10);
+/// So often a server may turn the very first connection away before that is a failure.
+const FIRST_TRIES: u32 = 4;
 
 /// An authenticated connection. All commands of a host go over one; bulk data over another of its own.
 pub struct Connection {
@@ -42,6 +37,9 @@ pub struct Connection {
     pub(super) address: Address,
     pub(super) listener: Listener,
     pub(super) traffic: Traffic,
+    pub(super) r#become: Option<Become>,
+    /// The connections to the hops that this one goes through.
+    _hops: Vec<Handle<Client>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -51,67 +49,81 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Dials, verifies the host key, authenticates.
+    /// Dials, verifies the host key, authenticates; at each hop.
     ///
-    /// Errors say which stage failed: name, TCP, key exchange, host key, authentication.
+    /// A server that let this process in before and turns it away now counts connections: it is tried again, with patience. Errors
+    /// say which stage failed: name, TCP, greeting, key exchange, host key, login.
     pub async fn open(settings: &Settings) -> Result<Self> {
-        let mut algorithms = settings.host_keys.algorithms(&settings.address.host, settings.address.port);
-        let listener = Listener::default();
-        let mut handle = loop {
-            match Self::handshake(settings, &algorithms, &listener).await {
-                Ok(handle) => break handle,
-                // A fingerprint does not tell its key's kind: ask for the server's keys of other kinds
-                // before saying that none of them is pinned.
-                Err(Refused::HostKey(seen, error)) if settings.host_keys.only_fingerprints() => {
-                    let rest: Vec<Algorithm> = algorithms.iter().filter(|one| family(one) != seen).cloned().collect();
-                    if rest.is_empty() || rest.len() == algorithms.len() {
-                        return Err(error);
-                    }
-                    match Self::handshake(settings, &rest, &listener).await {
-                        Ok(handle) => break handle,
-                        Err(Refused::HostKey(..)) => algorithms = rest,
-                        Err(Refused::Other(_)) => return Err(error),
-                    }
-                }
-                Err(Refused::HostKey(_, error) | Refused::Other(error)) => return Err(error),
+        let started = Instant::now();
+        let mut tries = 0;
+        loop {
+            let refused = match Self::attempt(settings).await {
+                Ok(connection) => return Ok(connection),
+                Err(refused) => refused,
+            };
+            tries += 1;
+            let pause = settings.door.pause();
+            let is_worth_it = match &refused {
+                Refused::Door(_) if settings.door.has_opened() => started.elapsed() + pause < PATIENCE,
+                // A server that is asked by many at once turns some of them away (MaxStartups).
+                Refused::Greeting(_) if settings.door.has_opened() => started.elapsed() + pause < PATIENCE,
+                Refused::Greeting(_) => tries < FIRST_TRIES,
+                _ => false,
+            };
+            if !is_worth_it {
+                return Err(refused.into_error(&settings.door));
             }
-        };
-        authenticate(&mut handle, settings).await?;
-        Ok(Self { handle, address: settings.address.clone(), listener, traffic: settings.traffic.clone() })
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// The same, tried once: for whoever has little time, or tries again by himself.
+    pub async fn once(settings: &Settings) -> Result<Self> {
+        Self::attempt(settings).await.map_err(|refused| refused.into_error(&settings.door))
     }
 
     /// The same after a connection was lost: tries for two minutes.
     pub async fn again(settings: &Settings) -> Result<Self> {
         let started = Instant::now();
         loop {
-            match Self::open(settings).await {
+            match Self::attempt(settings).await {
                 Ok(connection) => return Ok(connection),
-                Err(error) if started.elapsed() > PATIENCE => return Err(error.while_doing("the connection did not come back")),
-                Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
+                // Another host key is no matter of patience.
+                Err(Refused::HostKey { error, .. }) => return Err(error),
+                Err(refused) if started.elapsed() > PATIENCE => {
+                    return Err(refused.into_error(&settings.door).while_doing("the connection did not come back"));
+                }
+                Err(_) => tokio::time::sleep(settings.door.pause()).await,
             }
         }
+    }
+
+    async fn attempt(settings: &Settings) -> Result<Self, Refused> {
+        let listener = Listener::default();
+        let mut hops: Vec<Handle<Client>> = Vec::new();
+        let all = settings.jump.len() + 1;
+        for (at, hop) in settings.jump.iter().chain([&settings.server]).enumerate() {
+            let handle = enter(settings, hop, hops.last(), &listener).await;
+            if matches!(handle, Err(Refused::Door(_) | Refused::Greeting(_))) {
+                settings.door.refused();
+            }
+            hops.push(handle.map_err(|refused| if all > 1 { refused.at_hop(at + 1, all) } else { refused })?);
+        }
+        settings.door.opened();
+        let Some(handle) = hops.pop() else { return Err(Refused::Other(Error::failed("there is no server to connect to"))) };
+        Ok(Self {
+            handle,
+            address: settings.server.address.clone(),
+            listener,
+            traffic: settings.traffic.clone(),
+            r#become: settings.r#become,
+            _hops: hops,
+        })
     }
 
     /// Is it over?
     pub fn is_lost(&self) -> bool {
         self.handle.is_closed()
-    }
-
-    async fn handshake(
-        settings: &Settings,
-        algorithms: &[Algorithm],
-        listener: &Listener,
-    ) -> std::result::Result<Handle<Client>, Refused> {
-        let address = &settings.address;
-        let stream = dial(address).await.map_err(Refused::Other)?;
-        let client = Client { settings: settings.clone(), listener: listener.clone() };
-        let connecting = client::connect_stream(Arc::new(config(algorithms)), stream, client);
-        match timeout(HANDSHAKE, connecting).await {
-            Err(_) => Err(Refused::Other(failure::timeout(address, "the SSH key exchange", HANDSHAKE))),
-            Ok(Ok(handle)) => Ok(handle),
-            Ok(Err(ClientError::HostKey(seen, error))) => Err(Refused::HostKey(seen, error)),
-            Ok(Err(ClientError::Ssh(error))) => Err(Refused::Other(failure::handshake(address, &error))),
-        }
     }
 
     /// The server's address.
@@ -125,36 +137,173 @@ impl Connection {
     }
 }
 
+/// Why there is no connection.
 enum Refused {
-    HostKey(String, Error),
+    /// The TCP connection was refused.
+    Door(Error),
+    /// The server closed the connection before it greeted.
+    Greeting(Error),
+    /// The host key, of that kind, is not the one. `unknown`: there is none to compare it with.
+    HostKey {
+        kind: String,
+        unknown: Option<Box<PublicKey>>,
+        error: Error,
+    },
     Other(Error),
 }
 
-async fn dial(address: &Address) -> Result<TcpStream> {
-    let named =
-        tokio::net::lookup_host((address.host.as_str(), address.port)).await.map_err(|error| failure::dns(address, &error))?;
+impl Refused {
+    /// The error, and what it probably means where the server let this process in before.
+    fn into_error(self, door: &Door) -> Error {
+        match self {
+            Self::Door(error) | Self::Greeting(error) if door.has_opened() => error.hint(
+                "it let this machine in a moment ago: a firewall that counts connections (ufw limit), fail2ban or sshd's own limits \
+                 (MaxStartups, PerSourcePenalties) turn more away",
+            ),
+            Self::Door(error) | Self::Greeting(error) | Self::HostKey { error, .. } | Self::Other(error) => error,
+        }
+    }
+
+    fn at_hop(self, at: usize, of: usize) -> Self {
+        let told = |error: Error| error.while_doing(format!("hop {at} of {of}"));
+        match self {
+            Self::Door(error) => Self::Door(told(error)),
+            Self::Greeting(error) => Self::Greeting(told(error)),
+            Self::HostKey { kind, unknown, error } => Self::HostKey { kind, unknown, error: told(error) },
+            Self::Other(error) => Self::Other(told(error)),
+        }
+    }
+}
+
+/// Enters one hop by way of the one before it.
+async fn enter(
+    settings: &Settings,
+    hop: &Hop,
+    before: Option<&Handle<Client>>,
+    listener: &Listener,
+) -> Result<Handle<Client>, Refused> {
+    let (name, port) = hop.name();
+    let mut algorithms = hop.host_keys.algorithms(name, port);
+    let mut first: Option<Refused> = None;
+    let mut asked = false;
+    let mut handle = loop {
+        let stream = way(settings, hop, before).await?;
+        let refused = match handshake(hop, &algorithms, listener, stream).await {
+            Ok(handle) => break handle,
+            Err(refused) => refused,
+        };
+        let Refused::HostKey { kind, unknown, .. } = &refused else { return Err(first.unwrap_or(refused)) };
+        if let (Some(key), false) = (unknown, asked) {
+            asked = true;
+            if hop.host_keys.ask(&settings.asker, name, port, key).await {
+                continue;
+            }
+        }
+        // A fingerprint does not tell its key's kind: ask for the server's keys of other kinds before saying that none of them is
+        // pinned.
+        let rest: Vec<Algorithm> = algorithms.iter().filter(|one| family(one) != *kind).cloned().collect();
+        let is_over = rest.is_empty() || rest.len() == algorithms.len() || !hop.host_keys.has_fingerprints(name, port);
+        let refused = first.take().unwrap_or(refused);
+        if is_over {
+            return Err(refused);
+        }
+        first = Some(refused);
+        algorithms = rest;
+    };
+    authenticate(&mut handle, hop, &settings.asker).await.map_err(Refused::Other)?;
+    Ok(handle)
+}
+
+/// The stream to a hop: through the hop before it, through a command, or by TCP.
+async fn way(settings: &Settings, hop: &Hop, before: Option<&Handle<Client>>) -> Result<(Tapped, Heard), Refused> {
+    let address = &hop.address;
+    if let Some(before) = before {
+        let opened = before.channel_open_direct_tcpip(hop.host(), u32::from(address.port), "127.0.0.1", 0);
+        let opened = timeout(DIAL, opened).await;
+        let opened =
+            opened.map_err(|_| Refused::Other(failure::timeout(address, "the way there from the hop before it", DIAL)))?;
+        return match opened {
+            Ok(channel) => Ok(Tapped::new(channel.into_stream())),
+            Err(russh::Error::ChannelOpenFailure(why)) => {
+                Err(Refused::Other(failure::no_forward(address, matches!(why, ChannelOpenFailure::AdministrativelyProhibited))))
+            }
+            Err(error) => Err(Refused::Other(failure::lost(address, "going on from the hop before it", &error))),
+        };
+    }
+    if let Some(command) = &settings.proxy_command {
+        return Ok(Tapped::new(process::piped(command).map_err(Refused::Other)?));
+    }
+    Ok(Tapped::new(dial(address, hop.host()).await?))
+}
+
+async fn dial(address: &Address, host: &str) -> Result<TcpStream, Refused> {
+    let named = tokio::net::lookup_host((host, address.port)).await;
     let mut last = None;
-    for socket in named {
+    for socket in named.map_err(|error| Refused::Other(failure::dns(address, &error)))? {
         match timeout(DIAL, TcpStream::connect(socket)).await {
             Ok(Ok(stream)) => {
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Ok(Err(error)) => last = Some(failure::tcp(address, &error)),
-            Err(_) => last = Some(failure::timeout(address, "the TCP connection", DIAL)),
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                last = Some(Refused::Door(failure::tcp(address, &error)));
+            }
+            Ok(Err(error)) => last = Some(Refused::Other(failure::tcp(address, &error))),
+            Err(_) => last = Some(Refused::Other(failure::timeout(address, "the TCP connection", DIAL))),
         }
     }
-    Err(last.unwrap_or_else(|| failure::dns(address, &std::io::Error::other("it has no address"))))
+    Err(last.unwrap_or_else(|| Refused::Other(failure::dns(address, &std::io::Error::other("it has no address")))))
+}
+
+async fn handshake(
+    hop: &Hop,
+    algorithms: &[Algorithm],
+    listener: &Listener,
+    (stream, heard): (Tapped, Heard),
+) -> Result<Handle<Client>, Refused> {
+    let address = &hop.address;
+    let client = Client::new(hop, listener);
+    let (name, port) = hop.name();
+    let config = config(algorithms, hop.host_keys.has_authority(name, port));
+    let connecting = client::connect_stream(Arc::new(config), stream, client);
+    let silent = async {
+        tokio::time::sleep(GREETING).await;
+        if !heard.is_silent() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let connected = tokio::select! {
+        connected = timeout(HANDSHAKE, connecting) => connected,
+        () = silent => return Err(Refused::Other(failure::silent(address, GREETING))),
+    };
+    match connected {
+        Err(_) => Err(Refused::Other(failure::timeout(address, "the SSH key exchange", HANDSHAKE))),
+        Ok(Ok(handle)) => Ok(handle),
+        Ok(Err(ClientError::HostKey { kind, unknown, error })) => Err(Refused::HostKey { kind, unknown, error }),
+        Ok(Err(ClientError::Ssh(_))) if !heard.is_silent() && !heard.is_ssh() => {
+            let said = heard.text();
+            // What sshd says in place of its greeting when it turns somebody away.
+            let error = failure::not_ssh(address, &said);
+            Err(if failure::is_turned_away(&said) { Refused::Greeting(error) } else { Refused::Other(error) })
+        }
+        Ok(Err(ClientError::Ssh(error))) if heard.is_silent() => Err(Refused::Greeting(failure::no_greeting(address, &error))),
+        Ok(Err(ClientError::Ssh(error))) => Err(Refused::Other(failure::handshake(address, &error))),
+    }
 }
 
 /// The settings that measured best; see docs/architecture.md.
-fn config(algorithms: &[Algorithm]) -> client::Config {
+fn config(algorithms: &[Algorithm], certificates: bool) -> client::Config {
     let default = Preferred::DEFAULT;
     // Without strict key exchange, which a server may lack, who is in the middle can take messages out of the beginning of a
     // session that is encrypted with ChaCha20 (CVE-2023-48795): it is not offered.
     let left_out = [cipher::AES_128_GCM, cipher::CHACHA20_POLY1305];
     let mut ciphers = vec![cipher::AES_128_GCM];
     ciphers.extend(default.cipher.iter().filter(|name| !left_out.contains(name)).copied());
+    // Some servers of companies, hardened by a rule of their own, have the curves of NIST alone. The names at the end of the
+    // list are no exchanges, but what is said about them.
+    let mut exchanges: Vec<kex::Name> = default.kex.to_vec();
+    let end = exchanges.iter().position(|name| *name == kex::DH_GEX_SHA256).unwrap_or(exchanges.len());
+    exchanges.splice(end..end, [kex::ECDH_SHA2_NISTP256, kex::ECDH_SHA2_NISTP384, kex::ECDH_SHA2_NISTP521]);
     client::Config {
         window_size: 16 * 1024 * 1024,
         maximum_packet_size: 65_535,
@@ -162,136 +311,29 @@ fn config(algorithms: &[Algorithm]) -> client::Config {
         keepalive_interval: Some(Duration::from_secs(15)),
         keepalive_max: 3,
         nodelay: true,
-        preferred: Preferred { key: Cow::Owned(algorithms.to_vec()), cipher: Cow::Owned(ciphers), ..default },
+        preferred: Preferred {
+            kex: Cow::Owned(exchanges),
+            key: Cow::Owned(algorithms.to_vec()),
+            host_key_certificates: Cow::Owned(if certificates { all_algorithms() } else { Vec::new() }),
+            cipher: Cow::Owned(ciphers),
+            ..default
+        },
         ..client::Config::default()
-    }
-}
-
-async fn authenticate(handle: &mut Handle<Client>, settings: &Settings) -> Result<()> {
-    let address = &settings.address;
-    let lost = |error: &dyn std::fmt::Display| failure::lost(address, "authenticating", error);
-    let mut tried = Vec::new();
-    let mut offered = Vec::new();
-    match &settings.identity {
-        Identity::Key(key) => {
-            let hash = rsa_hash(handle, &key.algorithm()).await;
-            tried.push(key.public_key().clone());
-            let key = PrivateKeyWithHashAlg::new(key.clone(), hash);
-            match handle.authenticate_publickey(&address.user, key).await.map_err(|error| lost(&error))? {
-                AuthResult::Success => return Ok(()),
-                AuthResult::Failure { remaining_methods, .. } => offered = remaining_methods.to_vec(),
-            }
-        }
-        Identity::Agent(socket) => {
-            let cannot = |error: &dyn std::fmt::Display| {
-                Error::failed(format!("the SSH agent at {socket} does not answer: {error}"))
-                    .hint("is it still running? `ssh-add -l`")
-            };
-            let mut agent = AgentClient::connect_uds(socket).await.map_err(|error| cannot(&error))?;
-            for identity in agent.request_identities().await.map_err(|error| cannot(&error))? {
-                let AgentIdentity::PublicKey { key, .. } = identity else { continue };
-                let hash = rsa_hash(handle, &key.algorithm()).await;
-                tried.push(key.clone());
-                match handle.authenticate_publickey_with(&address.user, key, hash, &mut agent).await {
-                    Ok(AuthResult::Success) => return Ok(()),
-                    Ok(AuthResult::Failure { remaining_methods, .. }) => offered = remaining_methods.to_vec(),
-                    Err(error) => return Err(cannot(&error)),
-                }
-            }
-        }
-    }
-    Err(refused(settings, &tried, &offered))
-}
-
-async fn rsa_hash(handle: &Handle<Client>, algorithm: &Algorithm) -> Option<HashAlg> {
-    // The question can cost a second, so it is asked for RSA keys only.
-    if !matches!(algorithm, Algorithm::Rsa { .. }) {
-        return None;
-    }
-    handle.best_supported_rsa_hash().await.ok().flatten().flatten().or(Some(HashAlg::Sha512))
-}
-
-fn refused(settings: &Settings, tried: &[russh::keys::PublicKey], offered: &[MethodKind]) -> Error {
-    let address = &settings.address;
-    let methods: Vec<String> = offered.iter().map(|method| format!("{method:?}").to_lowercase()).collect();
-    let methods = if methods.is_empty() { String::from("nothing") } else { methods.join(", ") };
-    if tried.is_empty() {
-        return Error::failed(format!("{address}: no SSH key to offer; looked for {}", settings.identity.shown()))
-            .hint("`ssh-add` a key, or set ESTIBA_SSH_KEY or `identity`");
-    }
-    let error = Error::failed(format!(
-        "{address}: the server refused {} for user {}; it offers {methods}",
-        settings.identity.shown(),
-        address.user
-    ));
-    tried.iter().take(3).filter_map(|key| key.to_openssh().ok()).fold(error, |error, line| {
-        error.hint(format!("to let it in, add this line to ~{}/.ssh/authorized_keys there: {line}", address.user))
-    })
-}
-
-pub(super) struct Client {
-    settings: Settings,
-    listener: Listener,
-}
-
-#[derive(Debug)]
-pub(super) enum ClientError {
-    Ssh(russh::Error),
-    HostKey(String, Error),
-}
-
-impl From<russh::Error> for ClientError {
-    fn from(error: russh::Error) -> Self {
-        Self::Ssh(error)
-    }
-}
-
-impl client::Handler for Client {
-    type Error = ClientError;
-
-    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, ClientError> {
-        let address = &self.settings.address;
-        match key {
-            PublicKeyOrCertificate::PublicKey { key, .. } => self
-                .settings
-                .host_keys
-                .verify(&address.host, address.port, key)
-                .map(|()| true)
-                .map_err(|error| ClientError::HostKey(family(&key.algorithm()), error)),
-            // Certificates are not asked for yet, so none can come.
-            PublicKeyOrCertificate::Certificate(_) => Ok(false),
-        }
-    }
-
-    /// Called inside the session's own loop: the channel is handed on, and dealt with elsewhere.
-    async fn server_channel_open_forwarded_tcpip(
-        &mut self,
-        channel: Channel<Msg>,
-        _address: &str,
-        port: u32,
-        _from: &str,
-        _from_port: u32,
-        reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), ClientError> {
-        // What nobody asked for, and more than can be taken, is refused: a reply that is dropped says so.
-        if let Some(place) = self.listener.of(port).and_then(|sender| sender.try_reserve_owned().ok()) {
-            reply.accept().await;
-            place.send(channel);
-        }
-        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::hostkey::all_algorithms;
     use super::*;
 
     #[test]
     fn strict_key_exchange_stays_and_sha1_signatures_do_not() {
-        let config = config(&all_algorithms());
-        assert_eq!(config.preferred.kex, Preferred::DEFAULT.kex);
+        let config = config(&all_algorithms(), false);
+        for name in Preferred::DEFAULT.kex.iter() {
+            assert!(config.preferred.kex.contains(name), "{name:?}");
+        }
+        assert_eq!(config.preferred.kex[0], Preferred::DEFAULT.kex[0]);
+        assert!(config.preferred.kex.contains(&kex::ECDH_SHA2_NISTP256));
         assert!(!config.preferred.key.contains(&Algorithm::Rsa { hash: None }));
         assert_eq!(config.preferred.cipher[0], cipher::AES_128_GCM);
         // A server without strict key exchange is safe by what the sessions are encrypted with.

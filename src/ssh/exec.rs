@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::error::{Error, Result};
 
-use super::{Connection, Traffic, failure};
+use super::{Become, Connection, Traffic, failure};
 
 /// What a command came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,9 +24,13 @@ pub struct Output {
 }
 
 impl Output {
-    /// Standard output as text.
+    /// Standard output as text. What a login shell printed before our first line, without a line end, stands on a line of its own.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.stdout).into_owned()
+        let mut text = String::from_utf8_lossy(&self.stdout).into_owned();
+        if let Some(at) = text.find("estiba:").filter(|at| *at > 0 && !text[..*at].ends_with('\n')) {
+            text.insert(at, '\n');
+        }
+        text
     }
 
     /// The last words of standard error, to be told in a message.
@@ -69,10 +73,31 @@ impl Connection {
     pub async fn start(&self, command: &str) -> Result<Running> {
         let lost = |error: &dyn std::fmt::Display| failure::lost(&self.address, "starting a command", error);
         let channel = self.handle.channel_open_session().await.map_err(|error| lost(&error))?;
-        channel.exec(true, command).await.map_err(|error| lost(&error))?;
+        channel.exec(true, self.in_plain_shell(command)).await.map_err(|error| lost(&error))?;
         self.traffic.command();
         let (read, write) = channel.split();
         Ok(Running { read, write, traffic: self.traffic.clone() })
+    }
+
+    /// The same command in words that every login shell reads alike, and with the rights that it needs. Quotation, `\\`, `!` and line
+    /// ends mean other things in fish and in csh.
+    pub(super) fn in_plain_shell(&self, command: &str) -> String {
+        let sudo = match self.r#become {
+            Some(Become::Sudo) => "sudo -n ",
+            None => "",
+        };
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || " /._:=@%+,-".contains(c);
+        if sudo.is_empty() && command.chars().all(is_plain) {
+            return command.to_owned();
+        }
+        let mut words = String::new();
+        for byte in command.bytes() {
+            match byte {
+                b'\\' | b'\'' | b'!' | b'\n' | b'%' | 0x80.. | ..=0x1f => words.push_str(&format!("\\0{byte:03o}")),
+                _ => words.push(byte.into()),
+            }
+        }
+        format!("exec {sudo}/bin/sh -c 'eval \"$(printf %b \"$1\")\"' sh '{words}'")
     }
 
     /// Runs a command with this input, to its end.
@@ -205,6 +230,13 @@ impl Running {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn noise_of_a_login_shell_does_not_hide_our_first_line() {
+        let text = |stdout: &str| Output { stdout: stdout.into(), ..Output::default() }.text();
+        assert_eq!(text("hello estiba:facts\nestiba:end\n"), "hello \nestiba:facts\nestiba:end\n");
+        assert_eq!(text("hello\nestiba:facts\nx estiba:end\n"), "hello\nestiba:facts\nx estiba:end\n");
+    }
 
     #[test]
     fn of_a_long_complaint_the_end_is_kept() {

@@ -1,22 +1,36 @@
 //! Is the server the one we mean? Pinned fingerprints, known_hosts lines, or a known_hosts file, with the
-//! markers, patterns, negations and hashes of sshd(8).
+//! markers, patterns, negations and hashes of sshd(8), and certificates of hosts.
 
-use camino::Utf8Path;
-use hmac::{Hmac, KeyInit, Mac};
+use std::io::Write as _;
+use std::sync::{Arc, Mutex};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, KnownHosts, Marker};
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
-use sha1::Sha1;
+use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey};
 
 use crate::error::{Error, Result};
+use crate::report::Asker;
 use crate::text::read_limited;
+
+use super::patterns::{glob, matches, name_with_port};
 
 /// What is known of a server's host keys.
 #[derive(Debug, Clone, Default)]
 pub struct HostKeys {
     fingerprints: Vec<Fingerprint>,
     entries: Vec<Entry>,
+    /// Keys of any host.
+    keys: Vec<PublicKey>,
     from: Vec<String>,
+    /// What a person said yes to, by the name that it was asked for.
+    accepted: Arc<Mutex<Vec<(String, PublicKey)>>>,
+    /// The known_hosts file that such a key is added to. Without one nobody is asked.
+    kept_in: Option<Utf8PathBuf>,
 }
+
+/// The file that is read, and written to, where a target names no host keys.
+pub const KNOWN_HOSTS: &str = "~/.ssh/known_hosts";
 
 /// A fingerprint, and the hosts whose key it is of, where that is said.
 #[derive(Debug, Clone)]
@@ -29,13 +43,23 @@ impl HostKeys {
     /// Reads `host-keys`: each a fingerprint, a host and its fingerprint, a known_hosts line, or the path of a known_hosts
     /// file, where `~` is `home`.
     ///
-    /// Anything else is an input error; a file that is missing counts as one.
+    /// A line of `ssh-keygen -l`, and a public key without a host, are taken too. Anything else is an input error; so is a file
+    /// that is missing, but for the usual one.
     pub fn read(given: &[String], folder: &Utf8Path, home: Option<&str>) -> Result<Self> {
         let mut keys = Self { from: given.to_vec(), ..Self::default() };
         for one in given {
             let one = one.trim();
+            if one == KNOWN_HOSTS {
+                keys.kept_in = home.map(|home| Utf8Path::new(home).join(&KNOWN_HOSTS[2..]));
+                let is_there = keys.kept_in.as_ref().is_some_and(|path| path.exists());
+                if !is_there {
+                    continue;
+                }
+            }
             if let Some(fingerprint) = fingerprint(one)? {
                 keys.fingerprints.push(fingerprint);
+            } else if let Ok(key) = PublicKey::from_openssh(one) {
+                keys.keys.push(key);
             } else if one.contains(' ') {
                 let read: std::result::Result<Vec<Entry>, _> = KnownHosts::new(one).collect();
                 match read {
@@ -53,13 +77,32 @@ impl HostKeys {
                 let text = read_limited(&path).map_err(|error| {
                     error
                         .while_doing("host-keys")
-                        .hint("host-keys holds fingerprints (SHA256:…), known_hosts lines or known_hosts files")
+                        .hint("host-keys holds fingerprints (SHA256:…), public keys, known_hosts lines or known_hosts files")
                 })?;
                 // A line of a file that cannot be read is passed over, as ssh does.
                 keys.entries.extend(KnownHosts::new(&text).flatten());
             }
         }
         Ok(keys)
+    }
+
+    /// The same, and what these known_hosts files hold, as far as they are there.
+    #[must_use]
+    pub fn with_files(mut self, files: &[String], home: Option<&str>) -> Self {
+        let usual = KNOWN_HOSTS.strip_prefix('~').unwrap_or_default();
+        for file in files {
+            let path = match (file.strip_prefix("~/"), home) {
+                (Some(rest), Some(home)) => Utf8Path::new(home).join(rest),
+                _ => file.into(),
+            };
+            // That one was read before.
+            if !path.as_str().ends_with(usual)
+                && let Ok(text) = read_limited(&path)
+            {
+                self.entries.extend(KnownHosts::new(&text).flatten());
+            }
+        }
+        self
     }
 
     /// Says yes to a key that is pinned for this server; else why not, with what to do.
@@ -72,15 +115,19 @@ impl HostKeys {
         }
         let plain: Vec<&Entry> = self.entries.iter().filter(mine).filter(|entry| entry.marker().is_none()).collect();
         let pinned: Vec<&str> = self.fingerprints_of(host, port).collect();
-        if pinned.contains(&fingerprint.as_str()) || plain.iter().any(|entry| same(entry)) {
+        let name = name_with_port(host, port);
+        let of_any = self.keys.iter().any(|pinned| pinned.key_data() == key.key_data());
+        let is_accepted = |(of, accepted): &(String, PublicKey)| *of == name && accepted.key_data() == key.key_data();
+        let accepted = self.accepted.lock().is_ok_and(|all| all.iter().any(is_accepted));
+        if pinned.contains(&fingerprint.as_str()) || plain.iter().any(|entry| same(entry)) || of_any || accepted {
             return Ok(());
         }
-        let name = name_with_port(host, port);
         let line = format!("{name} {}", key.to_openssh().unwrap_or_default());
         let known: Vec<String> = pinned
             .into_iter()
             .map(str::to_owned)
             .chain(plain.iter().map(|entry| entry.public_key().fingerprint(HashAlg::Sha256).to_string()))
+            .chain(self.keys.iter().map(|key| key.fingerprint(HashAlg::Sha256).to_string()))
             .collect();
         if known.is_empty() {
             return Err(Error::failed(format!(
@@ -96,6 +143,93 @@ impl HostKeys {
             .hint("either the server was set up anew, or somebody is in between; ask whoever runs it before changing host-keys"))
     }
 
+    /// Says yes to a certificate of this host, valid now, that a pinned authority has signed; or to its key, where that is pinned.
+    pub fn verify_certificate(&self, host: &str, port: u16, certificate: &Certificate) -> Result<()> {
+        let name = name_with_port(host, port);
+        let key = PublicKey::new(certificate.public_key().clone(), "");
+        let of_host = |entry: &&Entry| matches(entry.host_patterns(), host, port);
+        let revoked = self.entries.iter().filter(of_host).filter(|entry| entry.marker() == Some(&Marker::Revoked));
+        let is_revoked =
+            |entry: &Entry| [certificate.public_key(), certificate.signature_key()].contains(&entry.public_key().key_data());
+        if revoked.clone().any(is_revoked) {
+            return Err(Error::failed(format!(
+                "{name}: the host's certificate, or the authority that signed it, is marked as revoked"
+            )));
+        }
+        let authorities = self.authorities(host, port).map(|entry| entry.public_key().fingerprint(HashAlg::Sha256));
+        let authorities: Vec<_> = authorities.collect();
+        let signer = certificate.signature_key().fingerprint(HashAlg::Sha256);
+        let principals = certificate.valid_principals();
+        let wrong = if certificate.cert_type() != CertType::Host {
+            "it is a user's certificate".to_owned()
+        } else if !authorities.contains(&signer) {
+            format!("the authority {signer} signed it, which is not the one that is pinned")
+        } else if !principals.is_empty() && !principals.iter().any(|one| glob(&one.to_lowercase(), &host.to_lowercase())) {
+            format!("it is for {}", principals.join(", "))
+        } else if certificate.critical_options().iter().next().is_some() {
+            "it has critical options, which no host's certificate has".to_owned()
+        } else if let Err(error) = certificate.validate(&authorities) {
+            let bound = |time: Option<std::time::SystemTime>| {
+                time.and_then(|time| jiff::Timestamp::try_from(time).ok()).map_or_else(|| "?".to_owned(), |time| time.to_string())
+            };
+            let (from, to) = (bound(certificate.valid_after_time()), bound(certificate.valid_before_time()));
+            format!("{error}: it is valid from {from} to {to}")
+        } else {
+            return Ok(());
+        };
+        self.verify(host, port, &key).map_err(|error| {
+            error.while_doing(format!(
+                "the host's certificate `{}` does not count ({wrong})",
+                crate::text::printable(certificate.key_id())
+            ))
+        })
+    }
+
+    fn authorities(&self, host: &str, port: u16) -> impl Iterator<Item = &Entry> {
+        let is_one = |entry: &&Entry| entry.marker() == Some(&Marker::CertAuthority);
+        self.entries.iter().filter(is_one).filter(move |entry| matches(entry.host_patterns(), host, port))
+    }
+
+    /// Is there an authority that signs this host's certificates?
+    pub(super) fn has_authority(&self, host: &str, port: u16) -> bool {
+        self.authorities(host, port).next().is_some()
+    }
+
+    /// Is there a fingerprint for this host? It does not tell what kind of key it is of.
+    pub(super) fn has_fingerprints(&self, host: &str, port: u16) -> bool {
+        self.fingerprints_of(host, port).next().is_some()
+    }
+
+    /// Is there nothing to compare this host's key with?
+    pub(super) fn is_unknown(&self, host: &str, port: u16) -> bool {
+        let has_line = self.entries.iter().any(|entry| matches(entry.host_patterns(), host, port));
+        !has_line && self.keys.is_empty() && !self.has_fingerprints(host, port)
+    }
+
+    /// Asks a person whether this key is that server's, and keeps it where the answer is yes.
+    pub(super) async fn ask(&self, asker: &Asker, host: &str, port: u16, key: &PublicKey) -> bool {
+        let Some(path) = self.kept_in.as_ref().filter(|_| asker.is_there()) else { return false };
+        let name = name_with_port(host, port);
+        let question = format!(
+            "{name} is not known yet. It showed a key of the kind {} with the fingerprint\n  {}\nIs that what its console says \
+             (`ssh-keygen -lf` on /etc/ssh/ssh_host_*.pub)? `yes` keeps it in {path}: ",
+            key.algorithm(),
+            key.fingerprint(HashAlg::Sha256)
+        );
+        if asker.ask(question, true).await.as_deref() != Some("yes") {
+            return false;
+        }
+        let line = format!("{name} {}\n", key.to_openssh().unwrap_or_default().trim());
+        let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let file = folder.and_then(|()| std::fs::OpenOptions::new().create(true).append(true).open(path));
+        // Where it cannot be kept it holds for this process.
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        self.accepted.lock().is_ok_and(|mut all| {
+            all.push((name, key.clone()));
+            true
+        })
+    }
+
     fn fingerprints_of(&self, host: &str, port: u16) -> impl Iterator<Item = &str> {
         let mine = move |one: &&Fingerprint| one.hosts.as_ref().is_none_or(|hosts| matches(hosts, host, port));
         self.fingerprints.iter().filter(mine).map(|one| one.text.as_str())
@@ -107,21 +241,24 @@ impl HostKeys {
             self.entries
                 .iter()
                 .filter(|entry| matches(entry.host_patterns(), host, port) && entry.marker().is_none())
-                .any(|entry| family(&entry.public_key().algorithm()) == family(algorithm))
+                .map(Entry::public_key)
+                .chain(&self.keys)
+                .any(|key| family(&key.algorithm()) == family(algorithm))
         };
         let mut all = all_algorithms();
         all.sort_by_key(|algorithm| !known(algorithm));
         all
     }
-
-    /// Are there only fingerprints, which do not tell what kind of key they are of?
-    pub fn only_fingerprints(&self) -> bool {
-        self.entries.is_empty()
-    }
 }
 
-/// Reads `SHA256:…` or `HOST SHA256:…`; `None` is something else.
+/// Reads `SHA256:…`, `HOST SHA256:…` or a line of `ssh-keygen -l`; `None` is something else.
 fn fingerprint(text: &str) -> Result<Option<Fingerprint>> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    // Its bits, the fingerprint, a comment, and the kind in brackets.
+    let text = match words.as_slice() {
+        [bits, digest, .., kind] if bits.parse::<u32>().is_ok() && kind.starts_with('(') => digest,
+        _ => text,
+    };
     let (hosts, digest) = text.rsplit_once(' ').map_or((None, text), |(hosts, digest)| (Some(hosts.trim()), digest));
     let Some(body) = digest.strip_prefix("SHA256:") else { return Ok(None) };
     let body = body.trim_end_matches('=');
@@ -156,62 +293,11 @@ pub(super) fn all_algorithms() -> Vec<Algorithm> {
     ]
 }
 
-fn name_with_port(host: &str, port: u16) -> String {
-    if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") }
-}
-
-fn matches(patterns: &HostPatterns, host: &str, port: u16) -> bool {
-    let name = name_with_port(host, port).to_lowercase();
-    match patterns {
-        HostPatterns::HashedName { salt, hash } => {
-            let Ok(mut mac) = Hmac::<Sha1>::new_from_slice(salt) else { return false };
-            mac.update(name.as_bytes());
-            mac.verify_slice(hash).is_ok()
-        }
-        HostPatterns::Patterns(patterns) => {
-            let mut found = false;
-            for pattern in patterns {
-                match pattern.strip_prefix('!') {
-                    Some(not) if glob(&not.to_lowercase(), &name) => return false,
-                    Some(_) => {}
-                    None => found |= glob(&pattern.to_lowercase(), &name),
-                }
-            }
-            found
-        }
-    }
-}
-
-/// `*` is any text, `?` any one character.
-fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match star {
-                Some((at, from)) => {
-                    p = at + 1;
-                    t = from + 1;
-                    star = Some((at, from + 1));
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
-}
-
 #[cfg(test)]
 mod tests {
+    use russh::keys::PrivateKey;
+    use russh::keys::ssh_key::certificate::Builder;
+
     use super::*;
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
@@ -231,6 +317,9 @@ mod tests {
         assert!(verdict(&["*.example.com KEY"], "a.example.com", 22).is_ok());
         assert!(verdict(&[&fingerprint], "anything", 22).is_ok());
         assert!(verdict(&["h OTHER", "h KEY"], "h", 22).is_ok());
+        assert!(verdict(&[&format!("256 {fingerprint} root@h (ED25519)")], "h", 22).is_ok());
+        assert!(verdict(&["KEY root@h"], "h", 22).is_ok());
+        assert!(verdict(&["OTHER"], "h", 22).is_err());
     }
 
     #[test]
@@ -265,14 +354,63 @@ mod tests {
         assert!(verdict(&["no-such-file"], "h", 22).is_err());
     }
 
+    fn certificate(authority: &PrivateKey, kind: CertType, name: &str) -> Certificate {
+        let key = PublicKey::from_openssh(KEY).unwrap();
+        let mut rng = russh::keys::key::safe_rng();
+        let mut builder = Builder::new_with_random_nonce(&mut rng, key.key_data().clone(), 0, u64::MAX >> 1).unwrap();
+        builder.cert_type(kind).unwrap();
+        builder.valid_principal(name).unwrap();
+        builder.sign(authority).unwrap()
+    }
+
     #[test]
-    fn hashed_names_match() {
-        // ssh-keygen -H of a line for `h`, made with the salt of twenty zero bytes.
-        let mut mac = Hmac::<Sha1>::new_from_slice(&[0; 20]).unwrap();
-        mac.update(b"h");
-        let hash: [u8; 20] = mac.finalize().into_bytes().into();
-        let patterns = HostPatterns::HashedName { salt: vec![0; 20], hash };
-        assert!(matches(&patterns, "h", 22) && !matches(&patterns, "i", 22));
+    fn a_certificate_counts_for_the_host_that_a_pinned_authority_signed_it_for() {
+        let mut rng = russh::keys::key::safe_rng();
+        let authority = PrivateKey::random(&mut rng, Algorithm::Ed25519).unwrap();
+        let stranger = PrivateKey::random(&mut rng, Algorithm::Ed25519).unwrap();
+        let line = format!("@cert-authority *.example.com {}", authority.public_key().to_openssh().unwrap());
+        let revoked = format!("@revoked * {}", authority.public_key().to_openssh().unwrap());
+        let keys = |lines: &[&str]| {
+            let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+            HostKeys::read(&lines, Utf8Path::new(""), None).unwrap()
+        };
+        let known = keys(&[&line]);
+        let of = |name: &str| certificate(&authority, CertType::Host, name);
+        assert!(known.has_authority("a.example.com", 22) && !known.has_authority("a.example.org", 22));
+        assert_eq!(known.verify_certificate("a.example.com", 22, &of("a.example.com")), Ok(()));
+        for (host, certificate, said) in [
+            ("b.example.com", of("a.example.com"), "it is for a.example.com"),
+            ("a.example.org", of("a.example.org"), "not the one that is pinned"),
+            ("a.example.com", certificate(&stranger, CertType::Host, "a.example.com"), "not the one that is pinned"),
+            ("a.example.com", certificate(&authority, CertType::User, "a.example.com"), "user's certificate"),
+        ] {
+            let error = known.verify_certificate(host, 22, &certificate).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        let error = keys(&[&line, &revoked]).verify_certificate("a.example.com", 22, &of("a.example.com")).unwrap_err();
+        assert!(error.to_string().contains("revoked"), "{error}");
+        // Where the key itself is pinned, the certificate need not count.
+        let both = keys(&[&line, &format!("b.example.com {KEY}")]);
+        assert_eq!(both.verify_certificate("b.example.com", 22, &of("a.example.com")), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_person_is_asked_once_for_a_host_that_is_not_known() {
+        let (_kept, home) = crate::private::folder().unwrap();
+        let given = [KNOWN_HOSTS.to_owned()];
+        let read = || HostKeys::read(&given, Utf8Path::new(""), Some(home.as_str())).unwrap();
+        let (keys, key) = (read(), PublicKey::from_openssh(KEY).unwrap());
+        assert!(keys.is_unknown("h", 2222) && !keys.ask(&Asker::nobody(), "h", 2222, &key).await);
+        assert!(!keys.ask(&Asker::new(|_, _| Some("y".into())), "h", 2222, &key).await);
+        assert!(keys.verify("h", 2222, &key).is_err());
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        let asked = move |question: &str, _| question.contains(&fingerprint).then(|| "yes".into());
+        assert!(keys.ask(&Asker::new(asked), "h", 2222, &key).await);
+        assert_eq!(keys.verify("h", 2222, &key), Ok(()));
+        assert!(keys.verify("i", 2222, &key).is_err());
+        let later = read();
+        assert_eq!(later.verify("h", 2222, &key), Ok(()));
+        assert!(!later.is_unknown("h", 2222));
     }
 
     #[test]

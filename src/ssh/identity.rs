@@ -1,150 +1,307 @@
-//! The key to authenticate with: `ESTIBA_SSH_KEY`, a file, or the agent.
+//! Who we are to a server: the keys and certificates that are offered to it, in their order.
 
 use std::sync::Arc;
 
-use camino::Utf8PathBuf;
-use russh::keys::{Error as KeyError, HashAlg, PrivateKey, decode_secret_key};
+use camino::{Utf8Path, Utf8PathBuf};
+use russh::keys::ssh_key::Certificate;
+use russh::keys::{HashAlg, PrivateKey, PublicKey};
 
 use crate::error::{Error, Result};
 use crate::text::read_limited;
 
-/// Who we are to the server.
-#[derive(Debug, Clone)]
-pub enum Identity {
-    /// This key.
-    Key(Arc<PrivateKey>),
-    /// The agent behind this socket.
-    Agent(Utf8PathBuf),
+use super::key::{parse_key, parse_or_locked};
+
+/// Who we are to the server: what is offered to it, in this order.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    pub(super) offers: Vec<Offer>,
 }
 
+/// One thing to offer.
+#[derive(Debug, Clone)]
+pub(super) enum Offer {
+    /// A key, and the certificates that were made for it.
+    Key { key: Arc<PrivateKey>, certificates: Vec<Certificate> },
+    /// A key that has a passphrase, which a person may type.
+    Locked { text: Arc<str>, path: Utf8PathBuf, certificates: Vec<Certificate> },
+    /// The agent behind this socket: of its keys the chosen ones, or all.
+    Agent { socket: Utf8PathBuf, chosen: Vec<Chosen> },
+}
+
+/// Which of an agent's keys is meant.
+#[derive(Debug, Clone)]
+pub(super) enum Chosen {
+    Key(Box<PublicKey>),
+    Fingerprint(String),
+}
+
+impl Chosen {
+    pub(super) fn is(&self, key: &PublicKey) -> bool {
+        match self {
+            Self::Key(chosen) => chosen.key_data() == key.key_data(),
+            Self::Fingerprint(chosen) => key.fingerprint(HashAlg::Sha256).to_string() == *chosen,
+        }
+    }
+}
+
+/// Where keys may come from.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sources<'a> {
+    /// A private key's text (`ESTIBA_SSH_KEY`), and a certificate for it (`ESTIBA_SSH_CERTIFICATE`).
+    pub key: Option<(&'a str, Option<&'a str>)>,
+    /// `identity`: the path of a private or public key, a public key, or a key's fingerprint.
+    pub identity: Option<&'a str>,
+    /// The files that the SSH client's own settings name, in place of the usual ones.
+    pub files: Option<&'a [String]>,
+    /// Certificates that these settings name.
+    pub certificates: &'a [String],
+    /// Are only the keys of these files offered, though an agent may hold them?
+    pub only_files: bool,
+    /// The agent's socket.
+    pub agent: Option<&'a str>,
+    /// The home folder.
+    pub home: Option<&'a str>,
+    /// Opens keys that have a passphrase.
+    pub passphrase: Option<&'a str>,
+    /// Is somebody there to type one?
+    pub is_attended: bool,
+}
+
+const USUAL: [&str; 3] = ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"];
+
 impl Identity {
-    /// Chooses: the key in `key`, else the file `path` (`~` is `home`), else the agent at `agent`, else the
-    /// usual files in `~/.ssh`. `passphrase` opens a key that has one.
+    /// Chooses: the key in `key`, else what `identity` names, else the agent's keys and then those of the usual files.
     ///
-    /// A key that cannot be read is an input error that names the defect.
-    pub fn choose(
-        key: Option<&str>,
-        path: Option<&str>,
-        agent: Option<&str>,
-        home: Option<&str>,
-        passphrase: Option<&str>,
-    ) -> Result<Self> {
-        let passphrase = passphrase.filter(|passphrase| !passphrase.is_empty());
-        let parse_key = |text: &str, from: &str| parse_key(text, from, passphrase);
-        if key.is_some_and(|text| text.trim().is_empty()) {
-            return Err(
-                Error::input("ESTIBA_SSH_KEY is set and empty").hint("is the secret defined, and may this workflow read it?")
-            );
+    /// A key that cannot be read is an input error that names the defect. Without any key there is nothing to offer, which some
+    /// servers take.
+    pub fn choose(sources: &Sources<'_>) -> Result<Self> {
+        let sources = &Sources { passphrase: sources.passphrase.filter(|text| !text.is_empty()), ..*sources };
+        if let Some((text, certificate)) = sources.key {
+            return from_variables(text, certificate, sources.passphrase);
         }
-        if let Some(text) = key {
-            return parse_key(text, "ESTIBA_SSH_KEY").map(|key| Self::Key(Arc::new(key)));
+        let agent = sources.agent.filter(|socket| !socket.is_empty()).map(Utf8PathBuf::from);
+        if let Some(identity) = sources.identity {
+            return named(identity, agent, sources);
         }
-        let expand = |path: &str| match (path.strip_prefix("~/"), home) {
-            (Some(rest), Some(home)) => Utf8PathBuf::from(home).join(rest),
-            _ => Utf8PathBuf::from(path),
-        };
-        if let Some(path) = path {
-            let path = expand(path);
-            let text = read_limited(&path).map_err(|error| error.while_doing("identity"))?;
-            return parse_key(&text, path.as_str()).map(|key| Self::Key(Arc::new(key)));
-        }
-        if let Some(agent) = agent.filter(|agent| !agent.is_empty()) {
-            return Ok(Self::Agent(agent.into()));
-        }
-        for name in ["id_ed25519", "id_ecdsa", "id_rsa"] {
-            let path = expand(&format!("~/.ssh/{name}"));
-            if path.is_file() {
-                let text = read_limited(&path).map_err(|error| error.while_doing("identity"))?;
-                return parse_key(&text, path.as_str()).map(|key| Self::Key(Arc::new(key)));
+        let mut offers = Vec::new();
+        let mut of_files = Vec::new();
+        let mut chosen = Vec::new();
+        let usual = USUAL.map(str::to_owned);
+        for path in sources.files.unwrap_or(&usual) {
+            let path = sources.expand(path);
+            let public = read_public(&Utf8PathBuf::from(format!("{path}.pub")));
+            if !path.is_file() {
+                // The private half may be the agent's, or on a security key.
+                chosen.extend(read_public(&path).or(public).map(|key| Chosen::Key(Box::new(key))));
+                continue;
+            }
+            match sources.file(&path) {
+                Ok(Found::Key(offer)) => {
+                    chosen.extend(public.or_else(|| offer.public()).map(|key| Chosen::Key(Box::new(key))));
+                    of_files.push(offer);
+                }
+                Ok(Found::Public(key)) => chosen.push(Chosen::Key(Box::new(key))),
+                // As ssh does: a file of a usual name that cannot be read is passed over.
+                Err(_) => {}
             }
         }
-        Err(Error::input("there is no SSH key: ESTIBA_SSH_KEY is not set, the target names no `identity`, no agent runs, and ~/.ssh holds none")
-            .hint("in a workflow: env ESTIBA_SSH_KEY: ${{ secrets.SSH_KEY }}; on a laptop: identity = \"~/.ssh/id_ed25519\""))
+        match agent {
+            Some(socket) if !sources.only_files => offers.push(Offer::Agent { socket, chosen: Vec::new() }),
+            Some(socket) if !chosen.is_empty() => offers.push(Offer::Agent { socket, chosen }),
+            _ => {}
+        }
+        offers.extend(of_files);
+        Ok(Self { offers })
     }
 
     /// How messages name it: the key's fingerprint, or the agent.
     pub fn shown(&self) -> String {
+        let shown = |offer: &Offer| match offer {
+            Offer::Key { key, certificates } if certificates.is_empty() => {
+                format!("key {}", key.public_key().fingerprint(HashAlg::Sha256))
+            }
+            Offer::Key { key, .. } => format!("key {} with its certificate", key.public_key().fingerprint(HashAlg::Sha256)),
+            Offer::Locked { path, .. } => format!("key {path}"),
+            Offer::Agent { socket, .. } => format!("the keys of the agent at {socket}"),
+        };
+        let shown: Vec<String> = self.offers.iter().map(shown).collect();
+        if shown.is_empty() { "no SSH key".into() } else { shown.join(", ") }
+    }
+}
+
+impl Offer {
+    fn public(&self) -> Option<PublicKey> {
         match self {
-            Self::Key(key) => format!("key {}", key.public_key().fingerprint(HashAlg::Sha256)),
-            Self::Agent(socket) => format!("the keys of the agent at {socket}"),
+            Self::Key { key, .. } => Some(key.public_key().clone()),
+            _ => None,
         }
     }
 }
 
-/// Reads a private key. What a shell or a form did to it is mended where that is safe: CRLF, a missing
-/// last newline, line breaks that became spaces or `\n`.
-pub fn parse_key(text: &str, from: &str, passphrase: Option<&str>) -> Result<PrivateKey> {
-    let wrong = |what: &str| Error::input(format!("{from}: the SSH key cannot be read: {what}; nothing was dialled"));
-    let mended = mend(text);
-    if mended.starts_with("ssh-") || mended.starts_with("ecdsa-") {
-        return Err(wrong("it is a public key").hint("give the private one, the file without .pub"));
-    }
-    if !mended.contains("-----BEGIN ") && !mended.starts_with("PuTTY-") {
-        return Err(wrong("its BEGIN line is missing").hint("copy the whole file, from -----BEGIN to END-----"));
-    }
-    if mended.contains("-----BEGIN ") && !mended.contains("-----END ") {
-        return Err(wrong("its END line is missing").hint("copy the whole file, from -----BEGIN to END-----"));
-    }
-    let asks = "ESTIBA_SSH_PASSPHRASE, as a secret, opens it; or use the agent (unset ESTIBA_SSH_KEY and `identity`)";
-    decode_secret_key(&mended, passphrase).map_err(|error| match error {
-        KeyError::KeyIsEncrypted => wrong("it has a passphrase, and nobody is there to type it").hint(asks),
-        _ if passphrase.is_some() => wrong("ESTIBA_SSH_PASSPHRASE does not open it, or it is damaged")
-            .hint("is it the passphrase of this very key, without a line end?"),
-        _ if mended.contains("ENCRYPTED") => wrong("it has a passphrase, and nobody is there to type it").hint(asks),
-        _ => {
-            wrong("it is damaged, or of a kind that is not known").hint("ed25519, ECDSA and RSA keys in OpenSSH or PEM form work")
+impl Sources<'_> {
+    fn expand(&self, path: &str) -> Utf8PathBuf {
+        match (path.strip_prefix("~/"), self.home) {
+            (Some(rest), Some(home)) => Utf8PathBuf::from(home).join(rest),
+            _ => Utf8PathBuf::from(path),
         }
-    })
+    }
+
+    /// What lies in a key's file.
+    fn file(&self, path: &Utf8Path) -> Result<Found> {
+        let text = read_limited(path).map_err(|error| error.while_doing("identity"))?;
+        if let Ok(key) = PublicKey::from_openssh(text.trim()) {
+            return Ok(Found::Public(key));
+        }
+        let named = self.certificates.iter().map(|certificate| self.expand(certificate));
+        let beside = std::iter::once(Utf8PathBuf::from(format!("{path}-cert.pub")));
+        let certificates = beside.chain(named).filter_map(|path| Certificate::read_file(path.as_std_path()).ok()).collect();
+        Ok(Found::Key(match parse_or_locked(&text, path.as_str(), self.passphrase)? {
+            Some(key) => Offer::Key { key: Arc::new(key), certificates },
+            None => Offer::Locked { text: text.into(), path: path.to_owned(), certificates },
+        }))
+    }
 }
 
-fn mend(text: &str) -> String {
-    let text = text.trim_start_matches('\u{feff}').trim().replace("\r\n", "\n").replace('\r', "\n");
-    let text = if text.contains('\n') { text } else { text.replace("\\n", "\n") };
-    if text.contains('\n') || !text.starts_with("-----BEGIN ") {
-        return text + "\n";
+enum Found {
+    Key(Offer),
+    Public(PublicKey),
+}
+
+fn from_variables(text: &str, certificate: Option<&str>, passphrase: Option<&str>) -> Result<Identity> {
+    if text.trim().is_empty() {
+        let error = Error::input("ESTIBA_SSH_KEY is set and empty");
+        return Err(error.hint("is the secret defined, and may this workflow read it?"));
     }
-    // All on one line: the line breaks became spaces.
-    let Some(head_end) = text[11..].find("-----").map(|at| at + 16) else { return text + "\n" };
-    let Some(tail) = text.rfind("-----END ") else { return text + "\n" };
-    let (head, body, tail) = (&text[..head_end], text.get(head_end..tail).unwrap_or(""), &text[tail..]);
-    format!("{head}\n{}\n{tail}\n", body.split_whitespace().collect::<Vec<_>>().join("\n"))
+    let key = Arc::new(parse_key(text, "ESTIBA_SSH_KEY", passphrase)?);
+    let certificate = certificate.map(str::trim).filter(|text| !text.is_empty()).map(|text| {
+        Certificate::from_openssh(text).map_err(|error| {
+            Error::input(format!("ESTIBA_SSH_CERTIFICATE is not an OpenSSH certificate: {error}"))
+                .hint("it holds the one line of the file that ends in -cert.pub")
+        })
+    });
+    let certificates = certificate.transpose()?.into_iter().collect();
+    Ok(Identity { offers: vec![Offer::Key { key, certificates }] })
+}
+
+/// What `identity` of deploy.toml names.
+fn named(identity: &str, agent: Option<Utf8PathBuf>, sources: &Sources<'_>) -> Result<Identity> {
+    let of_agent = |chosen: Chosen| match agent.clone() {
+        Some(socket) => Ok(Identity { offers: vec![Offer::Agent { socket, chosen: vec![chosen] }] }),
+        None => Err(Error::input("identity: it names a key of the SSH agent, but no agent runs (SSH_AUTH_SOCK is not set)")
+            .hint("start one (`eval $(ssh-agent)`, `ssh-add`), or give the path of the private key")),
+    };
+    let text = identity.trim();
+    if text.starts_with("SHA256:") {
+        return of_agent(Chosen::Fingerprint(text.trim_end_matches('=').to_owned()));
+    }
+    if let Ok(key) = PublicKey::from_openssh(text) {
+        return of_agent(Chosen::Key(Box::new(key)));
+    }
+    let path = sources.expand(text);
+    match sources.file(&path)? {
+        Found::Public(key) => {
+            let private = path.as_str().strip_suffix(".pub").map(Utf8PathBuf::from).filter(|path| path.is_file());
+            match (private, &agent) {
+                (Some(private), None) => private_file(sources, &private, None),
+                _ => of_agent(Chosen::Key(Box::new(key))),
+            }
+        }
+        Found::Key(_) => private_file(sources, &path, agent),
+    }
+}
+
+fn private_file(sources: &Sources<'_>, path: &Utf8Path, agent: Option<Utf8PathBuf>) -> Result<Identity> {
+    let Found::Key(offer) = sources.file(path)? else {
+        return Err(Error::input(format!("identity: {path} holds a public key")).hint("give the private one"));
+    };
+    if let Offer::Locked { text, .. } = &offer {
+        // The agent may have opened it already.
+        let public = read_public(&Utf8PathBuf::from(format!("{path}.pub")));
+        if let (Some(socket), Some(key)) = (agent, public) {
+            let of_agent = Offer::Agent { socket, chosen: vec![Chosen::Key(Box::new(key))] };
+            let typed = sources.is_attended.then_some(offer);
+            return Ok(Identity { offers: std::iter::once(of_agent).chain(typed).collect() });
+        }
+        if !sources.is_attended {
+            parse_key(text, path.as_str(), sources.passphrase)?;
+        }
+    }
+    Ok(Identity { offers: vec![offer] })
+}
+
+fn read_public(path: &Utf8Path) -> Option<PublicKey> {
+    PublicKey::from_openssh(read_limited(path).ok()?.trim()).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::private;
 
-    fn key() -> String {
-        let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), russh::keys::Algorithm::Ed25519).unwrap();
-        key.to_openssh(Default::default()).unwrap().to_string()
+    fn write(folder: &Utf8Path, name: &str, passphrase: Option<&str>) -> PrivateKey {
+        let mut rng = russh::keys::key::safe_rng();
+        let key = PrivateKey::random(&mut rng, russh::keys::Algorithm::Ed25519).unwrap();
+        let written = passphrase.map_or_else(|| key.clone(), |word| key.encrypt(&mut rng, word).unwrap());
+        std::fs::write(folder.join(name), written.to_openssh(Default::default()).unwrap().as_str()).unwrap();
+        std::fs::write(folder.join(format!("{name}.pub")), key.public_key().to_openssh().unwrap()).unwrap();
+        key
+    }
+
+    fn kinds(identity: &Identity) -> Vec<&'static str> {
+        let kind = |offer: &Offer| match offer {
+            Offer::Key { .. } => "key",
+            Offer::Locked { .. } => "locked",
+            Offer::Agent { chosen, .. } if chosen.is_empty() => "agent",
+            Offer::Agent { .. } => "agent's chosen",
+        };
+        identity.offers.iter().map(kind).collect()
     }
 
     #[test]
-    fn what_forms_and_shells_do_to_a_key_is_mended() {
-        let key = key();
-        for text in [
-            key.clone(),
-            key.replace('\n', "\r\n"),
-            key.trim().replace('\n', " "),
-            key.trim().replace('\n', "\\n"),
-            format!("\n {}", key.trim()),
+    fn what_is_offered_follows_from_what_is_there() {
+        let (_kept, folder) = private::folder().unwrap();
+        std::fs::create_dir(folder.join(".ssh")).unwrap();
+        let home = Some(folder.as_str());
+        let usual = write(&folder.join(".ssh"), "id_ed25519", None);
+        write(&folder.join(".ssh"), "id_rsa", Some("open"));
+        let open = write(&folder, "open", None);
+        write(&folder, "locked", Some("open"));
+        let path = |name: &str| folder.join(name).to_string();
+        let (key, locked, public) = (path("open"), path("locked"), path("open.pub"));
+        let line = open.public_key().to_openssh().unwrap();
+        let mark = open.public_key().fingerprint(HashAlg::Sha256).to_string();
+        let agent = Some("/agent");
+        let base = Sources { home, ..Sources::default() };
+        let files = [key.clone()];
+        for (sources, wanted) in [
+            (base, &["key", "locked"] as &[_]),
+            (Sources { agent, ..base }, &["agent", "key", "locked"]),
+            (Sources { passphrase: Some("open"), ..base }, &["key", "key"]),
+            (Sources { identity: Some(&key), agent, ..base }, &["key"]),
+            (Sources { identity: Some(&public), agent, ..base }, &["agent's chosen"]),
+            (Sources { identity: Some(&public), ..base }, &["key"]),
+            (Sources { identity: Some(&line), agent, ..base }, &["agent's chosen"]),
+            (Sources { identity: Some(&mark), agent, ..base }, &["agent's chosen"]),
+            (Sources { identity: Some(&locked), agent, ..base }, &["agent's chosen"]),
+            (Sources { identity: Some(&locked), agent, is_attended: true, ..base }, &["agent's chosen", "locked"]),
+            (Sources { identity: Some(&locked), is_attended: true, ..base }, &["locked"]),
+            (Sources { identity: Some(&locked), passphrase: Some("open"), ..base }, &["key"]),
+            (Sources { files: Some(&files), only_files: true, agent, ..base }, &["agent's chosen", "key"]),
+            (Sources { home: None, ..base }, &[]),
         ] {
-            assert!(parse_key(&text, "k", None).is_ok(), "{text:?}");
+            assert_eq!(kinds(&Identity::choose(&sources).unwrap()), wanted, "{sources:?}");
         }
-    }
-
-    #[test]
-    fn a_defect_is_named_and_the_key_is_not_shown() {
-        let key = key();
-        let body = key.lines().nth(1).unwrap();
-        for (text, said) in [
-            (key.replace("-----BEGIN OPENSSH PRIVATE KEY-----\n", ""), "BEGIN line"),
-            (key.replace("-----END OPENSSH PRIVATE KEY-----", ""), "END line"),
-            ("ssh-ed25519 AAAA x".into(), "public key"),
-            (key.replace(body, &body[5..]), "damaged"),
+        for sources in [
+            Sources { identity: Some(&locked), ..base },
+            Sources { identity: Some(&mark), ..base },
+            Sources { identity: Some("nowhere"), ..base },
+            Sources { key: Some((" ", None)), ..base },
         ] {
-            let error = parse_key(&text, "k", None).unwrap_err().to_string();
-            assert!(error.contains(said) && !error.contains(&body[10..40]), "{error}");
+            assert_eq!(Identity::choose(&sources).unwrap_err().kind, crate::error::Kind::Input, "{sources:?}");
         }
+        assert!(
+            Chosen::Fingerprint(mark).is(open.public_key())
+                && !Chosen::Key(Box::new(open.public_key().clone())).is(usual.public_key())
+        );
     }
 }

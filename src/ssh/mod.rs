@@ -3,23 +3,35 @@
 
 mod address;
 mod attach;
+mod authenticate;
+mod client;
 mod connection;
+mod door;
 mod exec;
 mod failure;
 mod forward;
 mod hostkey;
 mod identity;
+mod key;
 mod listener;
+mod patterns;
 mod pieces;
+mod settings;
+mod stream;
 mod traffic;
+mod user_config;
 
 pub use address::Address;
 pub use attach::Terminal;
-pub use connection::{Connection, Settings};
+pub use connection::Connection;
+pub use door::Door;
 pub(crate) use exec::keep_the_end;
 pub use exec::{Output, Piece, Running};
 pub use forward::{Forward, Incoming};
-pub use hostkey::HostKeys;
-pub use identity::{Identity, parse_key};
+pub use hostkey::{HostKeys, KNOWN_HOSTS};
+pub use identity::{Identity, Sources};
+pub use key::parse_key;
 pub(crate) use pieces::ChannelWriter;
+pub use settings::{Become, Hop, Settings};
 pub use traffic::Traffic;
+pub use user_config::UserConfig;

@@ -31,6 +31,7 @@ mod serve;
 #[path = "../matrix/server.rs"]
 mod server;
 mod sources;
+mod ssh;
 mod stack;
 mod stacks;
 mod static_files;

@@ -77,6 +77,12 @@ pub(super) fn resolve(project: &Project, name: &str, section: &TargetSection) ->
             keys => Setting { value: keys.to_vec(), origin: Origin::File },
         },
         identity: section.identity.clone(),
+        jump: section.jump.clone(),
+        ssh_config: Setting::or_found(section.ssh_config, || {
+            let in_ci = project.environment.get("CI").is_some_and(|value| !matches!(value.as_str(), "" | "false" | "0"));
+            Ok((!in_ci, if in_ci { "CI is set".into() } else { "CI is not set".into() }))
+        })?,
+        becomes: section.becomes,
         root: Setting::or_found(section.root.clone(), || {
             Ok((format!("/srv/{}", project.loaded.config.project.name), "/srv/ and the project's name".into()))
         })?,

@@ -34,6 +34,8 @@ pub(super) struct Follower<'a> {
     options: &'a Options,
     /// What took the place of the session's own connection, once that was lost.
     connection: Option<Connection>,
+    /// Is there no connection just now?
+    is_cut_off: bool,
     /// Bytes of the journal that have come.
     offset: u64,
     dials: u32,
@@ -58,6 +60,7 @@ impl<'a> Follower<'a> {
             reporter,
             options,
             connection: None,
+            is_cut_off: false,
             offset: 0,
             dials: 0,
             aborted: false,
@@ -78,9 +81,16 @@ impl<'a> Follower<'a> {
             tokio::join!(beating, confirming, attending);
         });
         loop {
-            let Some(followed) = self.listen(beside.as_mut(), signals).await else { return Ok(self.left_to_the_server()) };
+            // What the run does meanwhile is not known, so that nothing is said of it.
+            let followed = match self.is_cut_off {
+                true => None,
+                false => match self.listen(beside.as_mut(), signals).await {
+                    Some(followed) => followed.ok(),
+                    None => return Ok(self.left_to_the_server()),
+                },
+            };
             let mut abandoned = false;
-            if let Ok(followed) = followed {
+            if let Some(followed) = followed {
                 self.offset += followed.bytes;
                 // Of a server that goes on complaining the last words count.
                 if !followed.complaint.is_empty() {
@@ -145,6 +155,8 @@ impl<'a> Follower<'a> {
     /// Dials again, a little later each time. Where nobody answers yet, the next time does.
     async fn dial(&mut self, signals: &mut Signals) {
         let wait = Duration::from_millis(200 << self.dials.min(6)).min(Duration::from_secs(8));
+        // One that turns this machine away is not asked more often than its firewall bears.
+        let wait = wait.max(self.session.settings.door.pause());
         if self.dials == 1 {
             self.reporter.tell(Event::Warning("the connection was lost; the run goes on there. Reconnecting".into()));
         }
@@ -156,7 +168,8 @@ impl<'a> Follower<'a> {
                 }
             }
         }
-        self.connection = Connection::open(&self.session.settings).await.ok();
+        self.connection = Connection::once(&self.session.settings).await.ok();
+        self.is_cut_off = self.connection.is_none();
         if let (true, Some(connection)) = (self.aborted, &self.connection) {
             abort(self.session, Some(connection), self.run).await;
         }
@@ -245,7 +258,7 @@ async fn abort(session: &Session<'_>, connection: Option<&Connection>, run: &str
     if timeout(Duration::from_millis(800), server.abort(Some(run))).await.is_ok_and(|told| told.is_ok()) {
         return;
     }
-    if let Ok(Ok(connection)) = timeout(Duration::from_secs(5), Connection::open(&session.settings)).await {
+    if let Ok(Ok(connection)) = timeout(Duration::from_secs(5), Connection::once(&session.settings)).await {
         let _ = timeout(Duration::from_secs(2), Server::new(&connection, root).abort(Some(run))).await;
     }
 }

@@ -1,6 +1,7 @@
 //! Runs that are followed, reconnected to, stopped and confirmed: with the server's real driver, over SSH within this process, and
 //! with steps that do what a test says. Neither root nor Docker is needed.
 
+mod door;
 mod host;
 mod transcripts;
 mod world;

@@ -18,11 +18,12 @@ use crate::ssh::Connection;
 use crate::text::Environment;
 
 use super::super::conclude::Ending;
-use super::super::connect::{Session, settings};
+use super::super::connect::Session;
 use super::super::follow::follow;
 use super::super::launch::{Launch, Launched, RunSettings, send_run};
 use super::super::look::Look;
 use super::super::operation::{Operation, Options};
+use super::super::route::settings;
 use super::super::signals::Signals;
 use super::super::{Actor, all, each};
 use super::host::Host;
@@ -60,7 +61,7 @@ fn environment(key: &str) -> Environment {
     Environment::from([own("PATH"), own("HOME"), ("ESTIBA_SSH_KEY".into(), key.to_owned())])
 }
 
-fn project(folder: &Utf8Path, host: &str, sshd: &Sshd) -> Project {
+pub(super) fn project(folder: &Utf8Path, host: &str, sshd: &Sshd) -> Project {
     std::fs::write(folder.join("compose.yml"), "services:\n  web:\n    build: .\n    expose: [\"8000\"]\n").unwrap();
     std::fs::write(folder.join("Dockerfile"), "FROM scratch\n").unwrap();
     let config = format!(

@@ -20,4 +20,4 @@ pub use registry::Registry;
 pub use run::Run;
 pub use scripted::{Manner, Scripted};
 pub use site::{Kept, Site, remove_project};
-pub use sshd::{Sshd, sshd, sshd_with};
+pub use sshd::{Sshd, sshd, sshd_configured, sshd_with};

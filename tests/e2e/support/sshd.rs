@@ -1,7 +1,7 @@
 //! Debian's openssh-server on 127.0.0.1 with throwaway keys, started once for all tests.
 
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -26,6 +26,23 @@ pub fn sshd_with(name: &str, variables: &str) -> Sshd {
     start(name, &format!("SetEnv {variables}\n"))
 }
 
+/// Another one, with these lines in its settings.
+pub fn sshd_configured(name: &str, lines: &str) -> Sshd {
+    start(name, lines)
+}
+
+impl Sshd {
+    /// The same on another port, with these lines in its settings.
+    pub fn restarted(&self, lines: &str) -> Sshd {
+        let config = std::fs::read_to_string(self.folder.join("config")).unwrap();
+        let port = free_address().port();
+        let config =
+            config.lines().filter(|line| !line.starts_with("Port ") && !line.starts_with("HostCertificate")).collect::<Vec<_>>();
+        std::fs::write(self.folder.join("config"), format!("Port {port}\n{lines}{}\n", config.join("\n"))).unwrap();
+        run(&self.folder, port)
+    }
+}
+
 fn start(name: &str, more: &str) -> Sshd {
     let folder = std::env::temp_dir().join(format!("estiba-{name}-{}", std::process::id()));
     // One that was killed may have had the same number.
@@ -43,11 +60,16 @@ fn start(name: &str, more: &str) -> Sshd {
     std::fs::write(folder.join("authorized"), keys).unwrap();
     let port = free_address().port();
     let at = folder.display();
+    // What is said first counts.
     let config = format!(
-        "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\nAuthorizedKeysFile {at}/authorized\nPidFile none\n\
-         StrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nMaxStartups 100\n{more}"
+        "{more}Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\nAuthorizedKeysFile {at}/authorized\nPidFile none\n\
+         StrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nMaxStartups 100\n"
     );
     std::fs::write(folder.join("config"), config).unwrap();
+    run(&folder, port)
+}
+
+fn run(folder: &Path, port: u16) -> Sshd {
     let mut command = Command::new("setpriv");
     // When this process dies, so does the server, however that came: the kernel tells it of its parent thread's
     // death, so that thread stays as long as the process.
@@ -64,5 +86,5 @@ fn start(name: &str, more: &str) -> Sshd {
     }
     let listed = Command::new("ssh-keygen").arg("-lf").arg(folder.join("host.pub")).output().unwrap();
     let fingerprint = String::from_utf8_lossy(&listed.stdout).split(' ').nth(1).unwrap().to_owned();
-    Sshd { port, fingerprint, folder }
+    Sshd { port, fingerprint, folder: folder.to_owned() }
 }

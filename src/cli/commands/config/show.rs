@@ -94,6 +94,13 @@ impl Shown {
                 self.said(key, value);
             }
         }
+        if !target.jump.is_empty() {
+            self.said("jump", &target.jump);
+        }
+        self.add("ssh-config", &target.ssh_config);
+        if let Some(becomes) = target.becomes {
+            self.said("become", becomes);
+        }
         self.add("root", &target.root);
         if let Some(path) = &target.env_file.value {
             self.value("env-file", path.as_str(), &target.env_file.origin.to_string());

@@ -1,0 +1,93 @@
+//! How to get to a host of a target: the hops on the way, who we are to each, and its host keys. All is checked before anything is
+//! dialled.
+
+use crate::config::{self, Project, Resolved};
+use crate::error::Result;
+use crate::ssh::{Address, Become, Door, Hop, HostKeys, Identity, KNOWN_HOSTS, Settings, Sources, Traffic, UserConfig};
+
+/// How to get to a host of the target.
+pub(super) fn settings(project: &Project, resolved: &Resolved, host: &str) -> Result<Settings> {
+    let target = &resolved.target;
+    let (server, told) = hop(project, resolved, host)?;
+    let mut proxy_command = None;
+    // What deploy.toml says goes before what this machine's own settings say.
+    let on_the_way = if target.jump.is_empty() {
+        proxy_command.clone_from(&told.command);
+        if told.command.is_some() { &[] } else { told.jump.as_slice() }
+    } else {
+        target.jump.as_slice()
+    };
+    let mut jump = Vec::new();
+    for (at, text) in on_the_way.iter().enumerate() {
+        let (one, told) = hop(project, resolved, text)?;
+        if at == 0 {
+            proxy_command = told.command;
+        }
+        jump.push(one);
+    }
+    Ok(Settings {
+        server,
+        jump,
+        proxy_command,
+        r#become: target.becomes.map(|config::Become::Sudo| Become::Sudo),
+        asker: project.asker.clone(),
+        traffic: Traffic::default(),
+        door: Door::default(),
+    })
+}
+
+/// One host on the way, and what this machine's own settings say of it.
+fn hop(project: &Project, resolved: &Resolved, text: &str) -> Result<(Hop, UserConfig)> {
+    let target = &resolved.target;
+    let told = match target.ssh_config.value {
+        true => UserConfig::read(text, &project.environment)?,
+        false => None,
+    };
+    let mut host_keys = check_host_keys(project, resolved)?;
+    let get = |name: &str| project.environment.get(name).map(String::as_str);
+    let mut sources = Sources {
+        key: get("ESTIBA_SSH_KEY").map(|key| (key, get("ESTIBA_SSH_CERTIFICATE"))),
+        identity: target.identity.as_deref(),
+        agent: get("SSH_AUTH_SOCK"),
+        home: get("HOME"),
+        passphrase: get("ESTIBA_SSH_PASSPHRASE"),
+        is_attended: project.asker.is_there(),
+        ..Sources::default()
+    };
+    let Some(told) = told else {
+        let address = Address::parse(text)?;
+        let identity = Identity::choose(&sources)?;
+        return Ok((
+            Hop { address, real_host: None, known_as: None, host_keys, identity, password: false },
+            UserConfig::default(),
+        ));
+    };
+    sources.files = Some(&told.identities);
+    sources.certificates = &told.certificates;
+    sources.only_files = told.only_identities;
+    match told.agent.as_deref() {
+        None | Some("SSH_AUTH_SOCK") => {}
+        Some("none") => sources.agent = None,
+        // The one that the settings name, as they name it: by its path, or by a variable.
+        Some(named) => sources.agent = named.strip_prefix('$').map_or(Some(named), &get),
+    }
+    if target.host_keys.value == [KNOWN_HOSTS] {
+        host_keys = host_keys.with_files(&told.known_hosts, get("HOME"));
+    }
+    let address = told.address(text)?;
+    let real_host = (told.host != address.host).then(|| told.host.clone());
+    let known_as = told.known_as.clone();
+    let identity = Identity::choose(&sources)?;
+    Ok((Hop { address, real_host, known_as, host_keys, identity, password: false }, told))
+}
+
+/// Reads the target's host keys; a wrong one is an input error with its place.
+pub fn check_host_keys(project: &Project, resolved: &Resolved) -> Result<HostKeys> {
+    let home = project.environment.get("HOME").map(String::as_str);
+    HostKeys::read(&resolved.target.host_keys.value, &project.folder, home).map_err(|error| {
+        let source = project.loaded.source();
+        let section = format!("[target.{}]", resolved.target.name);
+        let place = if source.text.contains("host-keys") { "host-keys" } else { section.as_str() };
+        source.place(error, place).or_hint("host-keys pins the server: `ssh-keyscan HOST | ssh-keygen -lf -` prints its fingerprint, to be compared with the server's console")
+    })
+}
