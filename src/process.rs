@@ -50,13 +50,40 @@ pub async fn run(program: &str, arguments: &[&str], folder: Option<&Utf8Path>) -
 /// Starts a command line of the person's own settings (`ProxyCommand`) in a shell; what it reads and writes is the stream. It is ended
 /// with the stream.
 pub fn piped(command: &str) -> Result<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + use<>> {
-    let mut child = quiet("sh")?;
-    child.args(["-c", &format!("exec {command}")]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // It is the person's own, and may need the agent's socket or a cloud's settings; of estiba's secrets it needs none. What it
+    // complains of, the person sees.
+    let mut child = Command::new("/bin/sh");
+    for secret in ["ESTIBA_SSH_KEY", "ESTIBA_SSH_PASSPHRASE", "ESTIBA_TOKEN"] {
+        child.env_remove(secret);
+    }
+    child.args(["-c", &format!("exec {command}")]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    child.kill_on_drop(true);
     let mut child = child.spawn().map_err(|error| cannot_start(command, &error))?;
     match (child.stdout.take(), child.stdin.take()) {
         (Some(output), Some(input)) => Ok(Piped { stream: tokio::io::join(output, input), _child: child }),
         _ => Err(Error::failed(format!("{command}: its input and output cannot be had"))),
     }
+}
+
+/// Runs a program with this text on its standard input, to its end; one that fails is an error with its words.
+pub async fn feed(program: &str, arguments: &[&str], text: &str) -> Result<()> {
+    let mut command = quiet(program)?;
+    // What `gh` logs in with.
+    let is_its_own =
+        |name: &std::ffi::OsString| name.to_str().is_some_and(|name| name.starts_with("GH_") || name == "GITHUB_TOKEN");
+    command.envs(std::env::vars_os().filter(|(name, _)| is_its_own(name)));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| cannot_start(program, &error))?;
+    if let Some(mut input) = child.stdin.take() {
+        // A program that wants none of it says why itself.
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut input, text.as_bytes()).await;
+    }
+    let output = child.wait_with_output().await.map_err(|error| cannot_start(program, &error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Error::failed(format!("{program} {} failed: {}", arguments.join(" "), said.trim())))
 }
 
 /// A program's output and input, which ends with them.

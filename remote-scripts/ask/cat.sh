@@ -1,6 +1,6 @@
 #!/bin/sh
 # cat.sh DIR FILE…: these files of DIR, each after a line `estiba:file BYTES NAME`.
-# A folder that is not there has none of them.
+# A folder that is not there has none of them. Changes nothing.
 [ -e "$1" ] || { echo 'estiba:end' && exit 0; }
 cd "$1" || exit 1
 shift

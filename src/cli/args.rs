@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod init;
+mod server;
 
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Seconds;
 
 pub(super) use init::{DatabaseChoice, InitArgs};
+pub(super) use server::{DoctorArgs, SetupArgs};
 
 /// Deploys that cannot leave a server half-way: Docker Compose releases over SSH, as transactions.
 #[derive(Debug, Parser)]
@@ -64,6 +66,10 @@ pub enum Command {
     /// Write deploy.toml and the workflows for the project in this folder, and a stack for a Django site that has none.
     /// Never overwrites a file.
     Init(InitArgs),
+    /// Prepare a server: Docker, a user who deploys, keys that can only deploy or only look. Shows its plan first.
+    Setup(SetupArgs),
+    /// What is wrong with a target's servers, why that matters, and the command that mends each.
+    Doctor(DoctorArgs),
     /// Make the target serve the project as it stands here.
     Deploy(DeployArgs),
     /// Make a target serve what has proven itself on another: the very images, and the files of the same commit.

@@ -15,8 +15,8 @@ use crate::report::{Choice, Event, Reporter, Workflow};
 use super::Cli;
 use super::args::{Color, Command};
 use super::commands::{
-    abort, backup, canary, completions, config, demo, deploy, eject, exec, history, init, logs, look, order, plan, promote,
-    recover, reference, rollback, serve, status,
+    abort, backup, canary, completions, config, demo, deploy, doctor, eject, exec, history, init, logs, look, order, plan,
+    promote, recover, reference, rollback, serve, setup, status,
 };
 use super::context::Context;
 
@@ -83,6 +83,8 @@ async fn run(cli: Cli, reporter: &Reporter) -> Result<ExitCode> {
     let context = Context::new(cli.global, reporter);
     match cli.command {
         Command::Init(args) => init::run(&context, args),
+        Command::Setup(args) => setup::run(&context, args).await,
+        Command::Doctor(args) => doctor::run(&context, args).await,
         Command::Deploy(args) => Ok(deploy::run(&context, args).await),
         Command::Promote(args) => Ok(promote::run(&context, args).await),
         Command::Pause(args) => canary::run(&context, args, canary::Order::Pause).await,

@@ -47,6 +47,11 @@ impl Compose {
         Ok(Self { program })
     }
 
+    /// Its path.
+    pub fn program(&self) -> &Utf8Path {
+        &self.program
+    }
+
     /// Asks for the model of these files, of the project in that folder. What `${NAME}` may be filled from is `env_file`;
     /// nothing of the caller's own environment is.
     pub(super) fn config(

@@ -8,7 +8,7 @@ use crate::server::{Fact, Facts, Scripts, Server};
 use crate::ssh::{Connection, Settings};
 
 use super::hosts::{all, each};
-use super::route::settings;
+use super::route::{settings, settings_of_a_person};
 
 /// Everything about one host of a target, up to and including the first look at it.
 #[derive(Debug)]
@@ -56,6 +56,14 @@ impl<'a> Session<'a> {
             [host] => Self::open(project, resolved, settings(project, resolved, host)?).await,
             hosts => Err(Error::input(format!("target `{}` has {} hosts, but this command needs one", target.name, hosts.len()))
                 .hint(format!("name it: --host {}", hosts.first().map_or("HOST", String::as_str)))),
+        }
+    }
+
+    /// The same with a person's own keys: for what no restricted key may do.
+    pub async fn open_as_a_person(project: &'a Project, resolved: &'a Resolved) -> Result<Self> {
+        match resolved.target.hosts.as_slice() {
+            [host] => Self::open(project, resolved, settings_of_a_person(project, resolved, host)?).await,
+            _ => Self::open_only(project, resolved).await,
         }
     }
 

@@ -143,6 +143,11 @@ impl Certificate {
         })
     }
 
+    /// Does it end soon, or do programs refuse it? The stand-in of a stack that waits for its first one is none of that.
+    pub(super) fn is_worth_a_warning(&self) -> bool {
+        !self.stand_in && (self.days < DAYS || self.refused.is_some())
+    }
+
     /// In one line, as `status` has it.
     pub fn in_words(&self) -> String {
         let end =

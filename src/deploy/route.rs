@@ -1,14 +1,28 @@
 //! How to get to a host of a target: the hops on the way, who we are to each, and its host keys. All is checked before anything is
 //! dialled.
 
+use camino::{Utf8Path, Utf8PathBuf};
+
 use crate::config::{self, Project, Resolved};
 use crate::error::Result;
 use crate::ssh::{Address, Become, Door, Hop, HostKeys, Identity, KNOWN_HOSTS, Settings, Sources, Traffic, UserConfig};
 
 /// How to get to a host of the target.
 pub(super) fn settings(project: &Project, resolved: &Resolved, host: &str) -> Result<Settings> {
+    let home = project.environment.get("HOME").map(Utf8Path::new);
+    // The key that `setup` made is offered first, where nobody says otherwise.
+    let made = home.map(|home| key_path(home, resolved)).filter(|path| path.is_file());
+    route(project, resolved, host, made.as_deref())
+}
+
+/// The same for a person, whose own keys are meant.
+pub(super) fn settings_of_a_person(project: &Project, resolved: &Resolved, host: &str) -> Result<Settings> {
+    route(project, resolved, host, None)
+}
+
+fn route(project: &Project, resolved: &Resolved, host: &str, made: Option<&Utf8Path>) -> Result<Settings> {
     let target = &resolved.target;
-    let (server, told) = hop(project, resolved, host)?;
+    let (server, told) = hop(project, resolved, host, made)?;
     let mut proxy_command = None;
     // What deploy.toml says goes before what this machine's own settings say.
     let on_the_way = if target.jump.is_empty() {
@@ -19,7 +33,8 @@ pub(super) fn settings(project: &Project, resolved: &Resolved, host: &str) -> Re
     };
     let mut jump = Vec::new();
     for (at, text) in on_the_way.iter().enumerate() {
-        let (one, told) = hop(project, resolved, text)?;
+        // The made key is the server's own.
+        let (one, told) = hop(project, resolved, text, None)?;
         if at == 0 {
             proxy_command = told.command;
         }
@@ -36,8 +51,13 @@ pub(super) fn settings(project: &Project, resolved: &Resolved, host: &str) -> Re
     })
 }
 
+/// The private key that `setup` makes for a target, on this machine.
+pub(super) fn key_path(home: &Utf8Path, resolved: &Resolved) -> Utf8PathBuf {
+    home.join(format!(".ssh/estiba-{}.{}", resolved.project, resolved.target.name))
+}
+
 /// One host on the way, and what this machine's own settings say of it.
-fn hop(project: &Project, resolved: &Resolved, text: &str) -> Result<(Hop, UserConfig)> {
+fn hop(project: &Project, resolved: &Resolved, text: &str, made: Option<&Utf8Path>) -> Result<(Hop, UserConfig)> {
     let target = &resolved.target;
     let told = match target.ssh_config.value {
         true => UserConfig::read(text, &project.environment)?,
@@ -48,6 +68,7 @@ fn hop(project: &Project, resolved: &Resolved, text: &str) -> Result<(Hop, UserC
     let mut sources = Sources {
         key: get("ESTIBA_SSH_KEY").map(|key| (key, get("ESTIBA_SSH_CERTIFICATE"))),
         identity: target.identity.as_deref(),
+        first: made,
         agent: get("SSH_AUTH_SOCK"),
         home: get("HOME"),
         passphrase: get("ESTIBA_SSH_PASSPHRASE"),

@@ -102,6 +102,9 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     let settings = settings(resolved, &layout.shared(), places, offsite_places)?;
     files.insert("settings.env".into(), Artefact::text(settings.to_text()));
     rendered.secrets.extend(offsite_secrets);
+    // What a key that may only look is given.
+    let public: String = files.iter().filter(|(_, file)| !file.secret).map(|(path, _)| format!("{path}\n")).collect();
+    files.insert("public".into(), Artefact::text(public));
     files.insert("manifest".into(), Artefact::text(manifest(&files)));
     rendered.release = files;
     rendered.notes.sort();

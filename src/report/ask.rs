@@ -55,6 +55,9 @@ impl Asker {
     /// Asks, and waits for the answer.
     pub async fn ask(&self, question: String, is_seen: bool) -> Option<String> {
         let answer = self.0.clone()?;
+        // Several hosts may ask at once: each question stands alone until it has its answer.
+        static ONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _one = ONE.lock().await;
         tokio::task::spawn_blocking(move || answer(&question, is_seen)).await.ok().flatten()
     }
 }

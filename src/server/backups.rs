@@ -15,7 +15,7 @@ use crate::private;
 use crate::ssh::{ChannelWriter, Piece};
 
 use super::Server;
-use super::protocol::marker;
+use super::protocol::{Entry, marker};
 
 /// The files of a backup, by what comes behind its id. The dump is the last.
 const PARTS: [&str; 5] = ["json", "counts", "dump.sha256", "rdb", "dump"];
@@ -30,7 +30,7 @@ const LARGEST_NOTE: u64 = 1024 * 1024;
 impl Server<'_> {
     /// What is told of each backup, oldest first.
     pub async fn backups(&self) -> Result<Vec<Value>> {
-        let output = self.look(&Self::inline("ask/backups.sh", &[self.root()])).await?;
+        let output = self.look(&Self::inline(Entry::Backups, &[self.root()])).await?;
         Ok(output.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
@@ -42,7 +42,7 @@ impl Server<'_> {
         let names: Vec<String> = PARTS.iter().map(|part| format!("{id}.{part}")).collect();
         let from = format!("{}/backups", self.root());
         let arguments: Vec<&str> = [from.as_str()].into_iter().chain(names.iter().map(String::as_str)).collect();
-        let mut running = self.connection().start(&Self::inline("ask/cat.sh", &arguments)).await?;
+        let mut running = self.connection().start(&Self::inline(Entry::Cat, &arguments)).await?;
         let mut files = Incoming { folder: folder.to_owned(), asked: names.clone(), open: None, header: Vec::new(), over: false };
         while let Some(piece) = timeout(SILENT, running.next()).await.unwrap_or_default() {
             if let Piece::Out(bytes) = piece {
@@ -74,7 +74,7 @@ impl Server<'_> {
         let (sender, receiver) = mpsc::channel(4);
         let names: Vec<String> = PARTS.iter().map(|part| format!("{id}.{part}")).collect();
         let packing = tokio::task::spawn_blocking(move || pack(&folder, &names, sender));
-        let output = self.pipe(&Self::inline("receive/backup.sh", &[self.root(), id]), receiver, progress).await?;
+        let output = self.pipe(&Self::inline(Entry::TakeBackup, &[self.root(), id]), receiver, progress).await?;
         packing
             .await
             .map_err(|error| Error::failed(error.to_string()))?

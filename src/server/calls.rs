@@ -15,7 +15,8 @@ use crate::ssh::{Connection, Output, Piece, Running, keep_the_end};
 use crate::text::shell_words;
 
 use super::first_answer::no_answer;
-use super::protocol::marker;
+use super::gate::request;
+use super::protocol::{Entry, marker};
 use super::{Facts, Record, Scripts};
 
 /// A server and the root of one target on it.
@@ -61,16 +62,16 @@ impl<'a> Server<'a> {
     }
 
     /// A command that runs an embedded script's text: for the first questions, before any script is there.
-    pub(super) fn inline(name: &str, arguments: &[&str]) -> String {
-        let words = ["exec", "/bin/sh", "-c"].into_iter().map(str::to_owned);
-        let text = shell_words([Scripts::text(name), "estiba"]);
-        format!("{} {text} {}", words.collect::<Vec<_>>().join(" "), shell_words(arguments.iter().copied()))
+    pub(super) fn inline(entry: Entry, arguments: &[&str]) -> String {
+        let text = shell_words([Scripts::text(entry.name()), "estiba"]);
+        format!("{}exec /bin/sh -c {text} {}", request(entry, arguments), shell_words(arguments.iter().copied()))
     }
 
-    fn script(&self, name: &str, arguments: &[&str]) -> String {
-        let path = format!("{}/bin/{}/{name}", self.root, Scripts::digest());
-        let words = ["exec", "/bin/sh", path.as_str(), self.root];
-        shell_words(words.into_iter().chain(arguments.iter().copied()))
+    fn script(&self, entry: Entry, arguments: &[&str]) -> String {
+        let path = format!("{}/bin/{}/{}", self.root, Scripts::digest(), entry.name());
+        let arguments: Vec<&str> = std::iter::once(self.root).chain(arguments.iter().copied()).collect();
+        let words = ["exec", "/bin/sh", path.as_str()].into_iter().chain(arguments.iter().copied());
+        request(entry, &arguments) + &shell_words(words)
     }
 
     /// Runs a command that only looks, and so has its answer soon.
@@ -96,15 +97,16 @@ impl<'a> Server<'a> {
             &Scripts::digest(),
             &resolved.edge.image.value,
         ];
-        let output = self.look(&Self::inline("ask/facts.sh", &arguments)).await?;
-        Facts::parse(&output.text()).map_err(|error| no_answer(self.connection.address(), &output).unwrap_or(error))
+        let output = self.look(&Self::inline(Entry::Facts, &arguments)).await?;
+        Facts::parse(&output.text())
+            .map_err(|error| no_answer(self.connection.address(), &output, marker::FACTS).unwrap_or(error))
     }
 
     /// Sends these files, by their paths below the root, in one stream that the server checks against its
     /// manifest before any of it is in place. Folders that exist there are left alone.
     pub async fn send(&self, id: &str, files: BTreeMap<String, Artefact>) -> Result<()> {
         let bytes = tar(files).map_err(|error| Error::failed(format!("packing the upload: {error}")))?;
-        let command = Self::inline("receive/files.sh", &[self.root, id]);
+        let command = Self::inline(Entry::TakeFiles, &[self.root, id]);
         let output = self.connection.run(&command, bytes).await?;
         if output.text().lines().any(|line| line == marker::RECEIVED) {
             return Ok(());
@@ -121,11 +123,7 @@ impl<'a> Server<'a> {
 
     /// Every image that it has: its id and the digests of its layers, lowest first.
     pub async fn images(&self) -> Result<BTreeMap<String, Vec<String>>> {
-        let script = format!(
-            "docker image ls -q --no-trunc | sort -u | xargs -r docker image inspect -f '{} {{{{.Id}}}} {{{{json .RootFS.Layers}}}}'",
-            marker::IMAGE
-        );
-        let output = self.look(&format!("exec /bin/sh -c {}", shell_words([script.as_str()]))).await?;
+        let output = self.look(&Self::inline(Entry::Images, &[])).await?;
         let image = |line: &str| {
             let (id, layers) = marker::behind(marker::IMAGE, line)?.split_once(' ')?;
             Some((id.to_owned(), serde_json::from_str(layers).ok()?))
@@ -135,12 +133,17 @@ impl<'a> Server<'a> {
 
     /// A command that does nothing: how long its answer takes is a round trip and a process.
     pub async fn nothing(&self) -> Result<()> {
-        self.connection.run("exec true", Bytes::new()).await.map(|_| ())
+        self.connection.run(&(request(Entry::Nothing, &[]) + "exec true"), Bytes::new()).await.map(|_| ())
     }
 
     /// Sends a command's input piece by piece.
-    pub async fn pipe(&self, command: &str, input: mpsc::Receiver<Bytes>, sent: impl FnMut(u64) + Send) -> Result<Output> {
+    pub(super) async fn pipe(&self, command: &str, input: mpsc::Receiver<Bytes>, sent: impl FnMut(u64) + Send) -> Result<Output> {
         self.connection.upload(command, input, sent).await
+    }
+
+    /// Takes files of a build context, packed, into the run's folder.
+    pub async fn take_context(&self, run: &str, input: mpsc::Receiver<Bytes>, sent: impl FnMut(u64) + Send) -> Result<Output> {
+        self.pipe(&Self::inline(Entry::TakeContext, &[self.root, run]), input, sent).await
     }
 
     /// Files below a folder of the root; those that do not exist are left out.
@@ -150,7 +153,7 @@ impl<'a> Server<'a> {
         }
         let folder = format!("{}/{folder}", self.root);
         let arguments: Vec<&str> = [folder.as_str()].into_iter().chain(paths.iter().copied()).collect();
-        let output = self.look(&Self::inline("ask/cat.sh", &arguments)).await?;
+        let output = self.look(&Self::inline(Entry::Cat, &arguments)).await?;
         unpack(&output.stdout)
             .ok_or_else(|| Error::failed(format!("{}: reading {folder} was cut short", self.connection.address())))
     }
@@ -158,12 +161,12 @@ impl<'a> Server<'a> {
     /// Starts a run, and hands each record of its journal to `see` until its outcome. `Ok(None)` when the
     /// server ended without one.
     pub async fn start(&self, start: &Start, see: impl FnMut(Record)) -> Result<Followed> {
-        self.followed(&self.script("run/start.sh", &[&start.run]), see).await
+        self.followed(&self.script(Entry::Start, &[&start.run]), see).await
     }
 
     /// Follows a run's journal from this byte on.
     pub async fn follow(&self, run: &str, offset: u64, see: impl FnMut(Record)) -> Result<Followed> {
-        self.followed(&self.script("run/follow.sh", &[run, &offset.to_string()]), see).await
+        self.followed(&self.script(Entry::Follow, &[run, &offset.to_string()]), see).await
     }
 
     async fn followed(&self, command: &str, mut see: impl FnMut(Record)) -> Result<Followed> {
@@ -211,7 +214,7 @@ impl<'a> Server<'a> {
             Ok(nonce) => ("yes", nonce),
             Err(why) => ("no", why),
         };
-        let output = self.connection.run(&self.script("run/confirm.sh", &[run, yes]), format!("{text}\n")).await?;
+        let output = self.connection.run(&self.script(Entry::Confirm, &[run, yes]), format!("{text}\n")).await?;
         if output.text().contains(marker::TAKEN) {
             return Ok(());
         }
@@ -220,7 +223,7 @@ impl<'a> Server<'a> {
 
     /// Gives the client's word on a step of the team's that ran on its machine.
     pub async fn word(&self, run: &str, step: &str, verb: &str, word: &str) -> Result<()> {
-        let output = self.connection.run(&self.script("run/word.sh", &[run, step, verb]), word.to_owned()).await?;
+        let output = self.connection.run(&self.script(Entry::Word, &[run, step, verb]), word.to_owned()).await?;
         if output.text().contains(marker::TAKEN) {
             return Ok(());
         }
@@ -229,7 +232,7 @@ impl<'a> Server<'a> {
 
     /// Orders the canary that runs; its run and its share, where there is one.
     pub async fn order_canary(&self, order: &str) -> Result<Option<(String, String)>> {
-        let output = self.connection.run(&self.script("run/canary.sh", &[order]), Bytes::new()).await?;
+        let output = self.connection.run(&self.script(Entry::Canary, &[order]), Bytes::new()).await?;
         let text = output.text();
         let told = text.lines().find_map(|line| marker::behind(marker::CANARY, line)?.split_once(' '));
         Ok(told.map(|(run, share)| (run.to_owned(), share.to_owned())))
@@ -237,7 +240,7 @@ impl<'a> Server<'a> {
 
     /// The logs of a project's containers, `look` or `follow`; hands each line to `see`. The server's time when it was asked.
     pub async fn logs(&self, project: &str, way: &str, asked: &LogsAsked, see: &mut impl FnMut(Line)) -> Result<Option<String>> {
-        let command = Self::inline("ask/logs.sh", &[project, way, &asked.tail, &asked.since, &asked.until]);
+        let command = Self::inline(Entry::Logs, &[project, way, &asked.tail, &asked.since, &asked.until]);
         let mut running = self.connection.start(&command).await?;
         let (mut buffer, mut complaint, mut began, mut exit) = (Vec::new(), Vec::new(), None, None);
         while let Some(piece) = running.next().await {
@@ -275,7 +278,7 @@ impl<'a> Server<'a> {
     /// The command that runs these words in a container of its own, of the release that serves.
     pub fn one_off(&self, service: &str, terminal: Option<&str>, words: &[String]) -> String {
         let arguments = [service, terminal.unwrap_or("-")].into_iter().chain(words.iter().map(String::as_str));
-        self.script("use/run.sh", &arguments.collect::<Vec<_>>())
+        self.script(Entry::Use, &arguments.collect::<Vec<_>>())
     }
 
     /// The command that runs these words in that container.
@@ -289,12 +292,12 @@ impl<'a> Server<'a> {
 
     /// Has the server write an image out, as `docker save` does.
     pub async fn save_image(&self, id: &str) -> Result<Running> {
-        self.connection.start(&format!("exec docker save {}", shell_words([id]))).await
+        self.connection.start(&Self::inline(Entry::Save, &[id])).await
     }
 
     /// Has the server end every run that was interrupted; waits for that.
     pub async fn recover(&self) -> Result<()> {
-        self.connection.run(&self.script("recover.sh", &[]), Bytes::new()).await.map(|_| ())
+        self.connection.run(&self.script(Entry::Recover, &[]), Bytes::new()).await.map(|_| ())
     }
 
     /// The history, oldest first, as the server keeps it.
@@ -306,7 +309,7 @@ impl<'a> Server<'a> {
 
     /// The migrations that the database has, as `app name`; why not, where that cannot be told.
     pub async fn applied_migrations(&self) -> Result<Answer<BTreeSet<String>>> {
-        let output = self.look(&Self::inline("ask/applied.sh", &[self.root])).await?;
+        let output = self.look(&Self::inline(Entry::Applied, &[self.root])).await?;
         let text = output.text();
         let mut lines = text.lines().skip_while(|line| *line != marker::APPLIED).skip(1);
         let applied: BTreeSet<String> = lines.by_ref().take_while(|line| *line != marker::END).map(str::to_owned).collect();
@@ -320,7 +323,7 @@ impl<'a> Server<'a> {
     /// What people get of the release that serves and is not as that says, a line each; nothing where the server has the scripts
     /// of a version that could not tell.
     pub async fn compare(&self) -> Result<Vec<String>> {
-        let text = self.look(&Self::inline("ask/compare.sh", &[self.root])).await?.text();
+        let text = self.look(&Self::inline(Entry::Compare, &[self.root])).await?.text();
         let lines: Vec<&str> = text.lines().skip_while(|line| *line != marker::COMPARED).skip(1).collect();
         let is_cut = text.lines().any(|line| line == marker::COMPARED) && lines.last() != Some(&marker::END);
         let cut = is_cut.then_some("the check of the apps' answers and static files was cut short");
@@ -331,7 +334,7 @@ impl<'a> Server<'a> {
     /// With `run`, that one and no other, even when its driver has not begun yet.
     pub async fn abort(&self, run: Option<&str>) -> Result<Option<String>> {
         let arguments: Vec<&str> = run.into_iter().collect();
-        let output = self.connection.run(&self.script("abort.sh", &arguments), Bytes::new()).await?;
+        let output = self.connection.run(&self.script(Entry::Abort, &arguments), Bytes::new()).await?;
         Ok(output.text().lines().next().map(str::to_owned).filter(|line| !line.is_empty()))
     }
 }
@@ -360,7 +363,7 @@ impl Followed {
 }
 
 /// A tar of these files with their manifest first, in sha256sum's format.
-fn tar(files: BTreeMap<String, Artefact>) -> std::io::Result<Vec<u8>> {
+pub(super) fn tar(files: BTreeMap<String, Artefact>) -> std::io::Result<Vec<u8>> {
     let manifest = manifest(&files);
     let mut archive = tar::Builder::new(Vec::new());
     let mut append = |path: &str, mode: u32, bytes: &[u8]| {

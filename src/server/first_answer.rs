@@ -4,13 +4,11 @@ use crate::error::Error;
 use crate::ssh::{Address, Output};
 use crate::text::printable;
 
-use super::protocol::marker;
-
 /// Why a command was not carried out, where that can be told from what came instead of its answer. `None`: the answer began and was
-/// cut short.
-pub(super) fn no_answer(address: &Address, output: &Output) -> Option<Error> {
+/// cut short. `begins` is how its first line does.
+pub(super) fn no_answer(address: &Address, output: &Output, begins: &str) -> Option<Error> {
     let (text, complaint) = (output.text(), output.complaint());
-    if text.lines().any(|line| line == marker::FACTS) && output.status.is_none_or(|status| status == 0) {
+    if text.lines().any(|line| line.starts_with(begins)) && output.status.is_none_or(|status| status == 0) {
         return None;
     }
     let said = format!("{text}\n{complaint}");
@@ -59,7 +57,8 @@ mod tests {
     fn what_ran_instead_is_named_with_what_to_do() {
         let address = Address::parse("deploy@h").unwrap();
         let told = |stdout: &str, stderr: &str, status: Option<u32>| {
-            no_answer(&address, &Output { status, stdout: stdout.into(), stderr: stderr.into() }).map(|error| error.to_string())
+            no_answer(&address, &Output { status, stdout: stdout.into(), stderr: stderr.into() }, "estiba:facts")
+                .map(|error| error.to_string())
         };
         for (stdout, stderr, status, wanted) in [
             ("This account is currently not available.\n", "", Some(1), "nologin"),

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use crate::error::{Answer, Error, Result};
 
 use super::Server;
-use super::protocol::marker;
+use super::protocol::{Entry, marker};
 
 /// Bytes that have arrived, as a file of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Loaded {
 
 impl Server<'_> {
     fn incoming(&self, id: &str, arguments: &[&str]) -> String {
-        Self::inline("receive/image.sh", &[&[self.root(), id], arguments].concat())
+        Self::inline(Entry::TakeImage, &[&[self.root(), id], arguments].concat())
     }
 
     /// Sends a segment. The outer error is the connection's, and says nothing of how much has arrived: see

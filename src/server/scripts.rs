@@ -1,6 +1,7 @@
 //! `remote-scripts/`, embedded in the binary, under a folder named by their digest.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use crate::artefact::Artefact;
 use crate::digest::sha256;
@@ -21,8 +22,11 @@ const FILES: &[(&str, &str)] = scripts![
     "ask/backups.sh",
     "ask/cat.sh",
     "ask/compare.sh",
+    "ask/doctor.sh",
     "ask/facts.sh",
+    "ask/images.sh",
     "ask/logs.sh",
+    "ask/save.sh",
     "inside/volume-back.sh",
     "inside/volume-exchange.sh",
     "inside/volume-keep.sh",
@@ -58,6 +62,7 @@ const FILES: &[(&str, &str)] = scripts![
     "operator/status.sh",
     "operator/update.sh",
     "receive/backup.sh",
+    "receive/context.sh",
     "receive/files.sh",
     "receive/image.sh",
     "run/canary.sh",
@@ -72,6 +77,9 @@ const FILES: &[(&str, &str)] = scripts![
     "run/transaction.sh",
     "run/watchdog.sh",
     "run/word.sh",
+    "setup/gate.sh",
+    "setup/mend.sh",
+    "setup/prepare.sh",
     "steps/backup.sh",
     "steps/canary.sh",
     "steps/check.sh",
@@ -122,11 +130,14 @@ pub struct Scripts;
 impl Scripts {
     /// The name of their folder on the server.
     pub fn digest() -> String {
-        let mut all = Vec::new();
-        for (path, text) in FILES {
-            all.extend(format!("{path}\0{}\n", sha256(text.as_bytes())).into_bytes());
-        }
-        sha256(&all)[..16].to_owned()
+        static DIGEST: LazyLock<String> = LazyLock::new(|| {
+            let mut all = Vec::new();
+            for (path, text) in FILES {
+                all.extend(format!("{path}\0{}\n", sha256(text.as_bytes())).into_bytes());
+            }
+            sha256(&all)[..16].to_owned()
+        });
+        DIGEST.clone()
     }
 
     /// All of them, by their paths.
@@ -143,6 +154,12 @@ impl Scripts {
     /// The path and the text of one.
     pub(super) fn file(name: &str) -> Option<(&'static str, &'static str)> {
         FILES.iter().copied().find(|(path, _)| *path == name)
+    }
+
+    /// All of them, by their paths below their own folder.
+    pub(super) fn bare_files() -> BTreeMap<String, Artefact> {
+        let before = format!("bin/{}/", Self::digest());
+        Self::files().into_iter().map(|(path, file)| (path.replacen(&before, "", 1), file)).collect()
     }
 
     /// All of them, by their path below the root.
@@ -164,9 +181,20 @@ mod tests {
     #[test]
     fn every_script_of_the_folder_is_embedded() {
         let mut found = Vec::new();
-        for folder in
-            ["", "ask/", "inside/", "lib/", "lib/database/", "operator/", "receive/", "run/", "steps/", "tasks/", "use/"]
-        {
+        for folder in [
+            "",
+            "ask/",
+            "inside/",
+            "lib/",
+            "lib/database/",
+            "operator/",
+            "receive/",
+            "run/",
+            "setup/",
+            "steps/",
+            "tasks/",
+            "use/",
+        ] {
             let path = format!("{}/remote-scripts/{folder}", env!("CARGO_MANIFEST_DIR"));
             for entry in std::fs::read_dir(path).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();

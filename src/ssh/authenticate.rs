@@ -90,13 +90,17 @@ fn lost(hop: &Hop, error: &dyn std::fmt::Display) -> Error {
 async fn offer_one(handle: &mut Handle<Client>, hop: &Hop, offer: &Offer, asker: &Asker, tried: &mut Tried) -> Result<bool> {
     match offer {
         Offer::Key { key, certificates } => offer_key(handle, hop, key, certificates, tried).await,
-        Offer::Locked { text, path, certificates } => {
+        Offer::Locked { text, path, certificates, opened } => {
+            // It is asked for once, and not on each connection.
+            if let Some(key) = opened.get() {
+                return offer_key(handle, hop, key, certificates, tried).await;
+            }
             let passphrase = match asker.is_there() {
                 true => asker.ask(format!("Passphrase of {path}: "), false).await,
                 false => None,
             };
             match passphrase.map(|word| parse_key(text, path.as_str(), Some(&word))) {
-                Some(Ok(key)) => offer_key(handle, hop, &key, certificates, tried).await,
+                Some(Ok(key)) => offer_key(handle, hop, opened.get_or_init(|| key.into()), certificates, tried).await,
                 Some(Err(_)) => {
                     tried.notes.push(format!("the passphrase does not open {path}"));
                     Ok(false)
@@ -119,10 +123,7 @@ async fn offer_key(
     tried: &mut Tried,
 ) -> Result<bool> {
     let user = &hop.address.user;
-    if tried.keys.iter().any(|before| before.key_data() == key.public_key().key_data()) {
-        return Ok(false);
-    }
-    tried.keys.push(key.public_key().clone());
+    let is_known = tried.keys.iter().any(|before| before.key_data() == key.public_key().key_data());
     let hash = rsa_hash(handle, &key.algorithm()).await;
     let with_hash = PrivateKeyWithHashAlg::new(std::sync::Arc::new(key.clone()), hash);
     for certificate in certificates.iter().filter(|one| one.public_key() == key.public_key().key_data()) {
@@ -138,6 +139,11 @@ async fn offer_key(
             return Ok(false);
         }
     }
+    // The agent may have offered it.
+    if is_known {
+        return Ok(false);
+    }
+    tried.keys.push(key.public_key().clone());
     Ok(tried.take(handle.authenticate_publickey(user, with_hash).await.map_err(|error| lost(hop, &error))?))
 }
 
@@ -177,7 +183,10 @@ async fn offer_agent(
                 handle.authenticate_certificate_with(user, certificate, hash, &mut agent).await
             }
         };
-        tried.keys.push(public.clone());
+        // One that the agent did not sign with was not refused.
+        if result.is_ok() || handle.is_closed() {
+            tried.keys.push(public.clone());
+        }
         match result {
             Ok(result) => {
                 if tried.take(result) {

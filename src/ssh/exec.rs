@@ -82,13 +82,17 @@ impl Connection {
     /// The same command in words that every login shell reads alike, and with the rights that it needs. Quotation, `\\`, `!` and line
     /// ends mean other things in fish and in csh.
     pub(super) fn in_plain_shell(&self, command: &str) -> String {
+        // What a gate reads is plain, and stays in front.
+        let is_request = command.starts_with(": estiba ");
+        let (request, command) = command.split_once("; ").filter(|_| is_request).unwrap_or(("", command));
+        let request = if request.is_empty() { String::new() } else { format!("{request}; ") };
         let sudo = match self.r#become {
             Some(Become::Sudo) => "sudo -n ",
             None => "",
         };
         let is_plain = |c: char| c.is_ascii_alphanumeric() || " /._:=@%+,-".contains(c);
         if sudo.is_empty() && command.chars().all(is_plain) {
-            return command.to_owned();
+            return request + command;
         }
         let mut words = String::new();
         for byte in command.bytes() {
@@ -97,7 +101,7 @@ impl Connection {
                 _ => words.push(byte.into()),
             }
         }
-        format!("exec {sudo}/bin/sh -c 'eval \"$(printf %b \"$1\")\"' sh '{words}'")
+        format!("{request}exec {sudo}/bin/sh -c 'eval \"$(printf %b \"$1\")\"' sh '{words}'")
     }
 
     /// Runs a command with this input, to its end.
@@ -164,11 +168,21 @@ impl Connection {
         if let Err(why) = result {
             return Err(failure::lost(&self.address, "a command ran", why));
         }
+        if let Some(why) = refused_by_a_gate(output.status, &output.stderr) {
+            return Err(Error::failed(format!("{}: the key that logs in may not do that: {why}", self.address)));
+        }
         if output.status.is_none() && !ended {
             return Err(failure::lost(&self.address, "a command ran", "the server is gone"));
         }
         Ok(output)
     }
+}
+
+/// What the gate of a restricted key said, where that ended the command.
+fn refused_by_a_gate(status: Option<u32>, stderr: &[u8]) -> Option<String> {
+    let said = String::from_utf8_lossy(stderr);
+    let why = said.lines().find_map(|line| line.strip_prefix("estiba-gate: "))?;
+    (status == Some(126)).then(|| crate::text::printable(why))
 }
 
 /// Takes what a command says until its channel is closed; `ended` is told when the server has said that it ended.

@@ -1,6 +1,6 @@
 //! Who we are to a server: the keys and certificates that are offered to it, in their order.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use russh::keys::ssh_key::Certificate;
@@ -23,7 +23,7 @@ pub(super) enum Offer {
     /// A key, and the certificates that were made for it.
     Key { key: Arc<PrivateKey>, certificates: Vec<Certificate> },
     /// A key that has a passphrase, which a person may type.
-    Locked { text: Arc<str>, path: Utf8PathBuf, certificates: Vec<Certificate> },
+    Locked { text: Arc<str>, path: Utf8PathBuf, certificates: Vec<Certificate>, opened: Arc<OnceLock<Arc<PrivateKey>>> },
     /// The agent behind this socket: of its keys the chosen ones, or all.
     Agent { socket: Utf8PathBuf, chosen: Vec<Chosen> },
 }
@@ -51,6 +51,8 @@ pub struct Sources<'a> {
     pub key: Option<(&'a str, Option<&'a str>)>,
     /// `identity`: the path of a private or public key, a public key, or a key's fingerprint.
     pub identity: Option<&'a str>,
+    /// The file of a key that is offered before all others, where `identity` names none.
+    pub first: Option<&'a Utf8Path>,
     /// The files that the SSH client's own settings name, in place of the usual ones.
     pub files: Option<&'a [String]>,
     /// Certificates that these settings name.
@@ -84,6 +86,9 @@ impl Identity {
             return named(identity, agent, sources);
         }
         let mut offers = Vec::new();
+        if let Some(Ok(Found::Key(offer))) = sources.first.map(|path| sources.file(path)) {
+            offers.push(offer);
+        }
         let mut of_files = Vec::new();
         let mut chosen = Vec::new();
         let usual = USUAL.map(str::to_owned);
@@ -157,7 +162,7 @@ impl Sources<'_> {
         let certificates = beside.chain(named).filter_map(|path| Certificate::read_file(path.as_std_path()).ok()).collect();
         Ok(Found::Key(match parse_or_locked(&text, path.as_str(), self.passphrase)? {
             Some(key) => Offer::Key { key: Arc::new(key), certificates },
-            None => Offer::Locked { text: text.into(), path: path.to_owned(), certificates },
+            None => Offer::Locked { text: text.into(), path: path.to_owned(), certificates, opened: Arc::default() },
         }))
     }
 }

@@ -2,9 +2,24 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use camino::Utf8Path;
+use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Error as KeyError, PrivateKey, decode_secret_key};
 
 use crate::error::{Error, Result};
+use crate::text::read_limited;
+
+/// A new key, ed25519: its private half in OpenSSH's form, and its public line.
+pub fn new_key() -> std::result::Result<(String, String), russh::keys::ssh_key::Error> {
+    let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), russh::keys::Algorithm::Ed25519)?;
+    Ok((key.to_openssh(LineEnding::LF)?.to_string(), key.public_key().to_openssh()?))
+}
+
+/// The public line of the private key in this file, which has no passphrase.
+pub fn public_line(path: &Utf8Path) -> Result<String> {
+    let key = parse_key(&read_limited(path)?, path.as_str(), None)?;
+    key.public_key().to_openssh().map_err(|error| Error::failed(format!("{path}: {error}")))
+}
 
 /// Why a key cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,7 +30,7 @@ pub use exec::{Output, Piece, Running};
 pub use forward::{Forward, Incoming};
 pub use hostkey::{HostKeys, KNOWN_HOSTS};
 pub use identity::{Identity, Sources};
-pub use key::parse_key;
+pub use key::{new_key, parse_key, public_line};
 pub(crate) use pieces::ChannelWriter;
 pub use settings::{Become, Hop, Settings};
 pub use traffic::Traffic;

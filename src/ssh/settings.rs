@@ -30,7 +30,8 @@ impl Hop {
 
     /// The name and port that its host keys are known by.
     pub(super) fn name(&self) -> (&str, u16) {
-        (self.known_as.as_deref().unwrap_or_else(|| self.host()), self.address.port)
+        // An alias stands for host and port.
+        self.known_as.as_deref().map_or_else(|| (self.host(), self.address.port), |alias| (alias, 22))
     }
 }
 

@@ -103,11 +103,13 @@ impl UserConfig {
             }
         }
         config.command = command.map(|command| filled(&command, &config, given));
+        config.identities = config.identities.iter().map(|path| filled(path, &config, given)).collect();
+        config.certificates = config.certificates.iter().map(|path| filled(path, &config, given)).collect();
         config
     }
 }
 
-/// Fills in what ssh_config(5) knows of a ProxyCommand: `%h`, `%n`, `%p`, `%r` and `%%`.
+/// Fills in what ssh_config(5) knows of a ProxyCommand and of a key's path: `%d`, `%h`, `%n`, `%p`, `%r` and `%%`.
 fn filled(command: &str, config: &UserConfig, given: &str) -> String {
     let mut filled = String::new();
     let mut letters = command.chars();
@@ -117,6 +119,7 @@ fn filled(command: &str, config: &UserConfig, given: &str) -> String {
             continue;
         }
         match letters.next() {
+            Some('d') => filled.push('~'),
             Some('h') => filled.push_str(&config.host),
             Some('n') => filled.push_str(given),
             Some('p') => filled.push_str(&config.port.to_string()),

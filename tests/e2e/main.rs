@@ -30,6 +30,7 @@ mod serve;
 #[expect(dead_code, reason = "the fault matrix does more to its server")]
 #[path = "../matrix/server.rs"]
 mod server;
+mod setup;
 mod sources;
 mod ssh;
 mod stack;

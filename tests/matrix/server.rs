@@ -49,6 +49,8 @@ pub enum Engine {
     New,
     /// Docker 26.1, the containerd store.
     Containerd,
+    /// None at all: a bare server of that Debian.
+    None(&'static str),
 }
 
 impl Server {
@@ -64,18 +66,32 @@ impl Server {
         server.make_disk();
         sh(&format!("ssh-keygen -q -t ed25519 -N '' -f {}/key", server.folder.display()));
         server.run_container(engine);
+        if let Engine::None(_) = engine {
+            while TcpStream::connect(("127.0.0.1", server.ssh_port)).is_err()
+                || !server.try_exec("test -e /etc/ssh/ssh_host_ed25519_key").status.success()
+            {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let key = std::fs::read_to_string(server.folder.join("key.pub")).unwrap();
+            server.write("/root/.ssh/authorized_keys", &key, 600);
+            return server;
+        }
         server.wait_up();
         let key = std::fs::read_to_string(server.folder.join("key.pub")).unwrap();
         server.write("/root/.ssh/authorized_keys", &key, 600);
         for program in ["docker", "cat"] {
             server.write(&format!("/usr/local/bin/{program}"), SHIM, 755);
         }
-        let images = format!(
-            "docker save postgres:15 redis:7 nginx:1.22 haproxy:lts | docker exec -i {} /usr/bin/docker load -q",
-            server.name
-        );
-        sh(&images);
+        server.bring_images();
         server
+    }
+
+    /// Brings what the example's stack is made of.
+    pub fn bring_images(&self) {
+        sh(&format!(
+            "docker save postgres:15 redis:7 nginx:1.22 haproxy:lts | docker exec -i {} /usr/bin/docker load -q",
+            self.name
+        ));
     }
 
     fn make_disk(&self) {
@@ -98,7 +114,11 @@ impl Server {
             .args(["-v", &format!("{}:/hold", self.folder.join("hold").display())])
             .args(["-p", &format!("127.0.0.1:{}:22", self.ssh_port), "-p", &format!("127.0.0.1:{}:80", self.http_port)])
             .args(["-e", &format!("DAEMON_JSON={}", if engine == Engine::Containerd { CONTAINERD } else { "" })])
-            .arg(if engine == Engine::Old { "estiba-stand-in/server:bookworm" } else { "estiba-stand-in/server:trixie" })
+            .arg(match engine {
+                Engine::Old => "estiba-stand-in/server:bookworm".to_owned(),
+                Engine::New | Engine::Containerd => "estiba-stand-in/server:trixie".to_owned(),
+                Engine::None(suite) => format!("estiba-stand-in/bare:{suite}"),
+            })
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

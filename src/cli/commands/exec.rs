@@ -31,7 +31,7 @@ pub(in crate::cli) async fn run(context: &Context, args: RunArgs) -> Result<Exit
     let project = context.project_to_look()?;
     let (target, service) = target_and_service(&project, args.first, args.second);
     let resolved = context.resolve(&project, target.as_deref())?;
-    let session = Session::open_only(&project, &resolved).await?;
+    let session = Session::open_as_a_person(&project, &resolved).await?;
     session.facts.check()?;
     let service = named(&session, service.as_deref())?;
     session.bring_scripts().await?;
@@ -42,7 +42,7 @@ pub(in crate::cli) async fn run(context: &Context, args: RunArgs) -> Result<Exit
 async fn inside(context: &Context, target: Option<&str>, service: Option<&str>, words: &[String]) -> Result<ExitCode> {
     let project = context.project_to_look()?;
     let resolved = context.resolve(&project, target)?;
-    let session = Session::open_only(&project, &resolved).await?;
+    let session = Session::open_as_a_person(&project, &resolved).await?;
     session.facts.check()?;
     // A container may be named as it is, that of the other slot too.
     let running = |wanted: &str| {

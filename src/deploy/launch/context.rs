@@ -11,7 +11,6 @@ use crate::report::{Event, Reporter};
 use crate::server::Server;
 use crate::server::protocol::marker;
 use crate::ssh::{ChannelWriter, Connection};
-use crate::text::shell_words;
 
 use super::super::connect::Session;
 use super::super::prepare::Prepared;
@@ -53,9 +52,6 @@ pub(super) async fn send_context(
     let bulk = Connection::open(&session.settings).await?;
     let root = &session.resolved.target.root.value;
     let server = Server::new(&bulk, root);
-    let folder = shell_words([format!("{root}/runs/{run}").as_str()]);
-    let script = format!("cd {folder} && mkdir context && tar -xzf - -C context && echo {}", marker::RECEIVED);
-    let command = format!("exec /bin/sh -c {}", shell_words([script.as_str()]));
     let (writer, pieces) = ChannelWriter::new();
     let context = context(prepared).clone();
     let count = changed.len();
@@ -68,7 +64,7 @@ pub(super) async fn send_context(
         sent = done;
         reporter.tell(Event::Progress { what: "build context".into(), done, total: None });
     };
-    let output = server.pipe(&command, pieces, progress).await?;
+    let output = server.take_context(run, pieces, progress).await?;
     match packing.await {
         Ok(Ok(())) if output.text().contains(marker::RECEIVED) => {
             reporter.note(format!("build context: {count} files sent, {} KB", u64::div_ceil(sent, 1000)));

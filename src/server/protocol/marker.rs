@@ -34,10 +34,24 @@ pub const CANARY: &str = "estiba:canary";
 /// Behind it, the logs of containers: the server's time when they were asked for.
 pub const LOGS: &str = "estiba:logs";
 
+/// Behind it, what the server's system is called.
+pub const SYSTEM: &str = "estiba:os";
+
+/// Behind it, something that a server needs: its name, how it stands, and words.
+pub const ITEM: &str = "estiba:item";
+
+/// Behind it, something that is wrong with the server: its kind, and words.
+pub const FINDING: &str = "estiba:finding";
+
+/// Behind it, the server's time in seconds since 1970.
+pub const CLOCK: &str = "estiba:clock";
+
 /// All of them.
 #[cfg(test)]
-pub(super) const ALL: [&str; 15] =
-    [FACTS, END, FILE, RECEIVED, ERROR, JOURNAL, TAKEN, SIZE, IMAGE, WHOLE, APPLIED, UNKNOWN, COMPARED, CANARY, LOGS];
+pub(super) const ALL: [&str; 19] = [
+    SYSTEM, ITEM, FINDING, CLOCK, FACTS, END, FILE, RECEIVED, ERROR, JOURNAL, TAKEN, SIZE, IMAGE, WHOLE, APPLIED, UNKNOWN,
+    COMPARED, CANARY, LOGS,
+];
 
 /// What stands behind a marker in a line of its own.
 pub fn behind<'a>(marker: &str, line: &'a str) -> Option<&'a str> {

@@ -5,10 +5,12 @@
 //! lasts longer are releases: their settings are read by the scripts of later versions, and by those of an earlier one after
 //! a step back. `remote-scripts/lib/settings.sh` gives what an older one leaves out, and [`VERSION`] tells a newer one.
 
+mod entries;
 mod facts;
 mod files;
 pub mod marker;
 
+pub use entries::{Entry, Rights};
 pub use facts::{Fact, Repeated};
 pub use files::{BuildFile, ReleaseFile, RunFile, SettingsFile};
 

@@ -24,7 +24,7 @@ fn missing<'t>(these: &BTreeSet<&'t str>, from: &BTreeSet<&'t str>) -> Vec<&'t s
 }
 
 /// What the scripts have from elsewhere: the process's environment, a shell of its own, programs in a container.
-const ELSEWHERE: [&str; 14] = [
+const ELSEWHERE: [&str; 16] = [
     "DOCKER_CONFIG",
     "DOCKER_CONTEXT",
     "DOCKER_HOST",
@@ -37,6 +37,8 @@ const ELSEWHERE: [&str; 14] = [
     "PATH",
     "POSTGRES_PASSWORD",
     "POSTGRES_PASSWORD_FILE",
+    "SSH_CONNECTION",
+    "SSH_ORIGINAL_COMMAND",
     "XDG_RUNTIME_DIR",
     // Of releases that an estiba before edges made.
     "PROXY_SERVICE",

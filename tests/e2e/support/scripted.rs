@@ -229,7 +229,9 @@ async fn answer(script: Arc<Script>, mut channel: Channel<Msg>) {
 
 /// What each look gets from a server of which nothing can be believed; `None` where the others' answer will do.
 fn dressed(command: &str, manner: Manner) -> Option<String> {
-    let words = shlex::split(command).unwrap_or_default();
+    // `: estiba SCRIPTS NAME aARGUMENT…;`, as a gate reads it.
+    let request = command.split(';').next().unwrap_or_default();
+    let arguments: Vec<&str> = request.split(' ').skip(4).map(|word| word.strip_prefix('a').unwrap_or(word)).collect();
     if command.contains("estiba:facts") {
         let mut facts: String = FACTS.replace("DRESS", DRESS);
         if let Manner::Tells(name) = manner {
@@ -253,8 +255,8 @@ fn dressed(command: &str, manner: Manner) -> Option<String> {
         ];
         let history: serde_json::Map<_, _> = history.into_iter().map(|name| (name.to_owned(), DRESS.into())).collect();
         let history = format!("{}\n", serde_json::Value::Object(history));
-        let files = words.iter().skip(6).map(|name| {
-            let text = if name == "history.jsonl" { history.as_str() } else { DRESS };
+        let files = arguments.iter().skip(1).map(|name| {
+            let text = if *name == "history.jsonl" { history.as_str() } else { DRESS };
             format!("estiba:file {} {name}\n{text}", text.len())
         });
         Some(format!("{}estiba:end\n", files.collect::<String>()))
