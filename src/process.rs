@@ -50,17 +50,20 @@ pub async fn run(program: &str, arguments: &[&str], folder: Option<&Utf8Path>) -
 /// Starts a command line of the person's own settings (`ProxyCommand`) in a shell; what it reads and writes is the stream. It is ended
 /// with the stream.
 pub fn piped(command: &str) -> Result<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + use<>> {
-    // It is the person's own, and may need the agent's socket or a cloud's settings; of estiba's secrets it needs none. What it
-    // complains of, the person sees.
+    // It is the person's own, and may need the agent's socket or a cloud's settings; of estiba's secrets it needs none. It is a group of
+    // its own, which ends as a whole: what it started would hold on to our standard error.
     let mut child = Command::new("/bin/sh");
     for secret in ["ESTIBA_SSH_KEY", "ESTIBA_SSH_PASSPHRASE", "ESTIBA_TOKEN"] {
         child.env_remove(secret);
     }
-    child.args(["-c", &format!("exec {command}")]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    child.kill_on_drop(true);
+    child.args(["-c", &format!("exec {command}")]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    child.process_group(0).kill_on_drop(true);
     let mut child = child.spawn().map_err(|error| cannot_start(command, &error))?;
     match (child.stdout.take(), child.stdin.take()) {
-        (Some(output), Some(input)) => Ok(Piped { stream: tokio::io::join(output, input), _child: child }),
+        (Some(output), Some(input)) => {
+            let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+            Ok(Piped { stream: tokio::io::join(output, input), _child: child, group })
+        }
         _ => Err(Error::failed(format!("{command}: its input and output cannot be had"))),
     }
 }
@@ -90,6 +93,16 @@ pub async fn feed(program: &str, arguments: &[&str], text: &str) -> Result<()> {
 struct Piped<S> {
     stream: S,
     _child: tokio::process::Child,
+    group: Option<rustix::process::Pid>,
+}
+
+impl<S> Drop for Piped<S> {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            // One that has ended is gone already.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+        }
+    }
 }
 
 impl<S: tokio::io::AsyncRead + Unpin> tokio::io::AsyncRead for Piped<S> {

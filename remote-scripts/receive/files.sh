@@ -21,7 +21,7 @@ chmod 0700 "$root/runs" "$root/releases" "$root/state" "$root/slots" "$root/back
 tar -xf - -C "$staging" || stop "the upload did not arrive whole"
 (cd "$staging" && sha256sum -c manifest >/dev/null) || stop "the upload does not match its manifest"
 # A restricted key runs the scripts that its setup brought, and no others.
-[ -z "${ESTIBA_GATE:-}" ] || rm -rf "$staging/bin"
+[ -z "${ESTIBA_GATE:-}" ] || rm -rf "${staging:?}/bin"
 # What an undo reads is there after a power cut; of a build's context all is sent again.
 find "$staging" -type f ! -path '*/context/*' -exec sync {} + 2>/dev/null || sync
 for path in "$staging"/bin/* "$staging"/releases/* "$staging"/runs/*; do

@@ -107,6 +107,10 @@ impl Connection {
             if matches!(handle, Err(Refused::Door(_) | Refused::Greeting(_))) {
                 settings.door.refused();
             }
+            let handle = handle.map_err(|refused| match &settings.proxy_command {
+                Some(command) if at == 0 => refused.by_command(command),
+                _ => refused,
+            });
             hops.push(handle.map_err(|refused| if all > 1 { refused.at_hop(at + 1, all) } else { refused })?);
         }
         settings.door.opened();
@@ -161,6 +165,18 @@ impl Refused {
                  (MaxStartups, PerSourcePenalties) turn more away",
             ),
             Self::Door(error) | Self::Greeting(error) | Self::HostKey { error, .. } | Self::Other(error) => error,
+        }
+    }
+
+    /// The same, where a command of the person's is the way there.
+    fn by_command(self, command: &str) -> Self {
+        let told =
+            |error: Error| error.hint(format!("the way there is the ProxyCommand of ~/.ssh/config; try it by hand: {command}"));
+        match self {
+            Self::Door(error) => Self::Door(told(error)),
+            Self::Greeting(error) => Self::Greeting(told(error)),
+            Self::Other(error) => Self::Other(told(error)),
+            refused @ Self::HostKey { .. } => refused,
         }
     }
 
