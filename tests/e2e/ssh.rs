@@ -92,7 +92,7 @@ impl Desk {
         );
         std::fs::write(self.folder.path().join("deploy.toml"), toml).unwrap();
         // ssh takes the home folder from the list of users, whatever HOME says: there it finds this desk's.
-        let inside = "mkdir -p ~/.ssh && mount --bind \"$1\" ~/.ssh && exec \"$2\" status";
+        let inside = "HOME=$(getent passwd \"$(id -u)\" | cut -d : -f 6) && mkdir -p ~/.ssh && mount --bind \"$1\" ~/.ssh && exec \"$2\" status";
         let output = Command::new("unshare")
             .args(["-m", "sh", "-c", inside, "sh", &self.path("home/.ssh"), env!("CARGO_BIN_EXE_estiba")])
             .current_dir(self.folder.path())
