@@ -18,8 +18,8 @@ pub use project::Project;
 pub use resolve::resolve;
 pub use resolved::{
     Accepted, App, AppService, BackedUp, BackupService, Cache, Canary, Database, Decided, Edge, GUESSED_PORT, Health, Image, Job,
-    LoadCheck, Origin, Port, Proof, Registered, Reload, Require, Resolved, Rollout, Scan, Setting, Smoke, StaticFiles,
-    StaticPlace, Target, TeamStep, Tests,
+    KNOWN_HOSTS, LoadCheck, Origin, Port, Proof, Registered, Reload, Require, Resolved, Rollout, Scan, Setting, Smoke,
+    StaticFiles, StaticPlace, Target, TeamStep, Tests,
 };
 pub use schedule::Schedule;
 pub use shape::{

@@ -295,6 +295,9 @@ pub struct Target {
     pub require: Require,
 }
 
+/// The file of host keys that is read, and added to, where a target names none.
+pub const KNOWN_HOSTS: &str = "~/.ssh/known_hosts";
+
 /// `[app]`, resolved.
 #[derive(Debug, Clone)]
 pub struct App {

@@ -51,20 +51,12 @@ impl<'a> Session<'a> {
 
     /// The session of the only host; several are an input error.
     pub async fn open_only(project: &'a Project, resolved: &'a Resolved) -> Result<Self> {
-        let target = &resolved.target;
-        match target.hosts.as_slice() {
-            [host] => Self::open(project, resolved, settings(project, resolved, host)?).await,
-            hosts => Err(Error::input(format!("target `{}` has {} hosts, but this command needs one", target.name, hosts.len()))
-                .hint(format!("name it: --host {}", hosts.first().map_or("HOST", String::as_str)))),
-        }
+        Self::open(project, resolved, settings(project, resolved, only(resolved)?)?).await
     }
 
     /// The same with a person's own keys: for what no restricted key may do.
     pub async fn open_as_a_person(project: &'a Project, resolved: &'a Resolved) -> Result<Self> {
-        match resolved.target.hosts.as_slice() {
-            [host] => Self::open(project, resolved, settings_of_a_person(project, resolved, host)?).await,
-            _ => Self::open_only(project, resolved).await,
-        }
+        Self::open(project, resolved, settings_of_a_person(project, resolved, only(resolved)?)?).await
     }
 
     async fn open(project: &'a Project, resolved: &'a Resolved, settings: Settings) -> Result<Self> {
@@ -118,5 +110,15 @@ impl<'a> Session<'a> {
             format!("another run holds the lock of {}: {holder}; nothing was changed", self.resolved.target.name),
         )
         .hint("--wait-lock 10m waits for its end")
+    }
+}
+
+/// The target's only host.
+fn only(resolved: &Resolved) -> Result<&str> {
+    let target = &resolved.target;
+    match target.hosts.as_slice() {
+        [host] => Ok(host),
+        hosts => Err(Error::input(format!("target `{}` has {} hosts, but this command needs one", target.name, hosts.len()))
+            .hint(format!("name it: --host {}", hosts.first().map_or("HOST", String::as_str)))),
     }
 }

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::config::Resolved;
 use crate::error::Result;
-use crate::server::Found;
+use crate::server::{Fact, Facts, Found};
+use crate::text::printable;
 
 use super::connect::Session;
 use super::look::Certificate;
@@ -26,6 +27,9 @@ pub struct Finding {
     pub safe: bool,
 }
 
+/// What `setup/mend.sh` mends: it can harm nothing.
+const SAFE: [&str; 4] = ["images-dangling", "cache-large", "uploads-left", "run-stale"];
+
 /// The clocks of both machines may be this many seconds apart.
 const APART: i64 = 10;
 
@@ -33,7 +37,8 @@ const APART: i64 = 10;
 pub async fn examine(session: &Session<'_>, now: jiff::Timestamp) -> Result<Vec<Finding>> {
     let project = &session.resolved.compose_project.value;
     let (found, clock) = session.server().examine(project, &published(session.resolved)).await?;
-    let mut findings: Vec<Finding> = found.iter().map(|found| finding(session, found)).collect();
+    let found = of_facts(&session.facts).into_iter().chain(found);
+    let mut findings: Vec<Finding> = found.map(|found| finding(session, &found)).collect();
     let apart = clock.map_or(0, |clock| clock - now.as_second());
     if apart.abs() > APART {
         let detail = format!("its clock is {} s {}", apart.abs(), if apart > 0 { "ahead" } else { "behind" });
@@ -43,6 +48,56 @@ pub async fn examine(session: &Session<'_>, now: jiff::Timestamp) -> Result<Vec<
         findings.push(finding(session, &Found { kind: "certificate".into(), detail: certificate.in_words() }));
     }
     Ok(findings)
+}
+
+/// What the first look at the server has told already.
+fn of_facts(facts: &Facts) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut add = |kind: &str, detail: &str| found.push(Found { kind: kind.into(), detail: printable(detail) });
+    let told = |fact: Fact| facts.get(fact).filter(|value| !value.is_empty());
+    match (told(Fact::DockerError), told(Fact::Compose)) {
+        (Some(error), _) if error.contains("permission denied") => add("docker-denied", error),
+        (Some(error), _) if error.contains("not found") => add("docker-missing", error),
+        (Some(error), _) => add("docker-down", error),
+        (None, None) => add("compose-missing", "`docker compose version` fails"),
+        (None, Some(version)) if is_old(version) => add("compose-old", version),
+        (None, Some(_)) => {}
+    }
+    for (fact, kind) in [
+        (Fact::Lacks, "tools-missing"),
+        (Fact::Unwritable, "root-unwritable"),
+        (Fact::ForeignOwner, "root-foreign"),
+        (Fact::OpenToAll, "root-open"),
+        (Fact::Unfinished, "deploy-unfinished"),
+        (Fact::EdgeMoved, "edge-moved"),
+    ] {
+        if let Some(value) = told(fact) {
+            add(kind, value);
+        }
+    }
+    if facts.lock().is_none() {
+        for run in &facts.open_runs {
+            add("run-stale", run);
+        }
+    }
+    for container in &facts.containers {
+        match (container.state.as_str(), container.health) {
+            ("restarting", _) => add("restarts", &container.service),
+            // One that was stopped keeps what its last probe came to.
+            ("running", Some("unhealthy")) => add("unhealthy", &container.service),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Is that Compose older than the 2.20 that a deploy needs?
+fn is_old(version: &str) -> bool {
+    let mut numbers = version.trim_start_matches('v').split('.').map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (2, 20),
+        _ => false,
+    }
 }
 
 /// The ports that the stack publishes on the server.
@@ -60,7 +115,7 @@ fn finding(session: &Session<'_>, found: &Found) -> Finding {
         user: &session.settings.server.address.user,
     };
     let (why, fix) = meaning(&found.kind, &found.detail, &place);
-    let safe = ["images-dangling", "cache-large", "uploads-left", "run-stale"].contains(&found.kind.as_str());
+    let safe = SAFE.contains(&found.kind.as_str());
     Finding { kind: found.kind.clone(), what: found.detail.clone(), why: why.to_owned(), fix, safe }
 }
 
@@ -85,7 +140,7 @@ fn meaning(kind: &str, detail: &str, place: &Place<'_>) -> (&'static str, String
         }
         "engine-boot" => ("after a restart of the machine the site stays down", "systemctl enable docker".into()),
         "compose-missing" | "compose-old" => ("deploys need Docker Compose 2.20 or newer", setup()),
-        "tools-missing" => ("estiba's scripts use it", format!("apt-get install -y {detail}")),
+        "tools-missing" => ("estiba's scripts use it", format!("apt-get install -y {first}")),
         "disk-full" => {
             ("a deploy, a backup or the database itself stops where there is no room", "docker system prune -f".into())
         }
@@ -98,8 +153,9 @@ fn meaning(kind: &str, detail: &str, place: &Place<'_>) -> (&'static str, String
         "clock-free" => ("certificates, backups and logs go by the time", "apt-get install -y systemd-timesyncd".into()),
         "clock-wrong" => ("certificates, backups and logs go by the time", "timedatectl set-ntp true".into()),
         "reboot-due" => ("an update of the kernel or a library is not in effect", "reboot".into()),
-        "root-unwritable" => ("nothing can be deployed", format!("chown {user}: {root}")),
-        "root-open" => ("any user of the server could put something in a release's place", format!("chmod o-w {root}")),
+        "root-unwritable" => ("nothing can be deployed", setup()),
+        "root-foreign" => ("its owner could put anything in a release's place", format!("chown -R {user}: {root}")),
+        "root-open" => ("any user of the server could put something in a release's place", format!("chmod o-w {first}")),
         "run-stale" => {
             ("it holds up the next deploy, and what it began is neither done nor undone", format!("estiba recover {target}"))
         }
@@ -131,20 +187,63 @@ mod tests {
     use super::*;
     use crate::server::Scripts;
 
+    const PLACE: Place<'_> = Place { root: "/srv/x", target: "production", project: "x", user: "deploy" };
+
+    fn is_known(kind: &str) -> bool {
+        let (why, fix) = meaning(kind, "x", &PLACE);
+        !why.contains("does not know") && !fix.is_empty()
+    }
+
     #[test]
-    fn every_finding_of_the_script_says_why_it_matters_and_what_mends_it() {
+    fn every_finding_says_why_it_matters_and_what_mends_it() {
         let text = Scripts::text("ask/doctor.sh");
-        let kinds: BTreeSet<&str> = text
-            .split("found ")
-            .skip(1)
-            .filter_map(|rest| rest.split([' ', '\n']).next())
-            .filter(|word| word.contains('-') || ["restarts", "unhealthy"].contains(word))
-            .collect();
-        assert!(kinds.len() > 25, "{kinds:?}");
-        let place = Place { root: "/srv/x", target: "production", project: "x", user: "deploy" };
+        let words = text.split("found ").skip(1).filter_map(|rest| rest.split([' ', '\n']).next());
+        let kinds: BTreeSet<&str> = words.filter(|word| word.contains('-')).collect();
+        assert!(kinds.len() > 14, "{kinds:?}");
         for kind in kinds {
-            let (why, fix) = meaning(kind, "x", &place);
-            assert!(!why.contains("does not know") && !fix.is_empty(), "{kind}");
+            assert!(is_known(kind), "{kind}");
+        }
+        let mends = Scripts::text("setup/mend.sh");
+        for kind in SAFE {
+            assert!(is_known(kind) && mends.contains(&format!("\n{kind}) ")), "{kind}");
+        }
+        assert!(!is_known("nothing"));
+    }
+
+    #[test]
+    fn what_the_facts_tell_is_found() {
+        let found = |facts: &str| {
+            let facts = Facts::parse(&format!("estiba:facts\n{facts}estiba:end\n")).unwrap();
+            of_facts(&facts).into_iter().map(|found| found.kind).collect::<Vec<_>>()
+        };
+        let well = "docker=26.1\ncompose=2.40.3\n";
+        assert_eq!(found(well), [""; 0]);
+        for (facts, kinds) in [
+            ("docker_error=Got permission denied while trying\n", vec!["docker-denied"]),
+            ("docker_error=sh: 1: docker: not found\n", vec!["docker-missing"]),
+            ("docker_error=Cannot connect to the Docker daemon\n", vec!["docker-down"]),
+            ("docker=20.10\n", vec!["compose-missing"]),
+            ("docker=20.10\ncompose=2.19.1\n", vec!["compose-old"]),
+            (
+                "docker=26.1\ncompose=2.40.3\nunwritable=/srv\nforeign=eve\nopen_to_all=/srv/x/bin\nunfinished=drain\nopen_run=r1\n\
+                 edge_moved=web 10.0.0.2\ncontainer=web running 12 - r1 unhealthy\ncontainer=db restarting 13 -  \n",
+                vec![
+                    "root-unwritable",
+                    "root-foreign",
+                    "root-open",
+                    "deploy-unfinished",
+                    "edge-moved",
+                    "run-stale",
+                    "unhealthy",
+                    "restarts",
+                ],
+            ),
+            ("docker=26.1\ncompose=2.40.3\ncontainer=web exited 12 - r1 unhealthy\n", vec![]),
+            ("docker=26.1\ncompose=2.40.3\nlock=deploy by me\nopen_run=r1\n", vec![]),
+        ] {
+            let found = found(facts);
+            assert_eq!(found, kinds, "{facts}");
+            assert!(found.iter().all(|kind| is_known(kind)), "{found:?}");
         }
     }
 }

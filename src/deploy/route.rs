@@ -3,9 +3,9 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::config::{self, Project, Resolved};
+use crate::config::{KNOWN_HOSTS, Project, Resolved};
 use crate::error::Result;
-use crate::ssh::{Address, Become, Door, Hop, HostKeys, Identity, KNOWN_HOSTS, Settings, Sources, Traffic, UserConfig};
+use crate::ssh::{Address, Door, Hop, HostKeys, Identity, Settings, Sources, Traffic, UserConfig};
 
 /// How to get to a host of the target.
 pub(super) fn settings(project: &Project, resolved: &Resolved, host: &str) -> Result<Settings> {
@@ -44,7 +44,7 @@ fn route(project: &Project, resolved: &Resolved, host: &str, made: Option<&Utf8P
         server,
         jump,
         proxy_command,
-        r#become: target.becomes.map(|config::Become::Sudo| Become::Sudo),
+        r#become: target.becomes,
         asker: project.asker.clone(),
         traffic: Traffic::default(),
         door: Door::default(),

@@ -7,12 +7,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::sync::mpsc;
 
 use crate::compose::Compose;
-use crate::config::{Project, Resolved};
+use crate::config::{Become, Project, Resolved};
 use crate::error::{Error, Result};
 use crate::private;
 use crate::report::{Event, Reporter};
 use crate::server::{Item, ItemState, Prepare, Prepared, Server, gate, packed_scripts};
-use crate::ssh::{Address, Become, Connection, Settings, new_key, public_line};
+use crate::ssh::{Address, Connection, Settings, new_key, public_line};
 
 use super::route::{key_path, settings_of_a_person};
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
 use crate::error::{Error, Result};
 use crate::server::{Segment, Server};
@@ -19,6 +19,8 @@ const LONG_WAY: Duration = Duration::from_millis(15);
 /// As many connections as a long way gets. With those for commands and for the last look they stay below the six in half a minute
 /// after which `ufw limit` refuses a machine, and below the ten at once after which sshd turns some away.
 const CONNECTIONS: u64 = 3;
+/// And so many channels on each of them: two windows are what TCP lets through on one.
+const CHANNELS: u64 = 2;
 /// A part is at least this long, in bytes.
 const SHORTEST: u64 = 4 * 1024 * 1024;
 const PIECE: usize = 256 * 1024;
@@ -52,23 +54,29 @@ pub struct Sent {
 pub async fn transfer(
     to: &Destination,
     file: File,
-    mut spare: Option<Connection>,
+    spare: Option<Connection>,
     round_trip: Duration,
     told: impl Fn(u64) + Send + Sync + 'static,
 ) -> Result<Vec<Segment>> {
     let size = file.metadata().map_err(|error| Error::failed(format!("looking at the archive: {error}")))?.len();
-    let parts = if round_trip < LONG_WAY { 1 } else { (size / SHORTEST).clamp(1, CONNECTIONS) };
+    let parts = if round_trip < LONG_WAY { 1 } else { (size / SHORTEST).clamp(1, CONNECTIONS * CHANNELS) };
+    let ways: Vec<Way> = (0..parts.min(CONNECTIONS)).map(|_| Way::default()).collect();
+    if let (Some(spare), Some(first)) = (spare, ways.first()) {
+        let _ = first.set(Arc::new(spare));
+    }
     let file = Arc::new(file);
     let progress = Arc::new(Progress { sent: AtomicU64::new(0), told: Box::new(told) });
     let length = size.div_ceil(parts);
     let mut sending = tokio::task::JoinSet::new();
-    for part in 0..parts {
+    for (part, way) in (0..parts).zip(ways.iter().cycle()) {
         let (start, end) = (part * length, ((part + 1) * length).min(size));
-        let (to, file, progress, spare) = (to.clone(), file.clone(), progress.clone(), spare.take());
+        let (to, file, progress, way) = (to.clone(), file.clone(), progress.clone(), way.clone());
         sending.spawn(
-            async move { send_part(&to, part, &file, start, end, spare, &progress).await.map(|segments| (part, segments)) },
+            async move { send_part(&to, part, &file, start, end, &way, &progress).await.map(|segments| (part, segments)) },
         );
     }
+    // Each connection ends with the last part that goes over it.
+    drop(ways);
     let mut done = Vec::new();
     while let Some(ended) = sending.join_next().await {
         done.push(ended.map_err(|error| Error::failed(format!("sending the image: {error}")))??);
@@ -76,6 +84,9 @@ pub async fn transfer(
     done.sort_by_key(|(part, _)| *part);
     Ok(done.into_iter().flat_map(|(_, segments)| segments).collect())
 }
+
+/// A connection that several parts go over; the first of them opens it.
+type Way = Arc<OnceCell<Arc<Connection>>>;
 
 /// What all parts together have sent.
 struct Progress {
@@ -101,14 +112,12 @@ async fn send_part(
     file: &Arc<File>,
     start: u64,
     end: u64,
-    spare: Option<Connection>,
+    way: &Way,
     progress: &Progress,
 ) -> Result<Vec<Segment>> {
     let mut segments: Vec<Segment> = Vec::new();
-    let mut connection = match spare {
-        Some(connection) => connection,
-        None => Connection::open(&to.settings).await?,
-    };
+    let open = async || Connection::open(&to.settings).await.map(Arc::new);
+    let mut connection = way.get_or_try_init(open).await?.clone();
     let mut moved = Instant::now();
     loop {
         let at = start + segments.iter().map(|segment| segment.size).sum::<u64>();
@@ -123,7 +132,6 @@ async fn send_part(
             Ok(taken) => {
                 taken?;
                 segments.push(Segment { name, size: end - at });
-                connection.close().await;
                 return Ok(segments);
             }
             Err(lost) => lost,
@@ -133,7 +141,7 @@ async fn send_part(
             if moved.elapsed() > PATIENCE {
                 return Err(lost.while_doing("the connection does not last"));
             }
-            connection = Connection::again(&to.settings).await?;
+            connection = Arc::new(Connection::again(&to.settings).await?);
             if let Ok(size) = Server::new(&connection, &to.root).segment_size(&to.id, &name).await {
                 break size.min(end - at);
             }

@@ -1,14 +1,25 @@
 //! A question to the person at the terminal.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 
-/// Shows a question on standard error and leaves the cursor behind it.
+/// Shows a question on standard error, and reads the answer. `None` where nobody is at a terminal, or nothing came.
 #[expect(clippy::disallowed_macros, reason = "report is the room that prints")]
-pub fn ask(question: &str) {
+pub fn ask(question: &str) -> Option<String> {
+    if !std::io::stdin().is_terminal() {
+        return None;
+    }
     anstream::eprint!("{question}");
     let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer).ok()?;
+    (read > 0).then(|| answer.trim().to_owned())
+}
+
+/// Does the person at the terminal say yes?
+pub fn agreed(question: &str) -> bool {
+    ask(question).is_some_and(|answer| matches!(answer.as_str(), "y" | "yes"))
 }
 
 type Question = dyn Fn(&str, bool) -> Option<String> + Send + Sync;
@@ -36,15 +47,7 @@ impl Asker {
 
     /// The person at the terminal.
     pub fn terminal() -> Self {
-        Self::new(|question, is_seen| {
-            if !is_seen {
-                return rpassword::prompt_password(question).ok();
-            }
-            ask(question);
-            let mut answer = String::new();
-            let read = std::io::stdin().read_line(&mut answer).ok()?;
-            (read > 0).then(|| answer.trim().to_owned())
-        })
+        Self::new(|question, is_seen| if is_seen { ask(question) } else { rpassword::prompt_password(question).ok() })
     }
 
     /// Is anybody there?

@@ -14,7 +14,7 @@ mod style;
 mod terminal;
 mod timings;
 
-pub use ask::{Asker, ask};
+pub use ask::{Asker, agreed, ask};
 pub use choice::Choice;
 pub use event::{Event, Outcome, OutcomeKind, StepReport, StepStatus, Traffic};
 pub use github::Workflow;

@@ -21,7 +21,7 @@ pub(super) fn request(entry: Entry, arguments: &[&str]) -> String {
 /// The gate, with the names of what each kind of key may ask for.
 pub fn gate() -> String {
     let of = |rights: Rights| {
-        let names: Vec<&str> = Entry::ALL.into_iter().filter(|entry| entry.rights() == rights).map(Entry::name).collect();
+        let names: Vec<&str> = Entry::ALL.iter().filter(|entry| entry.rights() == rights).map(|entry| entry.name()).collect();
         names.join(" ")
     };
     Scripts::text("setup/gate.sh").replace("@LOOK@", &of(Rights::Look)).replace("@DEPLOY@", &of(Rights::Deploy))
@@ -49,7 +49,7 @@ mod tests {
             line.split('\'').nth(1).unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>()
         };
         let (look, deploy) = (listed("look"), listed("deploy"));
-        for entry in Entry::ALL {
+        for entry in Entry::ALL.iter().copied() {
             let name = entry.name().to_owned();
             assert!(entry == Entry::Nothing || !Scripts::text(entry.name()).is_empty(), "{name}");
             let rights = match (look.contains(&name), deploy.contains(&name)) {
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_script_that_calls_itself_a_look_is_one() {
-        for entry in Entry::ALL.into_iter().filter(|entry| entry.name().starts_with("ask/")) {
+        for entry in Entry::ALL.iter().copied().filter(|entry| entry.name().starts_with("ask/")) {
             let is_look = entry.rights() == Rights::Look || entry == Entry::Save;
             assert!(is_look && Scripts::text(entry.name()).contains("hanges nothing"), "{}", entry.name());
         }

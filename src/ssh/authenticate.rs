@@ -15,10 +15,10 @@ use crate::error::{Error, Result};
 use crate::report::Asker;
 
 use super::client::Client;
-use super::failure;
 use super::identity::{Chosen, Offer};
 use super::key::parse_key;
 use super::settings::Hop;
+use super::{Address, failure};
 
 /// What a server came to say so far.
 #[derive(Debug, Default)]
@@ -80,7 +80,7 @@ pub(super) async fn authenticate(handle: &mut Handle<Client>, hop: &Hop, asker: 
             }
         }
     }
-    Err(refused(hop, &tried, handle.is_closed()))
+    Err(refused(hop, &tried, handle.is_closed(), asker.is_there()))
 }
 
 fn lost(hop: &Hop, error: &dyn std::fmt::Display) -> Error {
@@ -261,19 +261,12 @@ impl Signer for KeySigner {
 }
 
 /// A server does not say why it refuses, so what it may be is listed, likeliest first.
-fn refused(hop: &Hop, tried: &Tried, is_closed: bool) -> Error {
+fn refused(hop: &Hop, tried: &Tried, is_closed: bool, is_attended: bool) -> Error {
     let address = &hop.address;
     let methods: Vec<String> = tried.methods.iter().map(|method| <&str>::from(method).to_owned()).collect();
     let noted = |error: Error| tried.notes.iter().fold(error, |error, note| error.hint(note.clone()));
     if tried.is_accepted {
-        return Error::failed(format!(
-            "{address}: the server accepted the key and asks for a second factor as well ({}), which nobody is here to give",
-            methods.join(", ")
-        ))
-        .hint(format!(
-            "for a user who deploys without a person: `Match User {}` with `AuthenticationMethods publickey` in its sshd_config",
-            address.user
-        ));
+        return half_way(address, &methods.join(", "), is_attended);
     }
     if tried.keys.is_empty() {
         let looked = "ESTIBA_SSH_KEY is not set, the target names no `identity`, and neither the agent nor ~/.ssh has one";
@@ -316,4 +309,21 @@ fn refused(hop: &Hop, tried: &Tried, is_closed: bool) -> Error {
          line in authorized_keys has a `from=` without this machine; the server's own log says which (`journalctl -u ssh`)",
         address.user
     )))
+}
+
+/// The server took the key, and asked for more.
+fn half_way(address: &Address, asked: &str, is_attended: bool) -> Error {
+    if is_attended {
+        return Error::failed(format!(
+            "{address}: the server accepted the key, and not the answer to what it asked then ({asked})"
+        ))
+        .hint("try again; a code is good for half a minute");
+    }
+    Error::failed(format!(
+        "{address}: the server accepted the key and asks for a second factor as well ({asked}), which nobody is here to give"
+    ))
+    .hint(format!(
+        "for a user who deploys without a person: `Match User {}` with `AuthenticationMethods publickey` in its sshd_config",
+        address.user
+    ))
 }

@@ -10,6 +10,7 @@ use russh::{ChannelOpenFailure, Preferred, cipher, kex};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::config::Become;
 use crate::error::{Error, Result};
 use crate::process;
 
@@ -18,7 +19,7 @@ use super::client::{Client, ClientError};
 use super::door::Door;
 use super::hostkey::{all_algorithms, family};
 use super::listener::Listener;
-use super::settings::{Become, Hop, Settings};
+use super::settings::{Hop, Settings};
 use super::stream::{Heard, Tapped};
 use super::{Address, Traffic, failure};
 
@@ -63,11 +64,10 @@ impl Connection {
             };
             tries += 1;
             let pause = settings.door.pause();
-            let is_worth_it = match &refused {
-                Refused::Door(_) if settings.door.has_opened() => started.elapsed() + pause < PATIENCE,
+            let is_worth_it = match &refused.stage {
+                Stage::Door | Stage::Greeting if settings.door.has_opened() => started.elapsed() + pause < PATIENCE,
                 // A server that is asked by many at once turns some of them away (MaxStartups).
-                Refused::Greeting(_) if settings.door.has_opened() => started.elapsed() + pause < PATIENCE,
-                Refused::Greeting(_) => tries < FIRST_TRIES,
+                Stage::Greeting => tries < FIRST_TRIES,
                 _ => false,
             };
             if !is_worth_it {
@@ -89,7 +89,7 @@ impl Connection {
             match Self::attempt(settings).await {
                 Ok(connection) => return Ok(connection),
                 // Another host key is no matter of patience.
-                Err(Refused::HostKey { error, .. }) => return Err(error),
+                Err(Refused { stage: Stage::HostKey { .. }, error }) => return Err(error),
                 Err(refused) if started.elapsed() > PATIENCE => {
                     return Err(refused.into_error(&settings.door).while_doing("the connection did not come back"));
                 }
@@ -103,18 +103,21 @@ impl Connection {
         let mut hops: Vec<Handle<Client>> = Vec::new();
         let all = settings.jump.len() + 1;
         for (at, hop) in settings.jump.iter().chain([&settings.server]).enumerate() {
-            let handle = enter(settings, hop, hops.last(), &listener).await;
-            if matches!(handle, Err(Refused::Door(_) | Refused::Greeting(_))) {
+            let mut handle = enter(settings, hop, hops.last(), &listener).await;
+            if handle.as_ref().is_err_and(Refused::is_turned_away) {
                 settings.door.refused();
             }
-            let handle = handle.map_err(|refused| match &settings.proxy_command {
-                Some(command) if at == 0 => refused.by_command(command),
-                _ => refused,
-            });
-            hops.push(handle.map_err(|refused| if all > 1 { refused.at_hop(at + 1, all) } else { refused })?);
+            if let (Some(command), 0) = (&settings.proxy_command, at) {
+                let by = format!("the way there is the ProxyCommand of ~/.ssh/config; try it by hand: {command}");
+                handle = handle.map_err(|refused| refused.told(|error| error.hint(by)));
+            }
+            if all > 1 {
+                handle = handle.map_err(|refused| refused.told(|error| error.while_doing(format!("hop {} of {all}", at + 1))));
+            }
+            hops.push(handle?);
         }
         settings.door.opened();
-        let Some(handle) = hops.pop() else { return Err(Refused::Other(Error::failed("there is no server to connect to"))) };
+        let Some(handle) = hops.pop() else { return Err(Error::failed("there is no server to connect to").into()) };
         Ok(Self {
             handle,
             address: settings.server.address.clone(),
@@ -142,52 +145,49 @@ impl Connection {
 }
 
 /// Why there is no connection.
-enum Refused {
+struct Refused {
+    stage: Stage,
+    error: Error,
+}
+
+/// How far it came.
+enum Stage {
     /// The TCP connection was refused.
-    Door(Error),
+    Door,
     /// The server closed the connection before it greeted.
-    Greeting(Error),
+    Greeting,
     /// The host key, of that kind, is not the one. `unknown`: there is none to compare it with.
-    HostKey {
-        kind: String,
-        unknown: Option<Box<PublicKey>>,
-        error: Error,
-    },
-    Other(Error),
+    HostKey { kind: String, unknown: Option<Box<PublicKey>> },
+    /// Any other.
+    Other,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { stage: Stage::Other, error }
+    }
 }
 
 impl Refused {
+    /// Did the server turn the connection away before it said anything?
+    const fn is_turned_away(&self) -> bool {
+        matches!(self.stage, Stage::Door | Stage::Greeting)
+    }
+
     /// The error, and what it probably means where the server let this process in before.
     fn into_error(self, door: &Door) -> Error {
-        match self {
-            Self::Door(error) | Self::Greeting(error) if door.has_opened() => error.hint(
-                "it let this machine in a moment ago: a firewall that counts connections (ufw limit), fail2ban or sshd's own limits \
-                 (MaxStartups, PerSourcePenalties) turn more away",
-            ),
-            Self::Door(error) | Self::Greeting(error) | Self::HostKey { error, .. } | Self::Other(error) => error,
+        if !self.is_turned_away() || !door.has_opened() {
+            return self.error;
         }
+        self.error.hint(
+            "it let this machine in a moment ago: a firewall that counts connections (ufw limit), fail2ban or sshd's own limits \
+             (MaxStartups, PerSourcePenalties) turn more away",
+        )
     }
 
-    /// The same, where a command of the person's is the way there.
-    fn by_command(self, command: &str) -> Self {
-        let told =
-            |error: Error| error.hint(format!("the way there is the ProxyCommand of ~/.ssh/config; try it by hand: {command}"));
-        match self {
-            Self::Door(error) => Self::Door(told(error)),
-            Self::Greeting(error) => Self::Greeting(told(error)),
-            Self::Other(error) => Self::Other(told(error)),
-            refused @ Self::HostKey { .. } => refused,
-        }
-    }
-
-    fn at_hop(self, at: usize, of: usize) -> Self {
-        let told = |error: Error| error.while_doing(format!("hop {at} of {of}"));
-        match self {
-            Self::Door(error) => Self::Door(told(error)),
-            Self::Greeting(error) => Self::Greeting(told(error)),
-            Self::HostKey { kind, unknown, error } => Self::HostKey { kind, unknown, error: told(error) },
-            Self::Other(error) => Self::Other(told(error)),
-        }
+    /// The same, with the error told so.
+    fn told(self, told: impl FnOnce(Error) -> Error) -> Self {
+        Self { error: told(self.error), ..self }
     }
 }
 
@@ -208,7 +208,7 @@ async fn enter(
             Ok(handle) => break handle,
             Err(refused) => refused,
         };
-        let Refused::HostKey { kind, unknown, .. } = &refused else { return Err(first.unwrap_or(refused)) };
+        let Stage::HostKey { kind, unknown } = &refused.stage else { return Err(first.unwrap_or(refused)) };
         if let (Some(key), false) = (unknown, asked) {
             asked = true;
             if hop.host_keys.ask(&settings.asker, name, port, key).await {
@@ -226,7 +226,7 @@ async fn enter(
         first = Some(refused);
         algorithms = rest;
     };
-    authenticate(&mut handle, hop, &settings.asker).await.map_err(Refused::Other)?;
+    authenticate(&mut handle, hop, &settings.asker).await?;
     Ok(handle)
 }
 
@@ -236,18 +236,17 @@ async fn way(settings: &Settings, hop: &Hop, before: Option<&Handle<Client>>) ->
     if let Some(before) = before {
         let opened = before.channel_open_direct_tcpip(hop.host(), u32::from(address.port), "127.0.0.1", 0);
         let opened = timeout(DIAL, opened).await;
-        let opened =
-            opened.map_err(|_| Refused::Other(failure::timeout(address, "the way there from the hop before it", DIAL)))?;
+        let opened = opened.map_err(|_| failure::timeout(address, "the way there from the hop before it", DIAL))?;
         return match opened {
             Ok(channel) => Ok(Tapped::new(channel.into_stream())),
             Err(russh::Error::ChannelOpenFailure(why)) => {
-                Err(Refused::Other(failure::no_forward(address, matches!(why, ChannelOpenFailure::AdministrativelyProhibited))))
+                Err(failure::no_forward(address, matches!(why, ChannelOpenFailure::AdministrativelyProhibited)).into())
             }
-            Err(error) => Err(Refused::Other(failure::lost(address, "going on from the hop before it", &error))),
+            Err(error) => Err(failure::lost(address, "going on from the hop before it", &error).into()),
         };
     }
     if let Some(command) = &settings.proxy_command {
-        return Ok(Tapped::new(process::piped(command).map_err(Refused::Other)?));
+        return Ok(Tapped::new(process::piped(command)?));
     }
     Ok(Tapped::new(dial(address, hop.host()).await?))
 }
@@ -255,20 +254,20 @@ async fn way(settings: &Settings, hop: &Hop, before: Option<&Handle<Client>>) ->
 async fn dial(address: &Address, host: &str) -> Result<TcpStream, Refused> {
     let named = tokio::net::lookup_host((host, address.port)).await;
     let mut last = None;
-    for socket in named.map_err(|error| Refused::Other(failure::dns(address, &error)))? {
+    for socket in named.map_err(|error| failure::dns(address, &error))? {
         match timeout(DIAL, TcpStream::connect(socket)).await {
             Ok(Ok(stream)) => {
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                last = Some(Refused::Door(failure::tcp(address, &error)));
+                last = Some(Refused { stage: Stage::Door, error: failure::tcp(address, &error) });
             }
-            Ok(Err(error)) => last = Some(Refused::Other(failure::tcp(address, &error))),
-            Err(_) => last = Some(Refused::Other(failure::timeout(address, "the TCP connection", DIAL))),
+            Ok(Err(error)) => last = Some(failure::tcp(address, &error).into()),
+            Err(_) => last = Some(failure::timeout(address, "the TCP connection", DIAL).into()),
         }
     }
-    Err(last.unwrap_or_else(|| Refused::Other(failure::dns(address, &std::io::Error::other("it has no address")))))
+    Err(last.unwrap_or_else(|| failure::dns(address, &std::io::Error::other("it has no address")).into()))
 }
 
 async fn handshake(
@@ -290,20 +289,23 @@ async fn handshake(
     };
     let connected = tokio::select! {
         connected = timeout(HANDSHAKE, connecting) => connected,
-        () = silent => return Err(Refused::Other(failure::silent(address, GREETING))),
+        () = silent => return Err(failure::silent(address, GREETING).into()),
     };
     match connected {
-        Err(_) => Err(Refused::Other(failure::timeout(address, "the SSH key exchange", HANDSHAKE))),
+        Err(_) => Err(failure::timeout(address, "the SSH key exchange", HANDSHAKE).into()),
         Ok(Ok(handle)) => Ok(handle),
-        Ok(Err(ClientError::HostKey { kind, unknown, error })) => Err(Refused::HostKey { kind, unknown, error }),
+        Ok(Err(ClientError::HostKey { kind, unknown, error })) => Err(Refused { stage: Stage::HostKey { kind, unknown }, error }),
         Ok(Err(ClientError::Ssh(_))) if !heard.is_silent() && !heard.is_ssh() => {
             let said = heard.text();
             // What sshd says in place of its greeting when it turns somebody away.
             let error = failure::not_ssh(address, &said);
-            Err(if failure::is_turned_away(&said) { Refused::Greeting(error) } else { Refused::Other(error) })
+            let stage = if failure::is_turned_away(&said) { Stage::Greeting } else { Stage::Other };
+            Err(Refused { stage, error })
         }
-        Ok(Err(ClientError::Ssh(error))) if heard.is_silent() => Err(Refused::Greeting(failure::no_greeting(address, &error))),
-        Ok(Err(ClientError::Ssh(error))) => Err(Refused::Other(failure::handshake(address, &error))),
+        Ok(Err(ClientError::Ssh(error))) if heard.is_silent() => {
+            Err(Refused { stage: Stage::Greeting, error: failure::no_greeting(address, &error) })
+        }
+        Ok(Err(ClientError::Ssh(error))) => Err(failure::handshake(address, &error).into()),
     }
 }
 

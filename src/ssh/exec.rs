@@ -8,9 +8,10 @@ use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::config::Become;
 use crate::error::{Error, Result};
 
-use super::{Become, Connection, Traffic, failure};
+use super::{Connection, Traffic, failure};
 
 /// What a command came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, KnownHosts, Marker};
 use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey};
 
+use crate::config::KNOWN_HOSTS;
 use crate::error::{Error, Result};
 use crate::report::Asker;
 use crate::text::read_limited;
@@ -28,9 +29,6 @@ pub struct HostKeys {
     /// The known_hosts file that such a key is added to. Without one nobody is asked.
     kept_in: Option<Utf8PathBuf>,
 }
-
-/// The file that is read, and written to, where a target names no host keys.
-pub const KNOWN_HOSTS: &str = "~/.ssh/known_hosts";
 
 /// A fingerprint, and the hosts whose key it is of, where that is said.
 #[derive(Debug, Clone)]

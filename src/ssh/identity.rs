@@ -118,20 +118,6 @@ impl Identity {
         offers.extend(of_files);
         Ok(Self { offers })
     }
-
-    /// How messages name it: the key's fingerprint, or the agent.
-    pub fn shown(&self) -> String {
-        let shown = |offer: &Offer| match offer {
-            Offer::Key { key, certificates } if certificates.is_empty() => {
-                format!("key {}", key.public_key().fingerprint(HashAlg::Sha256))
-            }
-            Offer::Key { key, .. } => format!("key {} with its certificate", key.public_key().fingerprint(HashAlg::Sha256)),
-            Offer::Locked { path, .. } => format!("key {path}"),
-            Offer::Agent { socket, .. } => format!("the keys of the agent at {socket}"),
-        };
-        let shown: Vec<String> = self.offers.iter().map(shown).collect();
-        if shown.is_empty() { "no SSH key".into() } else { shown.join(", ") }
-    }
 }
 
 impl Offer {

@@ -1,5 +1,6 @@
 //! How to get to a server: its address, its keys and ours, and the hops on the way.
 
+use crate::config::Become;
 use crate::report::Asker;
 
 use super::door::Door;
@@ -52,13 +53,6 @@ pub struct Settings {
     pub traffic: Traffic,
     /// Whether it lets this machine in just now.
     pub door: Door,
-}
-
-/// How commands get the rights that they need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Become {
-    /// By `sudo`, without a password.
-    Sudo,
 }
 
 impl Settings {

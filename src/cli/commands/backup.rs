@@ -1,6 +1,5 @@
 //! `backup create`, `list`, `verify`, `restore`, `pull`
 
-use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -175,14 +174,8 @@ fn ask(resolved: &Resolved, backup: &str, what: &str, yes: bool) -> Result<()> {
         Error::input(format!("a restore of {backup} replaces the {what} of {name}; nothing was done"))
             .hint(format!("type the target's name, {name}, when asked, or give --yes"))
     };
-    if !std::io::stdin().is_terminal() {
-        return Err(refused());
-    }
     let prompt = format!("This replaces the {what} of {name} with backup {backup}. Type the target's name to go on: ");
-    crate::report::ask(&prompt);
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(|error| Error::failed(error.to_string()))?;
-    if answer.trim() == name { Ok(()) } else { Err(refused()) }
+    if crate::report::ask(&prompt).as_ref() == Some(name) { Ok(()) } else { Err(refused()) }
 }
 
 /// `backup verify BACKUP` works where there is one target: its name may be left out, as everywhere. A name that is a target is

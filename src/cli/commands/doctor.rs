@@ -13,13 +13,14 @@ pub(in crate::cli) async fn run(context: &Context, args: DoctorArgs) -> Result<E
     let project = context.project_to_look()?;
     let resolved = context.resolve(&project, args.target.as_deref())?;
     let looked = each(Session::open_each(&project, &resolved).await, async |session| {
-        let session = session?;
+        let mut session = session?;
         let mut findings = examine(&session, Context::now()).await?;
         if args.fix {
             for finding in findings.iter().filter(|finding| finding.safe) {
                 session.server().mend_finding(&finding.kind).await?;
                 context.reporter.tell(Event::Text(format!("{}: mended: {}", session.host(), finding.what)));
             }
+            session.refresh().await?;
             findings = examine(&session, Context::now()).await?;
         }
         Ok((session.host(), findings))

@@ -1,6 +1,6 @@
 //! `init`
 
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use camino::Utf8Path;
@@ -107,10 +107,8 @@ fn is_domain(text: &str) -> bool {
 }
 
 fn answer(question: &str) -> Result<String> {
-    crate::report::ask(question);
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(|error| Error::failed(format!("cannot read the answer: {error}")))?;
-    Ok(answer.trim().to_owned())
+    crate::report::ask(question)
+        .ok_or_else(|| Error::failed("no answer came; nothing was written").hint("--domain and --server answer it"))
 }
 
 /// Shows what init would change in a file that is there, and that it would write one that is not.

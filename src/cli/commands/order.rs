@@ -1,11 +1,10 @@
 //! `restart`, `scale`, `maintenance`, `down`: what an operator orders of the release that serves.
 
-use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
 use crate::deploy::{Order, order};
 use crate::error::{Error, Result};
-use crate::report::ask;
+use crate::report::agreed;
 
 use super::super::args::{DownArgs, MaintenanceArgs, RestartArgs, ScaleArgs, Switch};
 use super::super::context::Context;
@@ -43,22 +42,13 @@ pub(in crate::cli) async fn maintenance(context: &Context, args: MaintenanceArgs
 }
 
 pub(in crate::cli) async fn down(context: &Context, args: DownArgs) -> ExitCode {
-    if !context.global.yes && !agreed() {
+    let question = "The site stops: all containers of the stack go. Volumes, folders, releases and backups stay. Do it? [y/N] ";
+    if !context.global.yes && !agreed(question) {
         let error = Error::input("nothing was changed: `down` stops the site, and nobody has agreed to that")
             .hint("--yes does it unasked");
         return context.refused(error, args.target.as_deref());
     }
     carry_out(context, args.target, Order::Down).await
-}
-
-/// Does the person at the terminal agree?
-fn agreed() -> bool {
-    if !std::io::stdin().is_terminal() {
-        return false;
-    }
-    ask("The site stops: all containers of the stack go. Volumes, folders, releases and backups stay. Do it? [y/N] ");
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "yes")
 }
 
 /// Has each of the target's hosts do it, one after another.

@@ -1,13 +1,12 @@
 //! `setup`
 
-use std::io::{BufRead as _, IsTerminal as _};
 use std::process::ExitCode;
 
 use crate::config::Resolved;
 use crate::deploy::{Admin, Keys, Setup};
 use crate::error::{Error, Result};
 use crate::process;
-use crate::report::{Event, ask};
+use crate::report::Event;
 use crate::server::{ItemState, Prepared};
 
 use super::super::args::SetupArgs;
@@ -30,7 +29,7 @@ pub(in crate::cli) async fn run(context: &Context, args: SetupArgs) -> Result<Ex
             context.reporter.tell(Event::Text(format!("{}: ready; nothing was changed", setup.host())));
             continue;
         }
-        agreed(context, "Do it? [y/N] ")?;
+        agree(context, "Do it? [y/N] ")?;
         setup.prepare(&prepared.items, &context.reporter).await?;
         let left = setup.look().await?;
         if let Some(item) = left.items.iter().find(|item| item.state == ItemState::Todo) {
@@ -45,7 +44,7 @@ pub(in crate::cli) async fn run(context: &Context, args: SetupArgs) -> Result<Ex
 }
 
 async fn remove(context: &Context, setup: &Setup<'_>) -> Result<()> {
-    agreed(context, &format!("{}: the keys of this target, the gate and the boot hook go. Do it? [y/N] ", setup.host()))?;
+    agree(context, &format!("{}: the keys of this target, the gate and the boot hook go. Do it? [y/N] ", setup.host()))?;
     setup.remove().await?;
     context.reporter.tell(Event::Text(format!(
         "{}: the keys, the gate and the boot hook are gone; the site, its data, the user and all packages stay",
@@ -68,16 +67,9 @@ fn plan(host: &str, prepared: &Prepared) -> String {
 }
 
 /// Goes on where the person at the terminal agrees, or `--yes` does.
-fn agreed(context: &Context, question: &str) -> Result<()> {
-    if context.global.yes {
+fn agree(context: &Context, question: &str) -> Result<()> {
+    if context.global.yes || crate::report::agreed(question) {
         return Ok(());
-    }
-    if std::io::stdin().is_terminal() {
-        ask(question);
-        let mut answer = String::new();
-        if std::io::stdin().lock().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "yes") {
-            return Ok(());
-        }
     }
     Err(Error::input("nothing was changed: nobody has agreed to it").hint("--yes does it unasked"))
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::text::nearest;
 
 use super::super::Project;
-use super::super::resolved::{Origin, Setting, Target};
+use super::super::resolved::{KNOWN_HOSTS, Origin, Setting, Target};
 use super::super::shape::TargetSection;
 
 /// The target of that name, or the only one.
@@ -73,7 +73,7 @@ pub(super) fn resolve(project: &Project, name: &str, section: &TargetSection) ->
         hosts: section.hosts.clone(),
         host_keys: match section.host_keys.as_slice() {
             _ if !given_keys.is_empty() => Setting { value: given_keys, origin: Origin::Found("ESTIBA_HOST_KEYS".into()) },
-            [] => Setting { value: vec!["~/.ssh/known_hosts".into()], origin: Origin::Default },
+            [] => Setting { value: vec![KNOWN_HOSTS.into()], origin: Origin::Default },
             keys => Setting { value: keys.to_vec(), origin: Origin::File },
         },
         identity: section.identity.clone(),
