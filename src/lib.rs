@@ -28,3 +28,4 @@ pub mod serve;
 pub mod server;
 pub mod ssh;
 pub mod text;
+pub mod top;

@@ -69,6 +69,11 @@ if [ -e "$root/state/warm" ]; then
 	read -r warm_release _ warm_until _ <"$root/state/warm"
 	[ "$(date +%s)" -ge "${warm_until:-0}" ] || echo "warm=$warm_release $(date -u -d "@$warm_until" +%Y-%m-%dT%H:%M:%SZ)"
 fi
+echo "alerts_lost=$(tail -n 1 "$root/state/alerts-lost" 2>/dev/null)"
+if [ -n "$current" ] && grep -q "^WATCH_EVERY='*[1-9]" "$root/releases/$current/settings.env" 2>/dev/null; then
+	if flock -n -s "$root/state/watch.lock" true 2>/dev/null; then echo 'watch=gone'; else echo 'watch=on'; fi
+	echo "watch_wrong=$(cat "$root"/state/watch/told/* 2>/dev/null | paste -s -d ';' - | sed 's/;/; /g')"
+fi
 if [ -e "$root/state/lock" ] && ! flock -n -s "$root/state/lock" true; then
 	echo "lock=$(cat "$root/state/lock.holder" 2>/dev/null)"
 fi

@@ -186,6 +186,27 @@ edge_times() {
 		}'
 }
 
+# edge_slot_times APP SLOT: how long the answers of that slot took since its release was started, a line each: tenths of a millisecond,
+# how many, and how many errors (5xx) among them.
+edge_slot_times() {
+	slot_times_said=$(edge_ask "$1" "show table times_$2") || return 1
+	printf '%s\n' "$slot_times_said" | awk '
+		{
+			key = count = errors = ""
+			for (at = 1; at <= NF; at++) {
+				if ($at ~ /^key=[0-9]+$/) key = substr($at, 5) + 0
+				if ($at ~ /^gpc0=[0-9]+$/) count = substr($at, 6) + 0
+				if ($at ~ /^gpc1=[0-9]+$/) errors = substr($at, 6) + 0
+			}
+			if (key != "" && count != "") print key, count, errors + 0
+		}'
+}
+
+# edge_forget_times APP SLOT: what is counted of that slot begins anew.
+edge_forget_times() {
+	edge_ask "$1" "clear table times_$2" >/dev/null
+}
+
 # edge_folder APP RELEASE: the edge's folder, with its configuration and first orders; nobody else may look into it.
 edge_folder() {
 	folder_at=$edge/$1

@@ -11,7 +11,7 @@ protocol=1
 # read_run: what this run is to do.
 read_run() {
 	. "$run_dir/run.env"
-	: "${KEEP_WARM:=0}" "${SERVICES:=}" "${ASKED:=}" "${IMAGE_IDS:=}" "${BUILT_IMAGE:=ESTIBA_IMAGE}" "${BACKUP_ID:=}" "${RECOVER:=}" "${OVERRIDE:=}"
+	: "${KEEP_WARM:=0}" "${SERVICES:=}" "${ASKED:=}" "${IMAGE_IDS:=}" "${BUILT_IMAGE:=ESTIBA_IMAGE}" "${BACKUP_ID:=}" "${RECOVER:=}" "${OVERRIDE:=}" "${ALERTS:=1}"
 	: "${CANARY_STEPS:=}" "${CANARY_STEP_SECONDS:=30}" "${CANARY_TIME:=0}" "${CANARY_WAIT:=0}" "${CANARY_STICKY:=cookie}"
 	: "${CANARY_INCONCLUSIVE:=undo}" "${MAX_P95_RATIO:=1.5}"
 }
@@ -28,6 +28,7 @@ read_release() {
 	: "${LOAD_SECONDS:=0}" "${CACHE_SERVICE:=}" "${CACHE_PERSIST:=0}" "${VOLUMES:=}"
 	: "${KEEP_BACKUPS:=14}" "${KEEP_DAILY:=0}" "${KEEP_WEEKLY:=0}" "${KEEP_MONTHLY:=0}"
 	: "${BACKUP_SCHEDULE:=}" "${DRILL_SCHEDULE:=}" "${BACKUP_ALERT:=}" "${BACKUP_IMAGE:=}" "${OFFSITE:=}" "${OFFSITE_IMAGE:=}"
+	: "${SITE_URL:=}" "${WATCH_EVERY:=0}" "${WATCH_DISK:=90}" "${WATCH_CERTIFICATE:=14}" "${WATCH_BACKUP:=93600}"
 }
 
 # stack_is_written PATH: may a service of the stack write to what it mounts from there, and did the release that serves have it? What

@@ -18,6 +18,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 . "$here/lib/journal.sh"
 . "$here/lib/lock.sh"
 . "$here/lib/history.sh"
+. "$here/lib/alerts.sh"
 
 run_dir=$runs/$RUN
 read_run
@@ -206,10 +207,14 @@ backward() {
 finish() {
 	finish_reason=${4:-}
 	[ -z "$3" ] || finish_reason=$(reason)
+	# Before the outcome, and sent after it: what waits is sent even if this process is killed in between.
+	alert_of_run "$1" "$2" "$3" "$finish_reason"
 	history_add "$1" "$2" "$3" "$finish_reason"
 	# The journal first: who follows it stops at the file.
 	journal outcome "$3" "$1 $2 $finish_reason"
 	printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$finish_reason" | write_file "$run_dir/outcome"
+	alerts_start
+	[ "$1" != 0 ] || watch_start
 	# A release that was never served leaves nothing behind. Last: without its files a run that has no outcome could not be ended.
 	case $1 in
 	0 | 4) ;;
@@ -219,6 +224,12 @@ finish() {
 		;;
 	esac
 	exit "$1"
+}
+
+# watch_start: the server looks at the site by itself from now on, where the release says so and nothing does yet.
+watch_start() {
+	[ "${WATCH_EVERY:-0}" = 0 ] || [ ! -e "$root/current" ] || [ "$RECOVER" = own ] ||
+		setsid sh "$here/run/watch.sh" "$root" </dev/null >/dev/null 2>&1 9>&- &
 }
 
 # compare_with_before: is what serves after the undo what served before? What is not is told with the reason.

@@ -214,7 +214,7 @@ user_do() {
 }
 
 folders_look() {
-	if [ -d "$root" ] && [ "$(stat -c %U "$root")" = "$user" ]; then
+	if [ -d "$root" ] && [ "$(stat -c %U "$root")" = "$user" ] && stat -c %A "$root" | grep -q '^drwx'; then
 		others=$(find "$root" -mindepth 1 -maxdepth 1 -type d ! -user "$user" ! -name shared ! -name static | tr '\n' ' ')
 		if [ -n "$others" ]; then
 			item folders advice "another user deployed before and owns ${others% }: chown -R $user: ${others% }"

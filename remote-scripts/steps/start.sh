@@ -18,6 +18,7 @@ start_do() {
 		blue | green) [ ! -e "$edge/$start_app/state/slot.map" ] || edge_put "$start_app" slot slot "$(get old-slot)" || return 1 ;;
 		esac
 		edge_standby "$start_app" "$(get old-slot)" off || return 1
+		edge_forget_times "$start_app" "$start_slot"
 	done
 	# What an earlier release left in this slot has stopped for good: its restart policy was taken away.
 	# shellcheck disable=SC2046 # service names, none with a space

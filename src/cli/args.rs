@@ -1,6 +1,7 @@
 //! What can be typed.
 
 mod init;
+mod looks;
 mod server;
 
 use camino::Utf8PathBuf;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Seconds;
 
 pub(super) use init::{DatabaseChoice, InitArgs};
+pub(super) use looks::{LogsArgs, MetricsArgs};
 pub(super) use server::{DoctorArgs, SetupArgs};
 
 /// Deploys that cannot leave a server half-way: Docker Compose releases over SSH, as transactions.
@@ -92,6 +94,10 @@ pub enum Command {
     Recover(TargetArgs),
     /// What the containers say, of all services, slots and hosts as one stream; or the journal of a past run.
     Logs(LogsArgs),
+    /// CPU, memory, requests a second, errors and latencies, database, cache and backups of the target.
+    Metrics(MetricsArgs),
+    /// The same as a live screen, with keys to open logs and to roll back.
+    Top(TargetArgs),
     /// Run a command in a running container of a service: of an app or a worker in the slot that serves.
     Exec(ExecArgs),
     /// Run a command in a container of its own, of the release that serves.
@@ -142,38 +148,6 @@ pub enum Command {
 pub struct TargetArgs {
     /// The target. Optional if deploy.toml has only one.
     pub target: Option<String>,
-}
-
-/// `logs`
-#[derive(Debug, Clone, Args)]
-pub struct LogsArgs {
-    /// The target. Optional if deploy.toml has only one.
-    pub target: Option<String>,
-    /// Go on with what comes, through deploys and lost connections.
-    #[arg(short, long)]
-    pub follow: bool,
-    /// Only this service, as the Compose file calls it, or this container. May be given several times.
-    #[arg(short, long, value_name = "SERVICE")]
-    pub service: Vec<String>,
-    /// At most so many lines of each container, or `all`. Default: 100, and all with --since or --until.
-    #[arg(long, value_name = "COUNT")]
-    pub tail: Option<String>,
-    /// Only what is newer: 10m, 2h, or a time like 2026-11-27T07:57:08Z.
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
-    /// Only what is older.
-    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
-    pub until: Option<String>,
-    /// Only lines that this regular expression matches.
-    #[arg(long, value_name = "PATTERN")]
-    pub grep: Option<String>,
-    /// Only lines of this level or a graver one: debug, info, warning, error. Known in JSON, logfmt and common text formats; a line
-    /// that tells none goes with the one before it.
-    #[arg(long, value_name = "LEVEL")]
-    pub level: Option<String>,
-    /// The journal of a past run, by its id or its release's.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["follow", "service", "tail", "since", "until", "grep", "level"])]
-    pub run: Option<String>,
 }
 
 /// `exec`

@@ -11,9 +11,11 @@ use crate::config::{Project, Resolved, resolve};
 use crate::deploy::{Actor, Ending, Operation, Options};
 use crate::error::{Error, Result};
 use crate::image::Learning;
+use crate::notify::Collector;
 use crate::report::{Asker, Event, Outcome, Reporter, timings};
 use crate::text::Environment;
 
+use super::alerts;
 use super::args::Global;
 
 /// A command's surroundings.
@@ -60,6 +62,7 @@ impl Context {
     /// Resolves deploy.toml for that target, or for its one host that `--host` names.
     pub(super) fn resolve(&self, project: &Project, target: Option<&str>) -> Result<Resolved> {
         let mut resolved = resolve(project, target)?;
+        self.reporter.hide(&resolved.alerts.secrets);
         let Some(wanted) = &self.global.host else { return Ok(resolved) };
         let named = |host: &String| host == wanted || host.split_once('@').is_some_and(|(_, address)| address == wanted);
         match resolved.target.hosts.iter().find(|host| named(host)).cloned() {
@@ -98,6 +101,31 @@ impl Context {
         says("RUNNER_ENVIRONMENT", "github-hosted") || says("CI_DISPOSABLE_ENVIRONMENT", "true")
     }
 
+    /// Tells people elsewhere what became of it: alerts, as far as they are this machine's to send, and a trace.
+    pub(super) async fn told(&self, operation: &Operation<'_>, ended: Result<Ending>) -> Result<Ending> {
+        match ended {
+            Ok(ending) => {
+                let ending = alerts::of_ending(operation, ending).await;
+                self.trace(operation, &ending.0).await;
+                Ok(ending)
+            }
+            Err(error) => {
+                if !operation.has_begun() {
+                    alerts::of_error(operation, &error).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends the deploy as a trace, where the environment names a collector.
+    async fn trace(&self, operation: &Operation<'_>, outcome: &Outcome) {
+        let Some(collector) = Collector::of(&self.environment) else { return };
+        if let Err(error) = collector.send(outcome, &operation.resolved.project, operation.actor.now).await {
+            self.reporter.tell(Event::Warning(error.message));
+        }
+    }
+
     /// Tells an error that came before the server began, and with `--json` the outcome that it comes to.
     pub(super) fn refused(&self, error: Error, target: Option<&str>) -> ExitCode {
         let kind = error.kind;
@@ -122,7 +150,7 @@ impl Context {
 
     /// Tells the outcome and turns it into an exit code.
     pub(super) fn finish(&self, (outcome, kind): Ending) -> ExitCode {
-        self.reporter.tell(Event::Outcome(outcome));
+        self.reporter.tell(Event::Outcome(Box::new(outcome)));
         kind.map_or(ExitCode::SUCCESS, ExitCode::from)
     }
 }

@@ -15,8 +15,8 @@ use crate::report::{Choice, Event, Reporter, Workflow};
 use super::Cli;
 use super::args::{Color, Command};
 use super::commands::{
-    abort, backup, canary, completions, config, demo, deploy, doctor, eject, exec, history, init, logs, look, order, plan,
-    promote, recover, reference, rollback, serve, setup, status,
+    abort, backup, canary, completions, config, demo, deploy, doctor, eject, exec, history, init, logs, look, metrics, order,
+    plan, promote, recover, reference, rollback, serve, setup, status, top,
 };
 use super::context::Context;
 
@@ -94,6 +94,8 @@ async fn run(cli: Cli, reporter: &Reporter) -> Result<ExitCode> {
         Command::Status(args) => status::run(&context, args).await,
         Command::History(args) => history::run(&context, args).await,
         Command::Logs(args) => logs::run(&context, args).await,
+        Command::Metrics(args) => metrics::run(&context, args).await,
+        Command::Top(args) => top::run(&context, args).await,
         Command::Exec(args) => exec::exec(&context, args).await,
         Command::Run(args) => exec::run(&context, args).await,
         Command::Shell(args) => exec::shell(&context, args).await,

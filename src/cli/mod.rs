@@ -1,5 +1,6 @@
 //! The command line.
 
+mod alerts;
 mod args;
 mod commands;
 mod context;

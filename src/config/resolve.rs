@@ -1,6 +1,7 @@
 //! What a deploy.toml comes to once conventions have filled in what it leaves out. Beside each value
 //! stands where it came from; what is ambiguous is an error that names the candidates.
 
+mod alerts;
 mod apps;
 mod common;
 mod data;
@@ -24,7 +25,7 @@ use crate::text::{Source, read_limited};
 use common::plain;
 use data::{resolve_backup, resolve_cache, resolve_database};
 
-use super::resolved::{Proof, Resolved, Rollout, Setting};
+use super::resolved::{App, Database, Proof, Resolved, Rollout, Setting};
 use super::{EnvFile, Project, Seconds};
 
 /// Resolves deploy.toml for the target of that name, or for the only one.
@@ -56,12 +57,11 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
     let app = apps::commands(&world, &kinds, &apps, &images[0], &jobs, &shared.value)?;
     let jobs = apps::without_migration(jobs, &app);
     let database = resolve_database(&world)?;
-    if database.is_none() && !app.migrate.value.is_empty() {
-        notes.push(
-            "the app migrates a database, but none is known, so a deploy makes no backup of it. Set [database] service to the service that holds it".into(),
-        );
-    }
+    notes.extend(lacks_backups(database.as_ref(), &app));
+    let (alerts, watch) = (alerts::resolve(project)?, alerts::watch(project)?);
     let mut resolved = Resolved {
+        alerts,
+        watch,
         static_files: Setting::or_default(None, Vec::new()),
         project: config.project.name.clone(),
         backup: resolve_backup(project, &compose, database.is_some(), &shared.value)?,
@@ -91,6 +91,13 @@ pub fn resolve(project: &Project, target: Option<&str>) -> Result<Resolved> {
     statics::resolve(project, &mut resolved)?;
     resolved.proof = proof::resolve(project, &resolved)?;
     Ok(resolved)
+}
+
+/// A word on migrations that no backup comes before.
+fn lacks_backups(database: Option<&Database>, app: &App) -> Option<String> {
+    (database.is_none() && !app.migrate.value.is_empty()).then(|| {
+        "the app migrates a database, but none is known, so a deploy makes no backup of it. Set [database] service to the service that holds it".into()
+    })
 }
 
 /// A variable that a service only names must have its value somewhere: the environment of whoever deploys is not handed on.

@@ -1,6 +1,7 @@
 //! The shape of deploy.toml. The documentation of each key here is the one source of the schema that
 //! `estiba config schema` prints and of the reference in `docs/`.
 
+mod alerts;
 mod data;
 mod proof;
 mod rollout;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Seconds;
 
+pub use alerts::{AlertOn, AlertsSection, EmailSection, WatchSection, WebhookSection};
 pub use data::{Backup, BackupSection, CacheSection, DatabaseSection, DuringMigrations, Engine, Restore};
 pub use proof::{LoadSection, RequireSection, ScanSection, SmokeSection, StepPlace, StepSection, TestSection};
 pub use rollout::{Inconclusive, RolloutSection, Sticky, Strategy};
@@ -80,6 +82,13 @@ pub struct Config {
     /// The backup service: scheduled backups, copies elsewhere, drills.
     #[serde(default)]
     pub backup: BackupSection,
+    /// Who is told of what becomes of deploys and backups.
+    #[serde(default)]
+    pub alerts: AlertsSection,
+    /// What the server looks at by itself between deploys: the site, its containers, disks, certificate and backups. What changes is told
+    /// by `[alerts]`. Default: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch: Option<WatchSection>,
 }
 
 /// `[project]`

@@ -118,7 +118,7 @@ async fn one(
         None => None,
     };
     let (outcome, kind) = ended?;
-    reporter.tell(Event::Outcome(outcome.clone()));
+    reporter.tell(Event::Outcome(Box::new(outcome.clone())));
     let serving = match outcome.outcome {
         OutcomeKind::Deployed => outcome.release.clone(),
         _ => outcome.previous.clone(),

@@ -68,6 +68,7 @@ pub(super) fn together(blank: Outcome, before: Vec<StepReport>, endings: &[(Stri
         reason,
         unfinished: endings.iter().flat_map(|(_, (outcome, _))| outcome.unfinished.clone()).collect(),
         differs: endings.iter().flat_map(|(_, (outcome, _))| outcome.differs.clone()).collect(),
+        alerts: endings.iter().flat_map(|(_, (outcome, _))| outcome.alerts.clone()).collect(),
         steps: before.into_iter().chain(steps(endings)).collect(),
         traffic: endings
             .iter()
@@ -112,7 +113,7 @@ mod tests {
 
     fn ending(outcome: OutcomeKind, kind: Option<Kind>, step: Option<&str>, reason: Option<&str>) -> Ending {
         let text = |text: Option<&str>| text.map(str::to_owned);
-        let steps = vec![StepReport { name: "check".into(), status: StepStatus::Done, duration_ms: 7 }];
+        let steps = vec![StepReport { name: "check".into(), status: StepStatus::Done, at_ms: 0, duration_ms: 7 }];
         (Outcome { outcome, failed_step: text(step), reason: text(reason), steps, ..Outcome::failed("t") }, kind)
     }
 

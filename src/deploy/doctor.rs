@@ -1,8 +1,10 @@
 //! What is wrong with a server, why that matters, and what mends it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::config::Resolved;
 use crate::error::Result;
@@ -48,6 +50,20 @@ pub async fn examine(session: &Session<'_>, now: jiff::Timestamp) -> Result<Vec<
         findings.push(finding(session, &Found { kind: "certificate".into(), detail: certificate.in_words() }));
     }
     Ok(findings)
+}
+
+/// What may be the reason why a step fails.
+const CAUSES: [&str; 6] = ["disk-full", "inodes-full", "memory-low", "memory-limit", "port-taken", "descriptors-few"];
+
+/// The longest that is waited for them: whoever deployed wants to know what came of it.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What is wrong with the server and may be the reason of a failure.
+pub(super) async fn causes(session: &Session<'_>) -> Vec<Finding> {
+    let (server, ports) = (session.server(), published(session.resolved));
+    let examined = timeout(PATIENCE, server.examine(&session.resolved.compose_project.value, &ports)).await;
+    let Ok(Ok((found, _))) = examined else { return Vec::new() };
+    found.iter().filter(|found| CAUSES.contains(&found.kind.as_str())).map(|found| finding(session, found)).collect()
 }
 
 /// What the first look at the server has told already.
@@ -154,7 +170,11 @@ fn meaning(kind: &str, detail: &str, place: &Place<'_>) -> (&'static str, String
         "clock-wrong" => ("certificates, backups and logs go by the time", "timedatectl set-ntp true".into()),
         "reboot-due" => ("an update of the kernel or a library is not in effect", "reboot".into()),
         "root-unwritable" => ("nothing can be deployed", setup()),
-        "root-foreign" => ("its owner could put anything in a release's place", format!("chown -R {user}: {root}")),
+        // What lies deeper may belong to the users of containers.
+        "root-foreign" => {
+            let folders = format!("{root} {root}/bin {root}/state {root}/runs {root}/releases");
+            ("its owner could put anything in a release's place", format!("chown {user}: {folders}"))
+        }
         "root-open" => ("any user of the server could put something in a release's place", format!("chmod o-w {first}")),
         "run-stale" => {
             ("it holds up the next deploy, and what it began is neither done nor undone", format!("estiba recover {target}"))

@@ -1,5 +1,6 @@
 //! What was asked for: the one thing that every stage is handed.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::config::{Project, Resolved};
@@ -25,6 +26,8 @@ pub struct Operation<'a> {
     pub reporter: &'a Reporter,
     /// What the local Engine goes on packing while the servers are at work.
     pub learning: Learning,
+    /// Set once the servers have been told to begin: from then on they tell people by themselves.
+    begun: OnceLock<()>,
     started: Instant,
 }
 
@@ -53,7 +56,30 @@ pub struct Options {
 impl<'a> Operation<'a> {
     /// An operation that begins now.
     pub fn new(project: &'a Project, resolved: &'a Resolved, options: Options, actor: Actor, reporter: &'a Reporter) -> Self {
-        Self { project, resolved, options, actor, reporter, learning: Learning::default(), started: Instant::now() }
+        Self {
+            project,
+            resolved,
+            options,
+            actor,
+            reporter,
+            learning: Learning::default(),
+            begun: OnceLock::new(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Milliseconds since it began.
+    pub(super) fn so_far(&self) -> u64 {
+        milliseconds(self.started)
+    }
+
+    /// Have the servers been told to begin?
+    pub fn has_begun(&self) -> bool {
+        self.begun.get().is_some()
+    }
+
+    pub(super) fn begin(&self) {
+        self.begun.get_or_init(|| ());
     }
 
     /// The outcome before anything is known of it: failed, with nothing done. `release` is the one that it is about.

@@ -43,7 +43,7 @@ pub async fn promote(operation: &Operation<'_>, looked: &Project, from: &Resolve
     let mut before: Vec<StepReport> = Vec::new();
     let (_private, folder) = private::folder()?;
     let taking = take(there, &mut prepared, operation, &folder);
-    step(reporter, "take", &mut before, taking).await?;
+    step(operation, "take", &mut before, taking).await?;
     let candidate = finish(operation, prepared, steps, before)?;
     super::deploy_candidate(&candidate, operation).await
 }

@@ -3,18 +3,18 @@
 use std::time::Instant;
 
 use crate::error::Result;
-use crate::report::{Event, Reporter, StepReport, StepStatus};
+use crate::report::{Event, StepReport, StepStatus};
 
-use super::operation::milliseconds;
+use super::operation::{Operation, milliseconds};
 
 /// Runs a part of the client's work as a step, and adds what became of it.
 pub(super) async fn step<T>(
-    reporter: &Reporter,
+    operation: &Operation<'_>,
     name: &str,
     steps: &mut Vec<StepReport>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    let started = Instant::now();
+    let (started, at_ms, reporter) = (Instant::now(), operation.so_far(), operation.reporter);
     reporter.tell(Event::Began { step: name.into() });
     let result = work.await;
     let duration_ms = milliseconds(started);
@@ -29,6 +29,6 @@ pub(super) async fn step<T>(
             StepStatus::Failed
         }
     };
-    steps.push(StepReport { name: name.into(), status, duration_ms });
+    steps.push(StepReport { name: name.into(), status, at_ms, duration_ms });
     result
 }

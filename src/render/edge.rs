@@ -48,6 +48,9 @@ pub(super) fn configuration(resolved: &Resolved, app: &AppService) -> String {
     }
     if app.ports.value.iter().any(|port| port.protocol != Protocol::Tcp) {
         text.push_str("\nbackend times\n    stick-table type integer size 200k expire 2h store gpc0\n");
+        for slot in SLOTS {
+            let _ = write!(text, "\nbackend times_{slot}\n    stick-table type integer size 20k expire 24d store gpc0,gpc1\n");
+        }
     }
     if first.protocol != Protocol::Tcp {
         test_frontend(&mut text, first.number);
@@ -79,6 +82,7 @@ fn frontend(text: &mut String, bound: u16, port: u16, protocol: Protocol) {
         let _ = writeln!(text, "    tcp-request content reject unless {{ {FENCE} -m str off }}");
         let _ = writeln!(text, "    tcp-request content lua.await {port} unless {{ var(proc.found_{port}) -m bool }}");
     } else {
+        text.push_str("    http-request set-var(txn.arrived) date(0,us)\n");
         text.push_str("    # X-Forwarded headers are believed of those in front, and of nobody else.\n");
         let _ = writeln!(text, "    acl trusted src -f {FOLDER}/state/trusted.lst");
         for (header, value) in
@@ -144,6 +148,22 @@ fn canary(text: &mut String, port: u16) {
     let _ = writeln!(text, "    use_backend %[var(txn.canary)]_{port} if {new}");
 }
 
+/// How long each answer of this slot took is counted, since its release was started: in steps of 0.1 ms, above 100 ms of 1 ms, above a
+/// second of 10 ms. Beside it, how many of them were errors. What the server's scripts ask is not counted.
+fn times(text: &mut String, slot: &str) {
+    let counted = "{ var(txn.arrived) -m found }";
+    for line in [
+        format!("set-var(txn.time) date(0,us),sub(txn.arrived),div(100) if {counted}"),
+        format!("set-var(txn.time) var(txn.time),div(10),mul(10) if {counted} {{ var(txn.time) -m int gt 1000 }}"),
+        format!("set-var(txn.time) var(txn.time),div(100),mul(100) if {counted} {{ var(txn.time) -m int gt 10000 }}"),
+        format!("track-sc0 var(txn.time) table times_{slot} if {counted}"),
+        format!("sc-inc-gpc0(0) if {counted}"),
+        format!("sc-inc-gpc1(0) if {counted} {{ status ge 500 }}"),
+    ] {
+        let _ = writeln!(text, "    http-response {line}");
+    }
+}
+
 /// The slot that serves.
 fn serve(text: &mut String, port: u16) {
     let _ = writeln!(text, "    use_backend %[{SLOT}]_{port}");
@@ -180,6 +200,9 @@ fn backend(text: &mut String, resolved: &Resolved, app: &AppService, slot: &str,
             "    http-response return status 503 if {{ var(txn.estiba_slot) -m found }} {{ srv_id gt {MOST_REPLICAS} }}"
         );
         let _ = writeln!(text, "    http-response set-header X-Estiba-Release %[{release}] if !{{ {release} -m str none }}");
+    }
+    if protocol != Protocol::Tcp {
+        times(text, slot);
     }
     let check = "check inter 500ms fall 3 rise 1 observe layer4 error-limit 3 on-error mark-down";
     let find = "resolvers docker resolve-prefer ipv4 init-addr none";

@@ -1,6 +1,7 @@
 //! Templates and the Compose file in, artefacts out. Pure: no network, no clock, no environment but
 //! what it is handed.
 
+mod alerts;
 mod edge;
 mod inputs;
 mod paths;

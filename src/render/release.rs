@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::server::{SettingsFile, VERSION};
 use crate::text::{Source, command_words, render_template, shell_words};
 
-use super::{Files, InputFile, Rendered, edge, paths, plain, slot, stack};
+use super::{Files, InputFile, Rendered, alerts, edge, paths, plain, slot, stack};
 
 /// What rendering is made from.
 #[derive(Debug, Clone)]
@@ -88,6 +88,7 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     files.insert("apps".into(), Artefact::text(apps(resolved)?));
     files.insert("static".into(), Artefact::text(static_files(resolved)));
     files.extend(proof(resolved)?);
+    files.extend(alerts::files(&resolved.alerts));
     let (mut offsite_secrets, mut offsite_places) = (Vec::new(), String::new());
     if let Some(text) = offsite_environment(resolved) {
         let values = resolved.backup.offsite_environment.iter().map(|(_, value)| value.clone());
@@ -102,6 +103,7 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     let settings = settings(resolved, &layout.shared(), places, offsite_places)?;
     files.insert("settings.env".into(), Artefact::text(settings.to_text()));
     rendered.secrets.extend(offsite_secrets);
+    rendered.secrets.extend(resolved.alerts.secrets.iter().cloned());
     // What a key that may only look is given.
     let public: String = files.iter().filter(|(_, file)| !file.secret).map(|(path, _)| format!("{path}\n")).collect();
     files.insert("public".into(), Artefact::text(public));
@@ -304,6 +306,7 @@ fn settings(resolved: &Resolved, shared: &[String], secrets: String, offsite_sec
         protocol: VERSION,
         project: resolved.project.clone(),
         target: resolved.target.name.clone(),
+        site_url: resolved.target.url.clone().unwrap_or_default(),
         compose_project: resolved.compose_project.value.clone(),
         app_service: first.service.clone(),
         apps: stack::app_order(resolved),
@@ -342,6 +345,12 @@ fn settings(resolved: &Resolved, shared: &[String], secrets: String, offsite_sec
     };
     add_data(&mut settings, resolved);
     add_backup_service(&mut settings, resolved);
+    if let Some(watch) = &resolved.watch {
+        settings.watch_every = watch.every.value.0;
+        settings.watch_disk = watch.disk_percent.value.into();
+        settings.watch_certificate = watch.certificate_days.value.into();
+        settings.watch_backup = watch.backup_age.value.0;
+    }
     Ok(settings)
 }
 

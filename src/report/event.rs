@@ -91,7 +91,7 @@ pub enum Event {
     /// The same for programs: a JSON document, for standard output with `--json`.
     Document(serde_json::Value),
     /// The last word of a deploy or rollback.
-    Outcome(Outcome),
+    Outcome(Box<Outcome>),
     /// The command failed.
     Error(Error),
     /// The same of one host of a fleet.
@@ -155,6 +155,8 @@ pub struct StepReport {
     pub name: String,
     /// What became of it.
     pub status: StepStatus,
+    /// When it began: milliseconds since the command did.
+    pub at_ms: u64,
     /// How long its do took, in milliseconds.
     pub duration_ms: u64,
 }
@@ -186,6 +188,9 @@ pub struct Outcome {
     /// After an undo: what is not as it was before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differs: Vec<String>,
+    /// What became of its alert, by each channel.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<AlertTold>,
     /// How long all of it took, in milliseconds.
     pub duration_ms: u64,
     /// The steps, in their order.
@@ -193,6 +198,18 @@ pub struct Outcome {
     /// What went between the client and the servers, where a run was begun.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Box<Traffic>>,
+}
+
+/// What became of an alert by one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AlertTold {
+    /// The channel.
+    pub channel: String,
+    /// `sent`, `trying` (the server goes on), `left` (to the client) or `lost`.
+    pub state: String,
+    /// Why it is not sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What went over the wire, without SSH's own part.
@@ -221,6 +238,7 @@ impl Outcome {
             reason: None,
             unfinished: Vec::new(),
             differs: Vec::new(),
+            alerts: Vec::new(),
             duration_ms: 0,
             steps: Vec::new(),
             traffic: None,

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::text::{printable, secret_forms, without_secrets};
 
 use super::plain::print;
-use super::{Event, Outcome, Sink, StepReport};
+use super::{AlertTold, Event, Outcome, Sink, StepReport};
 
 /// Hands events to a sink, from any task. Secrets are taken out of every text on the way.
 #[derive(Clone)]
@@ -143,7 +143,7 @@ fn redacted(event: Event, secrets: &[String]) -> Event {
         Event::Text(text) => Event::Text(clean(text)),
         Event::Document(document) => Event::Document(clean_document(document, secrets)),
         Event::Error(error) => Event::Error(error.with_texts(&clean)),
-        Event::Outcome(outcome) => Event::Outcome(Outcome {
+        Event::Outcome(outcome) => Event::Outcome(Box::new(Outcome {
             event: outcome.event,
             outcome: outcome.outcome,
             target: clean(outcome.target),
@@ -155,10 +155,11 @@ fn redacted(event: Event, secrets: &[String]) -> Event {
             reason: outcome.reason.map(clean),
             unfinished: outcome.unfinished.into_iter().map(clean).collect(),
             differs: outcome.differs.into_iter().map(clean).collect(),
+            alerts: outcome.alerts.into_iter().map(|told| AlertTold { why: told.why.map(clean), ..told }).collect(),
             duration_ms: outcome.duration_ms,
             steps: outcome.steps.into_iter().map(|step| StepReport { name: clean(step.name), ..step }).collect(),
             traffic: outcome.traffic,
-        }),
+        })),
         Event::OnHost { host, event } => Event::OnHost { host: clean(host), event: Box::new(redacted(*event, secrets)) },
     }
 }
@@ -211,7 +212,7 @@ mod tests {
         let reporter = Reporter::new(Box::new(Keep(kept.clone())));
         reporter.hide(&["hunter22".into()]);
         let bad = || String::from("\u{1b}[31mhunter22\u{7}");
-        reporter.tell(Event::Outcome(Outcome {
+        reporter.tell(Event::Outcome(Box::new(Outcome {
             event: "outcome",
             outcome: super::super::OutcomeKind::Deployed,
             target: bad(),
@@ -223,14 +224,15 @@ mod tests {
             reason: Some(bad()),
             unfinished: vec![bad()],
             differs: vec![bad()],
+            alerts: vec![AlertTold { channel: "slack".into(), state: "lost".into(), why: Some(bad()) }],
             duration_ms: 1,
-            steps: vec![StepReport { name: bad(), status: super::super::StepStatus::Done, duration_ms: 1 }],
+            steps: vec![StepReport { name: bad(), status: super::super::StepStatus::Done, at_ms: 0, duration_ms: 1 }],
             traffic: None,
-        }));
+        })));
         let kept = kept.lock().unwrap();
         let Event::Outcome(outcome) = &kept[0] else { panic!("{kept:?}") };
         let text = serde_json::to_string(outcome).unwrap();
         assert!(!text.contains("hunter22") && !text.contains("\\u"), "{text}");
-        assert_eq!(text.matches("***").count(), 10, "{text}");
+        assert_eq!(text.matches("***").count(), 11, "{text}");
     }
 }

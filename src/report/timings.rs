@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn a_chart_has_each_step_and_what_was_in_none() {
-        let step = |name: &str, duration_ms| StepReport { name: name.into(), status: StepStatus::Done, duration_ms };
+        let step = |name: &str, duration_ms| StepReport { name: name.into(), status: StepStatus::Done, at_ms: 0, duration_ms };
         let outcome = Outcome {
             duration_ms: 5000,
             steps: vec![step("send", 1000), step("preflight", 0), step("start", 2000)],

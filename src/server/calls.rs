@@ -11,13 +11,14 @@ use crate::artefact::{Artefact, manifest};
 use crate::config::Resolved;
 use crate::error::{Answer, Error, Result};
 use crate::logs::Line;
+use crate::report::AlertTold;
 use crate::ssh::{Connection, Output, Piece, Running, keep_the_end};
-use crate::text::shell_words;
+use crate::text::{printable, shell_words};
 
 use super::first_answer::no_answer;
 use super::gate::request;
 use super::protocol::{Entry, marker};
-use super::{Facts, Record, Scripts};
+use super::{Facts, Metrics, Record, Scripts};
 
 /// A server and the root of one target on it.
 #[derive(Debug)]
@@ -328,6 +329,40 @@ impl<'a> Server<'a> {
         let is_cut = text.lines().any(|line| line == marker::COMPARED) && lines.last() != Some(&marker::END);
         let cut = is_cut.then_some("the check of the apps' answers and static files was cut short");
         Ok(lines.into_iter().filter(|line| *line != marker::END).chain(cut).map(str::to_owned).collect())
+    }
+
+    /// Figures of the server, its containers and the site, by the scripts that it has.
+    pub async fn metrics(&self) -> Result<Metrics> {
+        let output = self.look(&Self::inline(Entry::Metrics, &[self.root])).await?;
+        let text = output.text();
+        let whole = text.split_once(&format!("{}\n", marker::METRICS)).and_then(|(_, rest)| rest.split_once(marker::END));
+        match whole {
+            Some((figures, _)) => Ok(Metrics::parse(figures)),
+            None => Err(no_answer(self.connection.address(), &output, marker::METRICS).unwrap_or_else(|| {
+                Error::failed(format!("{}: no figures came: {}", self.connection.address(), output.complaint()))
+            })),
+        }
+    }
+
+    /// What became of a run's alert by each channel, within a second; what the server cannot send is left to this client.
+    pub async fn alerts(&self, run: &str) -> Result<Vec<AlertTold>> {
+        let output = self.look(&self.script(Entry::Alerts, &["told", run])).await?;
+        let text = output.text();
+        let lines = text.lines().skip_while(|line| *line != marker::ALERTS).skip(1).take_while(|line| *line != marker::END);
+        let mut told: Vec<AlertTold> = Vec::new();
+        for line in lines {
+            let mut words = line.splitn(3, ' ');
+            let (Some(word), Some(channel)) = (words.next(), words.next()) else { continue };
+            match told.iter_mut().find(|one| one.channel == channel) {
+                Some(one) => word.clone_into(&mut one.state),
+                None => told.push(AlertTold {
+                    channel: channel.to_owned(),
+                    state: word.to_owned(),
+                    why: words.next().map(printable).filter(|why| !why.is_empty()),
+                }),
+            }
+        }
+        Ok(told)
     }
 
     /// Tells the running driver to stop and undo.

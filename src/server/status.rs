@@ -38,6 +38,10 @@ pub struct Status {
     pub maintenance: Option<String>,
     /// The release that was kept warm, until when.
     pub warm: Option<String>,
+    /// The last alert that reached nobody.
+    pub alerts_lost: Option<String>,
+    /// What the server, which looks at the site by itself, has told is wrong: nothing, or words; `None` where it does not look.
+    pub watch: Option<String>,
     /// What is not as it should be.
     pub drift: Vec<String>,
     /// Whether deploys take longer than they did, and where.
@@ -66,6 +70,12 @@ impl Status {
             drill: last(facts, Fact::LastDrill).map(|(_, text)| text),
             maintenance: text(facts.get(Fact::Maintenance)),
             warm: facts.get(Fact::Warm).map(|warm| warm.replacen(' ', " until ", 1)),
+            alerts_lost: text(facts.get(Fact::AlertsLost)),
+            watch: facts.get(Fact::Watch).map(|state| match (state, facts.get(Fact::WatchWrong)) {
+                ("gone", _) => "the server does not look at the site, although [watch] says so: `estiba deploy --force` or a restart of the machine begins it again".to_owned(),
+                (_, Some(wrong)) => wrong.to_owned(),
+                (_, None) => "nothing is wrong".to_owned(),
+            }),
             drift: drift(facts),
             certificate: None,
             slower: slower(&facts.durations),

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests set up their own world, and stop where it is not so")]
 
 mod actions;
+mod alerts;
 mod backup_service;
 mod bad_releases;
 mod canary;
@@ -19,6 +20,7 @@ mod images;
 mod init;
 mod lock;
 mod mariadb;
+mod metrics;
 mod plan;
 mod proof;
 #[path = "../matrix/proxy.rs"]

@@ -306,6 +306,18 @@ fn what_is_wrong_with_a_server_is_found_with_the_command_that_mends_it() {
         ("gpasswd -d deploy docker", "docker-denied"),
         ("mv /usr/local/lib/docker/cli-plugins/docker-compose /root/", "compose-missing"),
         ("service docker stop", "docker-down"),
+        (
+            r#"cat >/tmp/old <<'PLUGIN'
+#!/bin/sh
+case $1 in
+docker-cli-plugin-metadata) echo '{"SchemaVersion":"0.1.0","Vendor":"x","Version":"v2.10.0"}' ;;
+*) echo 2.10.0 ;;
+esac
+PLUGIN
+chmod 755 /tmp/old && mv /tmp/old /usr/local/lib/docker/cli-plugins/docker-compose"#,
+            "compose-old",
+        ),
+        ("chmod u-w /srv/shop", "root-unwritable"),
     ] {
         shop.server.exec(plant);
         let found = findings(&shop);
@@ -320,6 +332,13 @@ fn what_is_wrong_with_a_server_is_found_with_the_command_that_mends_it() {
     let web = format!("{}-web-blue-1", shop.site.name);
     let planted = [
         ("root-open", "chmod o+w /srv/shop".to_owned()),
+        ("root-foreign", "chown nobody /srv/shop/bin".into()),
+        (
+            "run-stale",
+            "cd /srv/shop/runs && for run in *-backup-*; do :; done && cp -rp $run 20990101T000000Z-backup-0 && cd 20990101T000000Z-backup-0 && rm outcome \
+             && sed -i \"s/$run/20990101T000000Z-backup-0/\" run.env && echo 999999 >driver.pid"
+                .into(),
+        ),
         ("uploads-left", "mkdir /srv/shop/state/incoming.x && touch -d '3 days ago' /srv/shop/state/incoming.x".into()),
         ("boot-hook", "rm /etc/cron.d/estiba-*".into()),
         ("backup-old", "touch -d '3 days ago' /srv/shop/backups/*.dump".into()),

@@ -12,6 +12,7 @@ use crate::report::Event;
 
 use super::super::args::{EnvCommand, TargetArgs};
 use super::super::context::Context;
+use super::table::table;
 
 /// The containers of the stack, a line each.
 pub(in crate::cli) async fn ps(context: &Context, args: TargetArgs) -> Result<ExitCode> {
@@ -43,17 +44,6 @@ pub(in crate::cli) async fn ps(context: &Context, args: TargetArgs) -> Result<Ex
         context.reporter.tell(Event::Text(table(&rows)));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Columns as wide as their widest cell.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    let line = |row: &[String; N]| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        cells.join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The target's url, told, and opened where there is a desktop to do it.

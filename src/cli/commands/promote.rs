@@ -34,5 +34,6 @@ async fn promoted(context: &Context, args: PromoteArgs) -> Result<ExitCode> {
         ..context.options()
     };
     let operation = context.operation(&project, &to, options).await;
-    Ok(context.finish_with_timings(promote(&operation, &looked, &from).await?, args.timings))
+    let ending = context.told(&operation, promote(&operation, &looked, &from).await).await?;
+    Ok(context.finish_with_timings(ending, args.timings))
 }

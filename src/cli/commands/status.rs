@@ -66,6 +66,12 @@ fn text(target: &str, status: &Status, session: &Session<'_>) -> String {
     if let Some(warm) = &status.warm {
         lines.push(format!("  warm      {warm}"));
     }
+    if let Some(watch) = &status.watch {
+        lines.push(format!("  watch     {watch}"));
+    }
+    if let Some(lost) = &status.alerts_lost {
+        lines.push(format!("  alerts    one reached nobody: {lost}"));
+    }
     for drift in &status.drift {
         lines.push(format!("  drift     {drift}"));
     }

@@ -21,6 +21,8 @@ pub(super) struct Journal<'a> {
     differs: Vec<String>,
     /// When the run began.
     first_cs: Option<u64>,
+    /// How long the command had been at work by then, in milliseconds.
+    before_ms: u64,
     began_cs: u64,
     end: Option<End>,
     step: watch::Sender<String>,
@@ -49,6 +51,7 @@ impl<'a> Journal<'a> {
             steps: before,
             differs: Vec::new(),
             first_cs: None,
+            before_ms: 0,
             began_cs: 0,
             end: None,
             step,
@@ -61,6 +64,11 @@ impl<'a> Journal<'a> {
     /// The same, of a run that has steps on this machine.
     pub(super) fn with_steps_here(self, here: Vec<String>) -> Self {
         Self { here, ..self }
+    }
+
+    /// The same, of a command that has been at work so long.
+    pub(super) fn after(self, before_ms: u64) -> Self {
+        Self { before_ms, ..self }
     }
 
     /// What the run asks of this machine, one after another.
@@ -110,6 +118,7 @@ impl<'a> Journal<'a> {
         let Record { at_cs, kind, step, text } = record;
         let since_first = at_cs.saturating_sub(*self.first_cs.get_or_insert(at_cs)) * 10;
         let took = at_cs.saturating_sub(self.began_cs) * 10;
+        let at_ms = self.before_ms + since_first.saturating_sub(took);
         match kind {
             RecordKind::Run => {}
             RecordKind::Began => {
@@ -120,7 +129,7 @@ impl<'a> Journal<'a> {
             }
             RecordKind::Out => self.reporter.tell(Event::Output { step, line: text }),
             RecordKind::Done => {
-                self.report(StepReport { name: step.clone(), status: StepStatus::Done, duration_ms: took });
+                self.report(StepReport { name: step.clone(), status: StepStatus::Done, at_ms, duration_ms: took });
                 if let Some(longest) = self.gate.and_then(|gate| gate.done(&step, took)) {
                     self.reporter.of_target().tell(Event::Done { step: step.clone(), duration_ms: longest });
                 }
@@ -134,7 +143,7 @@ impl<'a> Journal<'a> {
                 }
             }
             RecordKind::Failed => {
-                self.report(StepReport { name: step.clone(), status: StepStatus::Failed, duration_ms: took });
+                self.report(StepReport { name: step.clone(), status: StepStatus::Failed, at_ms, duration_ms: took });
                 self.reporter.tell(Event::Failed { step, reason: text });
             }
             RecordKind::Undoing => {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::artefact::Artefact;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::report::{Event, Outcome, Reporter, StepReport, Traffic};
 use crate::server::Fact;
 
@@ -17,6 +17,7 @@ use journal::Journal;
 use super::conclude::{Ending, kind_of, together};
 use super::confirm::Confirm;
 use super::connect::Session;
+use super::doctor::{Finding, causes};
 use super::gate::Gate;
 use super::launch::{Launch, Launched, RunSettings, send_run};
 use super::look::Look;
@@ -32,6 +33,7 @@ pub(super) async fn follow(
     signals: &Signals,
 ) -> Result<Ending> {
     let Launched { launches, steps } = launched;
+    operation.begin();
     if let [launch] = launches.as_slice() {
         return follow_one(launch, steps, look, None, operation, operation.reporter, signals.clone()).await;
     }
@@ -50,7 +52,7 @@ pub(super) async fn follow(
             let why: Vec<&str> = [step, reason].into_iter().flatten().map(String::as_str).collect();
             gate.fail(&format!("{host}: {}", why.join(": ")));
         }
-        reporter.tell(Event::Outcome(ending.0.clone()));
+        reporter.tell(Event::Outcome(Box::new(ending.0.clone())));
         (host, ending)
     }))
     .await;
@@ -71,7 +73,7 @@ async fn follow_one(
         return Ok((Outcome { steps, ..launch.blank.clone() }, None));
     };
     let begun = Instant::now();
-    let journal = Journal::new(reporter, steps, gate).with_steps_here(steps_here(session));
+    let journal = Journal::new(reporter, steps, gate).with_steps_here(steps_here(session)).after(operation.so_far());
     let mut follower = Follower::new(session, &settings.run, journal, reporter, &operation.options);
     let waits = gate.filter(|_| !settings.nonce.is_empty());
     let confirm = Confirm { look, release: &settings.release, nonce: &settings.nonce, gate: waits };
@@ -86,6 +88,17 @@ async fn follow_one(
         outcome.image = facts.get(Fact::CurrentImage).map(str::to_owned);
     }
     outcome.duration_ms = milliseconds(begun);
+    let has_failed = matches!(kind_of(end.code), Some(Kind::Failed | Kind::Undone | Kind::NeedsPerson));
+    // Who has stopped it knows why, and may not have the time.
+    if has_failed && !outcome.reason.as_deref().is_some_and(|why| why.contains("stopped on request")) {
+        for Finding { kind, what, fix, .. } in causes(session).await {
+            reporter.tell(Event::Warning(format!("doctor finds {kind}, which may be the cause: {what}. What mends it: {fix}")));
+        }
+    }
+    if session.resolved.alerts.is_wanted() && session.is_first() {
+        // A server that cannot be asked any more goes on by itself.
+        outcome.alerts = session.server().alerts(&settings.run).await.unwrap_or_default();
+    }
     let (commands, bytes_sent, bytes_received) = session.settings.traffic.so_far();
     outcome.traffic = Some(Box::new(Traffic { commands, bytes_sent, bytes_received }));
     Ok((outcome, kind_of(end.code)))
@@ -101,7 +114,7 @@ pub(super) async fn carry_out(
     signals: &mut Signals,
 ) -> Result<Ending> {
     send_run(session, settings, more, operation).await?;
-    let journal = Journal::new(operation.reporter, Vec::new(), None);
+    let journal = Journal::new(operation.reporter, Vec::new(), None).after(operation.so_far());
     let mut follower = Follower::new(session, &settings.run, journal, operation.reporter, &operation.options);
     let confirm = Confirm { look: None, release: &settings.release, nonce: "", gate: None };
     let end = follower.run(confirm, signals).await?;

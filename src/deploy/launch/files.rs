@@ -106,6 +106,7 @@ fn run_file(session: &Session<'_>, settings: &RunSettings, operation: &Operation
             Inconclusive::Wait => "wait",
         },
         max_p95_ratio: canary.max_p95_ratio.value,
+        alerts: session.is_first(),
     }
 }
 

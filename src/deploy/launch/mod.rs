@@ -78,7 +78,7 @@ pub(super) async fn launch<'a>(
         .await;
         all(&names, "did not take the upload; none was deployed to", sent)
     };
-    launches.extend(step(operation.reporter, "upload", &mut steps, uploading).await?);
+    launches.extend(step(operation, "upload", &mut steps, uploading).await?);
     Ok(Launched { launches, steps })
 }
 

@@ -60,7 +60,7 @@ pub(super) async fn bring(
             }
             Ok(built)
         };
-        let mut building = pin!(step(reporter, "build", steps, building));
+        let mut building = pin!(step(operation, "build", steps, building));
         let made = tokio::select! {
             made = &mut building => made,
             images = images(sessions) => {
@@ -82,7 +82,7 @@ pub(super) async fn bring(
         bring_edge(sessions, name, operation).await?;
         Ok(ids)
     };
-    step(reporter, "send", steps, sending).await.map_err(|error| ("send", error))
+    step(operation, "send", steps, sending).await.map_err(|error| ("send", error))
 }
 
 /// Has new images tested and looked at, by what the team has for it.
@@ -105,7 +105,7 @@ async fn prove(
     let images: BTreeMap<String, String> = open.iter().filter_map(here).collect();
     if let Some(tests) = &resolved.proof.tests {
         let testing = tests::test(project, resolved, tests, &images, reporter);
-        step(reporter, "test", steps, testing).await.map_err(|error| ("test", error))?;
+        step(operation, "test", steps, testing).await.map_err(|error| ("test", error))?;
     }
     if let Some(scan) = &resolved.proof.scan {
         let scanning = async {
@@ -114,7 +114,7 @@ async fn prove(
             }
             Ok(())
         };
-        step(reporter, "scan", steps, scanning).await.map_err(|error| ("scan", error))?;
+        step(operation, "scan", steps, scanning).await.map_err(|error| ("scan", error))?;
     }
     Ok(())
 }

@@ -173,7 +173,7 @@ impl World {
     /// What a person was shown, as plain lines.
     pub(super) fn shown(&self, ending: &Ending) -> String {
         let mut events = self.told.events.lock().unwrap().clone();
-        events.push(Event::Outcome(ending.0.clone()));
+        events.push(Event::Outcome(Box::new(ending.0.clone())));
         plain_lines(&events).join("\n")
     }
 

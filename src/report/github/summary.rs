@@ -37,7 +37,7 @@ impl Summary {
             Event::Failed { .. } if self.failed.is_empty() => self.failed = self.last.drain(..).collect(),
             Event::OnHost { host, event } => {
                 if let Event::Outcome(outcome) = &**event {
-                    self.hosts.push((host.clone(), outcome.clone()));
+                    self.hosts.push((host.clone(), (**outcome).clone()));
                 }
             }
             _ => {}

@@ -58,10 +58,14 @@ entries! {
     Images = "ask/images.sh", Look;
     /// The logs of the project's containers.
     Logs = "ask/logs.sh", Look;
+    /// Figures of the server and the site.
+    Metrics = "ask/metrics.sh", Look;
     /// Nothing: how long a round trip takes.
     Nothing = "true", Look;
     /// An image, written out.
     Save = "ask/save.sh", Deploy;
+    /// What became of a run's alert.
+    Alerts = "run/alerts.sh", Deploy;
     /// Stops the run.
     Abort = "abort.sh", Deploy;
     /// Ends the runs that were interrupted.

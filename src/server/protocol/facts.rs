@@ -74,6 +74,12 @@ names! {
         Maintenance = "maintenance",
         /// The release that was kept warm, and until when, UTC.
         Warm = "warm",
+        /// The last alert that reached nobody.
+        AlertsLost = "alerts_lost",
+        /// Does the server look at the site by itself, where it is to: `on`, or `gone`?
+        Watch = "watch",
+        /// What it has told is wrong.
+        WatchWrong = "watch_wrong",
         /// Who holds the lock.
         Lock = "lock",
         /// The process that holds it is stopped by a signal.

@@ -166,6 +166,16 @@ file! {
         backup_alert: String = "BACKUP_ALERT",
         /// The image that the backup service runs in.
         backup_image: String = "BACKUP_IMAGE",
+        /// The site's address.
+        site_url: String = "SITE_URL",
+        /// How often the server looks at the site between deploys, in seconds; 0 for never.
+        watch_every: u64 = "WATCH_EVERY",
+        /// How full a disk may be, in percent,
+        watch_disk: u64 = "WATCH_DISK",
+        /// how many days a certificate must have left,
+        watch_certificate: u64 = "WATCH_CERTIFICATE",
+        /// and how old the newest backup may be, in seconds.
+        watch_backup: u64 = "WATCH_BACKUP",
         /// The off-site repository's path on the server, or `remote`.
         offsite: String = "OFFSITE",
         /// The image that writes there.
@@ -264,6 +274,8 @@ file! {
         canary_sticky: &'static str = "CANARY_STICKY",
         /// What becomes of it for want of requests: `undo` or `wait`.
         canary_inconclusive: &'static str = "CANARY_INCONCLUSIVE",
+        /// Is the end of this run told by alerts? Of a fleet one host tells it.
+        alerts: bool = "ALERTS",
         /// How many times as long the new release's p95 may be.
         max_p95_ratio: f64 = "MAX_P95_RATIO",
     }

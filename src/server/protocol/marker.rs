@@ -34,6 +34,12 @@ pub const CANARY: &str = "estiba:canary";
 /// Behind it, the logs of containers: the server's time when they were asked for.
 pub const LOGS: &str = "estiba:logs";
 
+/// Behind it, what became of an alert by each channel.
+pub const ALERTS: &str = "estiba:alerts";
+
+/// Behind it, figures.
+pub const METRICS: &str = "estiba:metrics";
+
 /// Behind it, what the server's system is called.
 pub const SYSTEM: &str = "estiba:os";
 
@@ -48,9 +54,9 @@ pub const CLOCK: &str = "estiba:clock";
 
 /// All of them.
 #[cfg(test)]
-pub(super) const ALL: [&str; 19] = [
+pub(super) const ALL: [&str; 21] = [
     SYSTEM, ITEM, FINDING, CLOCK, FACTS, END, FILE, RECEIVED, ERROR, JOURNAL, TAKEN, SIZE, IMAGE, WHOLE, APPLIED, UNKNOWN,
-    COMPARED, CANARY, LOGS,
+    COMPARED, CANARY, LOGS, ALERTS, METRICS,
 ];
 
 /// What stands behind a marker in a line of its own.

@@ -5,6 +5,7 @@
 //! lasts longer are releases: their settings are read by the scripts of later versions, and by those of an earlier one after
 //! a step back. `remote-scripts/lib/settings.sh` gives what an older one leaves out, and [`VERSION`] tells a newer one.
 
+pub mod alert_mark;
 mod entries;
 mod facts;
 mod files;

@@ -81,6 +81,7 @@ fn the_backup_service_writes_the_run_file_that_the_client_writes() {
         .filter(|name| {
             name.starts_with("CANARY_")
                 || [
+                    "ALERTS",
                     "ASKED",
                     "BUILD_TARGET",
                     "BUILT_IMAGE",
@@ -144,6 +145,12 @@ fn both_halves_know_the_same_markers() {
     let written: BTreeSet<&str> = found(r"(estiba:[a-z]+)\b", &text);
     // The client's own command writes the same one.
     assert_eq!(written, BTreeSet::from(marker::ALL));
+}
+
+#[test]
+fn both_halves_know_the_same_marks_of_alerts() {
+    let text = scripts();
+    assert_eq!(found(r"(@@[a-z0-9-]+@@)", &text), BTreeSet::from(alert_mark::ALL));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a configuration comes to, as a deploy.toml that says all of it, with the origin of each value.
 
+mod alerts;
 mod proof;
 
 use serde::Serialize;
@@ -36,6 +37,8 @@ impl Shown {
         shown.database(resolved);
         shown.cache(resolved);
         shown.backup(resolved);
+        shown.alerts(resolved);
+        shown.watch(resolved);
         shown
     }
 
@@ -334,7 +337,12 @@ mod tests {
         let schema = crate::config::schema();
         let mut known = BTreeSet::new();
         keys(&schema, &schema, &mut known);
-        let shown = [include_str!("show.rs").split("#[cfg(test)]").next().unwrap(), include_str!("show/proof.rs")].concat();
+        let shown = [
+            include_str!("show.rs").split("#[cfg(test)]").next().unwrap(),
+            include_str!("show/proof.rs"),
+            include_str!("show/alerts.rs"),
+        ]
+        .concat();
         let forgotten: Vec<&String> = known
             .iter()
             .filter(|key| !shown.contains(&format!("\"{key}\"")) && !ELSEWHERE.iter().any(|(known, _)| known == key))
