@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -15,9 +15,10 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::Shared;
+use super::page;
 use super::push::{Delivery, read};
 use super::queue::Taken;
+use super::shared::Shared;
 use super::signature::Proof;
 use super::status::{State, tell};
 
@@ -96,9 +97,42 @@ async fn answer(request: Request<Incoming>, shared: &Arc<Shared>, memory: &Semap
             shared.metrics.delivery(result);
             response
         }
+        (_, path) if path == "/page" || path.starts_with("/page/") => show(request, shared, memory).await,
         (_, "/hook") => reply(StatusCode::METHOD_NOT_ALLOWED, "a webhook is POSTed\n"),
         _ => reply(StatusCode::NOT_FOUND, "nothing is here\n"),
     }
+}
+
+/// The page. It may load its own style sheet and nothing else, and stands in no other page.
+async fn show(request: Request<Incoming>, shared: &Shared, memory: &Semaphore) -> Response<Text> {
+    let Some(page) = &shared.page else { return reply(StatusCode::NOT_FOUND, "nothing is here\n") };
+    let (head, body) = request.into_parts();
+    let form = match timeout(BODY, whole(body, memory)).await {
+        Ok(Read::Whole(body, _)) if body.len() < 4096 => body,
+        _ => return reply(StatusCode::BAD_REQUEST, "this is no form of the page\n"),
+    };
+    let answer = page::answer(shared, page, &head.method, head.uri.path(), &head.headers, &form).await;
+    let mut response = reply(StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), answer.body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.kind));
+    for (name, value) in [
+        (
+            "content-security-policy",
+            "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        ),
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(cookie) = answer.cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok()) {
+        headers.insert(SET_COOKIE, cookie);
+    }
+    if let Some(location) = answer.location {
+        headers.insert(LOCATION, HeaderValue::from_static(location));
+    }
+    response
 }
 
 /// A delivery: what it counts as, and the answer.

@@ -17,6 +17,9 @@ pub(super) struct Push {
     pub(super) commit: String,
     /// Who pushed.
     pub(super) by: String,
+    /// Is it GitLab's? Its statuses are posted in another way.
+    #[serde(default)]
+    pub(super) is_gitlab: bool,
 }
 
 /// What becomes of a delivery.
@@ -79,7 +82,13 @@ pub(super) fn read(
     }
     let by = ["pusher", "sender"].iter().find_map(|who| event[*who]["name"].as_str().or_else(|| event[*who]["login"].as_str()));
     let by = by.or_else(|| event["user_username"].as_str()).unwrap_or("somebody").chars().take(60).collect();
-    Delivery::Push(Push { delivery: sha256(body), repository: from.to_owned(), commit, by })
+    Delivery::Push(Push {
+        delivery: sha256(body),
+        repository: from.to_owned(),
+        commit,
+        by,
+        is_gitlab: headers.contains_key("x-gitlab-event"),
+    })
 }
 
 /// `owner/name`, and groups of groups: it becomes part of an address.

@@ -149,7 +149,13 @@ mod tests {
     use super::*;
 
     fn push(delivery: &str) -> Push {
-        Push { delivery: delivery.into(), repository: "a/b".into(), commit: delivery.repeat(40), by: "me".into() }
+        Push {
+            delivery: delivery.into(),
+            repository: "a/b".into(),
+            commit: delivery.repeat(40),
+            by: "me".into(),
+            is_gitlab: false,
+        }
     }
 
     #[tokio::test]

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::process;
 
 use super::push::Push;
+use super::shared::{Settings, Shared};
 use super::status::{State, tell};
-use super::{Settings, Shared};
 
 /// How long a service that stops waits for a deploy: Docker and systemd give ten seconds and more.
 pub(super) const PATIENCE: Duration = Duration::from_secs(8);
@@ -20,6 +20,7 @@ const FETCH: Duration = Duration::from_secs(600);
 
 /// Works until the service stops.
 pub(super) async fn work(shared: std::sync::Arc<Shared>) {
+    bring_page(&shared).await;
     while let Some(push) = shared.queue.next().await {
         shared.reporter.note(format!("{} by {}: deploying", push.commit, push.by));
         tell(&shared, &push, State::Pending, "the deploy runs").await;
@@ -38,6 +39,20 @@ pub(super) async fn work(shared: std::sync::Arc<Shared>) {
         let text = if reason.is_empty() { outcome.clone() } else { format!("{outcome}: {reason}") };
         shared.reporter.note(format!("{}: {text}", push.commit));
         tell(&shared, &push, state, &text).await;
+        bring_page(&shared).await;
+    }
+}
+
+/// Brings the branch's newest commit to where the page looks from.
+async fn bring_page(shared: &Shared) {
+    if shared.page.is_none() {
+        return;
+    }
+    let folder = shared.settings.folder.join("page");
+    let branch = format!("refs/heads/{}", shared.settings.branch);
+    let _ = std::fs::remove_dir_all(&folder);
+    if let Err(error) = check_out(&shared.settings, &folder, &branch).await {
+        shared.reporter.note(format!("the page has nothing to look from: {}", error.text()));
     }
 }
 
@@ -64,7 +79,7 @@ async fn deploy(shared: &Shared, push: &Push) -> Result<(String, String)> {
 
 /// A folder with that very commit and nothing else: its own, so that a deploy whose service was killed never finds another commit under it.
 async fn bring(settings: &Settings, push: &Push) -> Result<Utf8PathBuf> {
-    let (clone, work) = (settings.folder.join("clone.git"), settings.folder.join("work"));
+    let work = settings.folder.join("work");
     // What a service that was killed has left.
     match std::fs::remove_dir_all(&work) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -72,6 +87,14 @@ async fn bring(settings: &Settings, push: &Push) -> Result<Utf8PathBuf> {
         }
         _ => {}
     }
+    let folder = work.join(&push.commit);
+    check_out(settings, &folder, &push.commit).await?;
+    Ok(folder)
+}
+
+/// A folder with what the branch has at that commit.
+async fn check_out(settings: &Settings, folder: &Utf8Path, commit: &str) -> Result<()> {
+    let clone = settings.folder.join("clone.git");
     let inside = clone.as_str();
     let branch = format!("+refs/heads/{0}:refs/heads/{0}", settings.branch);
     let fetch = async || {
@@ -86,9 +109,7 @@ async fn bring(settings: &Settings, push: &Push) -> Result<Utf8PathBuf> {
         let _ = std::fs::remove_dir_all(&clone);
         fetch().await?;
     }
-    let folder = work.join(&push.commit);
-    git(&["-C", inside, "worktree", "add", "-q", "--force", "--detach", folder.as_str(), &push.commit]).await?;
-    Ok(folder)
+    git(&["-C", inside, "worktree", "add", "-q", "--force", "--detach", folder.as_str(), commit]).await
 }
 
 async fn git(arguments: &[&str]) -> Result<()> {

@@ -12,6 +12,7 @@ use sha2::Sha256;
 
 use crate::support::{Requests, Site, free_address, github, wait_for};
 
+const PAGE_TOKEN: &str = "a token for the page of this test";
 const SECRET: &str = "a secret of sixteen and more";
 
 /// A service, and where it listens.
@@ -25,7 +26,10 @@ impl Service {
         let address = free_address();
         let mut command = site.command(&["serve", "--repository", "team/site", "--listen", &address.to_string(), "--api", api]);
         command.args(["--source", source.to_str().unwrap(), "--folder"]).arg(site.folder.join("serve"));
-        command.env("ESTIBA_WEBHOOK_SECRET", SECRET).env("ESTIBA_STATUS_TOKEN", "token-of-this-test");
+        command
+            .env("ESTIBA_WEBHOOK_SECRET", SECRET)
+            .env("ESTIBA_STATUS_TOKEN", "token-of-this-test")
+            .env("ESTIBA_PAGE_TOKEN", PAGE_TOKEN);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(site.folder.join("serve.log")).unwrap();
         let child = command.stderr(log.try_clone().unwrap()).stdout(log).spawn().unwrap();
         wait_for("the webhook", Duration::from_secs(10), || TcpStream::connect(address).is_ok());
@@ -43,6 +47,11 @@ impl Service {
         let said = String::from_utf8_lossy(&said).into_owned();
         let status = said.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
         (status, said.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+    }
+
+    /// A page, with these headers.
+    fn page(&self, path: &str, headers: &str) -> (u16, String) {
+        self.ask(format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n").as_bytes())
     }
 
     fn push(&self, delivery: &str, commit: &str) -> (u16, String) {
@@ -237,4 +246,42 @@ fn a_push_ends_as_a_deploy_and_a_broken_one_rolled_back() {
     let told = states(&requests);
     assert_eq!(told.iter().filter(|state| **state == format!("{} success", &commits[2][..7])).count(), 1);
     assert_eq!(service.push("more-2", &commits[2]).0, 200);
+    the_page_shows_it_to_who_has_the_token(&site, &service, &broken);
+}
+
+fn the_page_shows_it_to_who_has_the_token(site: &Site, service: &Service, broken: &str) {
+    let token = format!("Authorization: Bearer {PAGE_TOKEN}\r\n");
+    let serves = site.serving();
+    wait_for("the page", Duration::from_secs(60), || service.page("/page", &token).1.contains(&serves));
+    let (status, page) = service.page("/page", &(token.clone() + "Accept-Language: es\r\n"));
+    assert!(status == 200 && page.contains("Qué está en marcha") && page.contains("Todo está bien."), "{page}");
+    assert!(page.contains(&broken[..7]) && page.contains("rolled-back") && !page.contains("<script"), "{page}");
+    let run = page.split("/page/runs/").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let (status, journal) = service.page(&format!("/page/runs/{run}"), &token);
+    assert!(status == 200 && journal.contains("preflight"), "{journal}");
+    // Nothing without it, by no path.
+    for path in ["/page", "/page/", &format!("/page/runs/{run}"), "/page/runs/..%2f", "/page/x"] {
+        for headers in ["", "Authorization: Bearer a token for the page of this tes\r\n", "Cookie: estiba_page=1\r\n"] {
+            let (status, page) = service.page(path, headers);
+            assert_eq!(status, 401, "{path}");
+            assert!(!page.contains(&serves) && !page.contains(&site.name), "{page}");
+        }
+    }
+    // A form lets a browser in, by a cookie that is not the token.
+    let form = |token: &str| {
+        let body = format!("token={}", token.replace(' ', "+"));
+        let head = "POST /page/login HTTP/1.1\r\nHost: h\r\nConnection: close\r\n";
+        let mut stream = TcpStream::connect(service.address).unwrap();
+        stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        said
+    };
+    assert!(form("another token of that length").starts_with("HTTP/1.1 401"));
+    let said = form(PAGE_TOKEN).to_lowercase();
+    let cookie = said.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap();
+    assert!(said.contains("httponly; samesite=strict") && !said.contains(PAGE_TOKEN), "{said}");
+    assert_eq!(service.page("/page", &format!("Cookie: {cookie}\r\n")).0, 200);
+    let log = std::fs::read_to_string(site.folder.join("serve.log")).unwrap();
+    assert!(!log.contains(PAGE_TOKEN), "{log}");
 }

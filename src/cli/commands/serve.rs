@@ -9,7 +9,7 @@ use super::super::args::ServeArgs;
 use super::super::context::Context;
 
 /// What the service knows and a deploy does not have to.
-const OWN: [&str; 3] = ["ESTIBA_WEBHOOK_SECRET", "ESTIBA_WEBHOOK_SECRET_NEXT", "ESTIBA_STATUS_TOKEN"];
+const OWN: [&str; 4] = ["ESTIBA_WEBHOOK_SECRET", "ESTIBA_WEBHOOK_SECRET_NEXT", "ESTIBA_STATUS_TOKEN", "ESTIBA_PAGE_TOKEN"];
 
 pub(in crate::cli) async fn run(context: &Context, args: ServeArgs) -> Result<ExitCode> {
     let get = |name: &str| context.environment.get(name).filter(|value| !value.is_empty()).cloned();
@@ -22,7 +22,12 @@ pub(in crate::cli) async fn run(context: &Context, args: ServeArgs) -> Result<Ex
         return Err(Error::input("the webhook has no secret, so that anybody could deploy")
             .hint("ESTIBA_WEBHOOK_SECRET is the secret that the hoster signs with; while it is replaced, ESTIBA_WEBHOOK_SECRET_NEXT the other one"));
     }
-    let token = get(OWN[2]);
+    let (token, page_token) = (get(OWN[2]), get(OWN[3]));
+    if let Some(short) = page_token.as_ref().filter(|token| token.len() < 16) {
+        return Err(Error::input(format!("the page's token has {} characters; at least 16 are needed", short.len()))
+            .hint("openssl rand -hex 32 makes one"));
+    }
+    context.reporter.hide(page_token.as_slice());
     context.reporter.hide(&secrets);
     context.reporter.hide(token.as_slice());
     if args.branch.starts_with('-') || !args.branch.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte)) {
@@ -52,6 +57,8 @@ pub(in crate::cli) async fn run(context: &Context, args: ServeArgs) -> Result<Ex
             .filter(|(name, _)| !OWN.contains(&name.as_str()))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect(),
+        page_token,
+        now: Context::now,
     };
     serve(settings, &context.reporter).await?;
     Ok(ExitCode::SUCCESS)
