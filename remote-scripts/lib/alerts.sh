@@ -28,14 +28,15 @@ alert_words() {
 
 # alert_failed_before: did the deploy before this one fail?
 alert_failed_before() {
-	grep '"kind":"deploy"' "$root/history.jsonl" 2>/dev/null | grep -vF "\"run\":\"$RUN\"" | tail -n 1 | grep -q '"exit":[1-9]'
+	grep '"kind":"deploy"' "$root/history.jsonl" 2>/dev/null | grep -vF "\"run\":\"$RUN\"" | tail -n 1 | grep -v '"outcome":"refused"' | grep -q '"exit":[1-9]'
 }
 
 # alert_of_run CODE OUTCOME STEP REASON: the alert of this run's end, where anybody wants to hear of it.
 alert_of_run() {
 	[ "${ALERTS:-1}" = 1 ] || return 0
 	alert_from=$releases/$RELEASE/alerts
-	[ -e "$alert_from/on" ] || alert_from=$root/current/alerts
+	# An earlier release may know nobody, or an address that is gone.
+	[ "$KIND" != rollback ] || [ ! -e "$releases/$EXPECT_CURRENT/alerts/on" ] || alert_from=$releases/$EXPECT_CURRENT/alerts
 	[ -e "$alert_from/on" ] || return 0
 	alert_word=
 	for alert_one in $(alert_words "$1" "$2"); do
@@ -73,18 +74,18 @@ alert_add() {
 	(
 		umask 077
 		mkdir -p "$alerts" && rm -rf "$add_at" && mkdir "$add_at" || exit 1
-		printf '%s\n' "$PROJECT $TARGET: $2" | alert_plain | tr '\n' ' ' | sed 's/ $//' | head -c 200 >"$add_at/title" || exit 1
+		printf '%s\n' "$PROJECT $TARGET: $2" | head -c 200 | alert_plain | tr '\n' ' ' | sed 's/ $//' >"$add_at/title" || exit 1
 		{
 			cat "$add_at/title"
 			echo
 			cat
 			echo "Host: $(uname -n)"
-		} | alert_plain | head -c 3000 >"$add_at/text" || exit 1
+		} | head -c 1900 | alert_plain >"$add_at/text" || exit 1
 		cp "$3"/*.curl "$3"/*.body "$add_at/" && rm -rf "${alerts:?}/$1" && mv "$add_at" "$alerts/$1"
 	) 2>/dev/null || { rm -rf "$add_at" && return 1; }
 }
 
-# alert_plain: standard input without control characters, and without what is no UTF-8 where that can be told.
+# alert_plain: standard input, which may have been cut within a character, without control characters, and without what is no UTF-8 where that can be told.
 alert_plain() {
 	if command -v iconv >/dev/null 2>&1; then
 		tr -d '\000-\010\013-\037\177' | iconv -c -f UTF-8 -t UTF-8
@@ -96,12 +97,13 @@ alert_plain() {
 # alerts_start: sends what waits, beside whatever else is done.
 alerts_start() {
 	[ -n "$(find "$alerts" -mindepth 1 -maxdepth 1 -type d 2>/dev/null | head -n 1)" ] || return 0
-	setsid sh "$here/run/alerts.sh" "$root" send </dev/null >/dev/null 2>&1 9>&- &
+	ALERTS_FROM=${ALERTS_FROM:-} setsid sh "$here/run/alerts.sh" "$root" send </dev/null >/dev/null 2>&1 8>&- 9>&- &
 }
 
 # alert_fill FOLDER CHANNEL: what is sent by that channel.
 alert_fill() {
-	base64 <"$1/text" >"$1/text.base64" && LC_ALL=C awk -v folder="$1" -v date="$(LC_ALL=C date -u '+%a, %d %b %Y %H:%M:%S +0000')" '
+	# On a full disk nothing can be written.
+	ALERT_BASE64=$(base64 <"$1/text") LC_ALL=C awk -v folder="$1" -v date="$(LC_ALL=C date -u '+%a, %d %b %Y %H:%M:%S +0000')" '
 		function file(name, lines, line, text) {
 			while ((getline line <(folder "/" name)) > 0) text = text (lines++ ? "\n" : "") line
 			close(folder "/" name)
@@ -128,7 +130,7 @@ alert_fill() {
 			if (mark == "@@text-slack@@") return slack(text)
 			if (mark == "@@title@@" || mark == "@@title-header@@") return title
 			if (mark == "@@text@@") return text
-			if (mark == "@@text-base64@@") return file("text.base64")
+			if (mark == "@@text-base64@@") return ENVIRON["ALERT_BASE64"]
 			if (mark == "@@date@@") return date
 			return mark
 		}

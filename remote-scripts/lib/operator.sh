@@ -28,7 +28,7 @@ operator_run() {
 			# Without quotes, as whoever looks for the runs of a release expects it.
 			printf 'RELEASE=%s\n' "$2"
 			printf "%s='%s'\n" RUN "$RUN" KIND "$1" EXPECT_CURRENT "$current" STEPS "$3" IMAGE "$4" IMAGE_IDS "$5" \
-				IMAGE_SOURCE build NONCE '' ALLOW_REPLACE '' OVERRIDE '' BACKUP_ID '' RECOVER '' BY "$operator_by" FROM "$(hostname)" \
+				IMAGE_SOURCE build NONCE '' ALLOW_REPLACE '' OVERRIDE '' BACKUP_ID '' RECOVER '' ALERTS 1 BY "$operator_by" FROM "$(hostname)" \
 				STARTED "$(utc_now)"
 			[ "$1" = deploy ] || printf "%s='%s'\n" OBSERVE 0 KEEP_WARM 0
 		} >"$run_dir/run.env"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # alerts.sh ROOT send       sends the alerts that wait. Each is tried five times within some three minutes, then it is lost, which
 #                           `status` says.
-# alerts.sh ROOT told RUN   what became of that run's alert within a second, a line for each channel; what the server cannot send at all
-#                           (it has no curl, or does not reach the address) is left to the client
+# alerts.sh ROOT told RUN   what became of that run's alert within a second, a line for each channel; where the server has no curl, it is left
+#                           to the client
 set -u
 
 root=$1
@@ -36,9 +36,16 @@ send_by() {
 		said unreachable "$1" 'the server has no curl'
 		return 1
 	fi
-	send_why=$(alert_fill . "$1" | curl -q -K "$1.curl" 2>&1 >/dev/null)
+	send_body=$(alert_fill . "$1")
+	# Its last line is the status of the answer.
+	send_why=$(printf '%s\n' "$send_body" | curl -q -K "$1.curl" 2>&1)
 	send_code=$?
-	send_why=$(printf '%s' "$send_why" | tr '\n\t' '  ' | head -c 200)
+	send_status=${send_why##*:}
+	send_why=$(printf '%s' "${send_why%:*}" | tr '\n\t' '  ' | head -c 200)
+	case $send_code:$send_status in
+	0:3*) send_code=redirected send_why="it answers $send_status and not that it has taken it" ;;
+	esac
+	[ -n "$send_body" ] || send_code=empty
 	case $send_code in
 	0)
 		rm -f "$1.curl"
@@ -50,8 +57,6 @@ send_by() {
 		fi
 		return 0
 		;;
-	# No address for the name, no connection.
-	5 | 6 | 7) said unreachable "$1" "$send_why" ;;
 	*) said trying "$1" "$send_why" ;;
 	esac
 	return 1
@@ -63,15 +68,21 @@ send_one() (
 	# Another one is at it.
 	exec 8>>lock
 	flock -n 8 || exit 0
+	tries=$(cat tries 2>/dev/null)
+	is_number "$tries" || tries=0
 	while :; do
 		left=
 		for file in *.curl; do
 			[ ! -e "$file" ] || send_by "${file%.curl}" || left=1
 		done
 		[ -n "$left" ] || break
-		# The watch or the next run may have it. Not forever.
-		if ! command -v curl >/dev/null 2>&1 && [ -z "$(find title -mmin +1440)" ]; then exit 0; fi
-		tries=$(($(cat tries 2>/dev/null || echo 0) + 1))
+		# In the container of the backup service there is none: the watch on the host has it, half a minute later. Where that has none
+		# either, the client had a minute.
+		if ! command -v curl >/dev/null 2>&1; then
+			[ "${ALERTS_FROM:-}" = host ] && [ -n "$(find title -mmin +1)" ] || exit 0
+			tries=5
+		fi
+		tries=$((tries + 1))
 		printf '%s\n' "$tries" >tries
 		if [ "$tries" -ge 5 ]; then
 			for file in *.curl; do

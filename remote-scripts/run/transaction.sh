@@ -214,7 +214,7 @@ finish() {
 	journal outcome "$3" "$1 $2 $finish_reason"
 	printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$finish_reason" | write_file "$run_dir/outcome"
 	alerts_start
-	[ "$1" != 0 ] || watch_start
+	case $2 in deployed | rolled-back-to) watch_start ;; esac
 	# A release that was never served leaves nothing behind. Last: without its files a run that has no outcome could not be ended.
 	case $1 in
 	0 | 4) ;;
@@ -226,9 +226,9 @@ finish() {
 	exit "$1"
 }
 
-# watch_start: the server looks at the site by itself from now on, where the release says so and nothing does yet.
+# watch_start: the server looks at the site by itself from now on, where the release says so, and sends what waits; nothing does yet.
 watch_start() {
-	[ "${WATCH_EVERY:-0}" = 0 ] || [ ! -e "$root/current" ] || [ "$RECOVER" = own ] ||
+	{ [ "${WATCH_EVERY:-0}" = 0 ] && [ ! -e "$root/current/alerts/on" ]; } ||
 		setsid sh "$here/run/watch.sh" "$root" </dev/null >/dev/null 2>&1 9>&- &
 }
 

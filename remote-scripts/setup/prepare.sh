@@ -295,7 +295,7 @@ boot_cron=/etc/cron.d/estiba-$(printf '%s' "$name" | sed 's/[.]/--/g')
 boot_text() {
 	if has_systemd; then
 		printf '%s\n' '[Unit]' "Description=estiba: ends the runs on $root that a crash of this machine cut off" 'After=docker.service' \
-			'Wants=docker.service' '' '[Service]' 'Type=oneshot' "User=$user" "ExecStart=/bin/sh $root/bin/current/boot.sh $root" '' \
+			'Wants=docker.service' '' '[Service]' 'Type=oneshot' 'RemainAfterExit=yes' "User=$user" "ExecStart=/bin/sh $root/bin/current/boot.sh $root" '' \
 			'[Install]' 'WantedBy=multi-user.target'
 	else
 		echo "@reboot $user /bin/sh $root/bin/current/boot.sh $root"

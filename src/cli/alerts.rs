@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::config::{AlertOn, Channel, Resolved};
+use crate::config::{AlertOn, Channel};
 use crate::deploy::{Ending, Operation};
 use crate::error::{Error, Kind};
 use crate::notify::Alert;
@@ -16,14 +16,20 @@ const PATIENCE: Duration = Duration::from_millis(900);
 /// The same ending, with its alerts sent as far as they are this machine's to send, and told of where they are not sent yet.
 pub(super) async fn of_ending(operation: &Operation<'_>, (mut outcome, kind): Ending) -> Ending {
     let resolved = operation.resolved;
-    if !operation.has_begun() {
-        outcome.alerts = of_outcome(resolved, &outcome, kind).await;
+    // Where the hosts of a fleet came to different ends, the one that tells may know only of its own good one.
+    let is_mixed = outcome.reason.as_deref().is_some_and(|why| why.starts_with("the hosts serve different releases"));
+    if !operation.has_begun() || is_mixed {
+        outcome.alerts.extend(of_outcome(operation, &outcome, kind).await);
     } else {
-        let alert = alert(resolved, &outcome);
-        for told in outcome.alerts.iter_mut().filter(|told| told.state == "left") {
-            let Some(channel) = resolved.alerts.channels.iter().find(|channel| channel.name() == told.channel) else { continue };
-            *told = sent(&alert, channel).await;
-        }
+        let alert = alert(operation, &outcome);
+        let sending = outcome.alerts.into_iter().map(async |told| {
+            let channel = resolved.alerts.channels.iter().find(|channel| told.state == "left" && channel.name() == told.channel);
+            match channel {
+                Some(channel) => sent(&alert, channel).await,
+                None => told,
+            }
+        });
+        outcome.alerts = join_all(sending).await;
     }
     tell(operation.reporter, &outcome.alerts);
     (outcome, kind)
@@ -31,28 +37,30 @@ pub(super) async fn of_ending(operation: &Operation<'_>, (mut outcome, kind): En
 
 /// What an error comes to that ended a deploy before a server began.
 pub(super) async fn of_error(operation: &Operation<'_>, error: &Error) {
-    let resolved = operation.resolved;
-    let outcome = Outcome { outcome: error.kind.into(), reason: Some(error.text()), ..Outcome::failed(&resolved.target.name) };
-    tell(operation.reporter, &of_outcome(resolved, &outcome, Some(error.kind)).await);
+    let outcome =
+        Outcome { outcome: error.kind.into(), reason: Some(error.text()), ..Outcome::failed(&operation.resolved.target.name) };
+    tell(operation.reporter, &of_outcome(operation, &outcome, Some(error.kind)).await);
 }
 
-async fn of_outcome(resolved: &Resolved, outcome: &Outcome, kind: Option<Kind>) -> Vec<AlertTold> {
+async fn of_outcome(operation: &Operation<'_>, outcome: &Outcome, kind: Option<Kind>) -> Vec<AlertTold> {
     let on = match (outcome.outcome, kind) {
         // Wrong input is told where it was typed, and a run of somebody else's is no failure.
         (_, None | Some(Kind::Input | Kind::Locked | Kind::Interrupted)) => return Vec::new(),
         (OutcomeKind::Refused, _) => AlertOn::Refused,
         _ => AlertOn::Failed,
     };
-    if !resolved.alerts.on.value.contains(&on) {
+    if !operation.resolved.alerts.on.value.contains(&on) {
         return Vec::new();
     }
-    let alert = alert(resolved, outcome);
-    join_all(resolved.alerts.channels.iter().map(|channel| sent(&alert, channel))).await
+    let alert = alert(operation, outcome);
+    join_all(operation.resolved.alerts.channels.iter().map(|channel| sent(&alert, channel))).await
 }
 
-fn alert(resolved: &Resolved, outcome: &Outcome) -> Alert {
+fn alert(operation: &Operation<'_>, outcome: &Outcome) -> Alert {
+    let resolved = operation.resolved;
     let what = match outcome.outcome {
         OutcomeKind::Refused => "the deploy was refused",
+        OutcomeKind::RolledBack if outcome.failed_step.is_none() => "back on an earlier release",
         OutcomeKind::RolledBack => "the deploy failed and was undone",
         OutcomeKind::Deployed => "a new release is deployed",
         _ => "the deploy failed",
@@ -60,6 +68,8 @@ fn alert(resolved: &Resolved, outcome: &Outcome) -> Alert {
     let at = outcome.failed_step.as_deref().map(|step| format!(" at {step}")).unwrap_or_default();
     let release = outcome.release.as_deref().filter(|release| !release.is_empty()).map(|release| format!("Release {release}"));
     let lines: Vec<String> = [outcome.reason.clone(), release, outcome.url.clone()].into_iter().flatten().collect();
+    // What a program or a server said may hold a secret.
+    let lines: Vec<String> = lines.iter().map(|line| operation.reporter.shown(line)).collect();
     Alert::new(format!("{} {}: {what}{at}", resolved.project, resolved.target.name), &lines)
 }
 

@@ -101,27 +101,35 @@ impl Context {
         says("RUNNER_ENVIRONMENT", "github-hosted") || says("CI_DISPOSABLE_ENVIRONMENT", "true")
     }
 
-    /// Tells people elsewhere what became of it: alerts, as far as they are this machine's to send, and a trace.
-    pub(super) async fn told(&self, operation: &Operation<'_>, ended: Result<Ending>) -> Result<Ending> {
+    /// Tells people elsewhere what became of it: alerts, as far as they are this machine's to send, and a trace of that name.
+    pub(super) async fn told(&self, what: &str, operation: &Operation<'_>, ended: Result<Ending>) -> Result<Ending> {
         match ended {
             Ok(ending) => {
-                let ending = alerts::of_ending(operation, ending).await;
-                self.trace(operation, &ending.0).await;
-                Ok(ending)
+                let trace = self.trace(what, operation, &ending.0, ending.1.is_none());
+                let (told, ()) = tokio::join!(alerts::of_ending(operation, ending.clone()), trace);
+                Ok(told)
             }
             Err(error) => {
-                if !operation.has_begun() {
-                    alerts::of_error(operation, &error).await;
-                }
+                let (kind, reason) = (error.kind, Some(error.text()));
+                let outcome = Outcome { outcome: kind.into(), reason, ..Outcome::failed(&operation.resolved.target.name) };
+                let outcome = Outcome { duration_ms: operation.so_far(), ..outcome };
+                let alerts = async {
+                    if !operation.has_begun() {
+                        alerts::of_error(operation, &error).await;
+                    }
+                };
+                tokio::join!(alerts, self.trace(what, operation, &outcome, false));
                 Err(error)
             }
         }
     }
 
-    /// Sends the deploy as a trace, where the environment names a collector.
-    async fn trace(&self, operation: &Operation<'_>, outcome: &Outcome) {
+    /// Sends a run as a trace, where the environment names a collector.
+    async fn trace(&self, what: &str, operation: &Operation<'_>, outcome: &Outcome, is_good: bool) {
         let Some(collector) = Collector::of(&self.environment) else { return };
-        if let Err(error) = collector.send(outcome, &operation.resolved.project, operation.actor.now).await {
+        let began = Self::now() - Duration::from_millis(operation.so_far());
+        let request = collector.request(what, outcome, is_good, &operation.resolved.project, began);
+        if let Err(error) = collector.send(&self.reporter.shown_document(request)).await {
             self.reporter.tell(Event::Warning(error.message));
         }
     }

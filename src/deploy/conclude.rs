@@ -97,6 +97,7 @@ fn steps(endings: &[(String, Ending)]) -> Vec<StepReport> {
         match steps.iter_mut().find(|known| known.name == step.name) {
             None => steps.push(step.clone()),
             Some(known) => {
+                known.at_ms = known.at_ms.min(step.at_ms);
                 known.duration_ms = known.duration_ms.max(step.duration_ms);
                 if worse(step.status) > worse(known.status) {
                     known.status = step.status;

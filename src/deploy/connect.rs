@@ -71,16 +71,6 @@ impl<'a> Session<'a> {
         self.settings.address().to_string()
     }
 
-    /// Is it the first of the target's hosts? That one tells people of a run on all of them.
-    pub fn is_first(&self) -> bool {
-        match self.resolved.target.hosts.as_slice() {
-            [first, _, ..] => {
-                settings(self.project, self.resolved, first).is_ok_and(|first| first.address() == self.settings.address())
-            }
-            _ => true,
-        }
-    }
-
     /// What happens on this host is told as such, where the target has several.
     pub fn reporter(&self, reporter: &Reporter) -> Reporter {
         if self.resolved.target.hosts.len() > 1 { reporter.of_host(&self.host()) } else { reporter.clone() }

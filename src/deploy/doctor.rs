@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::config::Resolved;
 use crate::error::Result;
-use crate::server::{Fact, Facts, Found};
+use crate::server::{Fact, Facts, Found, Server};
 use crate::text::printable;
 
 use super::connect::Session;
@@ -59,8 +59,8 @@ const CAUSES: [&str; 6] = ["disk-full", "inodes-full", "memory-low", "memory-lim
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What is wrong with the server and may be the reason of a failure.
-pub(super) async fn causes(session: &Session<'_>) -> Vec<Finding> {
-    let (server, ports) = (session.server(), published(session.resolved));
+pub(super) async fn causes(session: &Session<'_>, server: &Server<'_>) -> Vec<Finding> {
+    let ports = published(session.resolved);
     let examined = timeout(PATIENCE, server.examine(&session.resolved.compose_project.value, &ports)).await;
     let Ok(Ok((found, _))) = examined else { return Vec::new() };
     found.iter().filter(|found| CAUSES.contains(&found.kind.as_str())).map(|found| finding(session, found)).collect()

@@ -69,7 +69,7 @@ impl<'a> Operation<'a> {
     }
 
     /// Milliseconds since it began.
-    pub(super) fn so_far(&self) -> u64 {
+    pub fn so_far(&self) -> u64 {
         milliseconds(self.started)
     }
 

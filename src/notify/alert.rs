@@ -21,7 +21,7 @@ pub struct Alert {
 }
 
 /// How long the longest text is, in characters: the rest is in the log of whoever deployed.
-const LONGEST: usize = 3000;
+const LONGEST: usize = 1900;
 
 impl Alert {
     /// An alert of these lines below its title.

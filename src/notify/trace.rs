@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::random;
-use crate::report::{Outcome, OutcomeKind, StepReport, StepStatus};
+use crate::report::{Outcome, StepReport, StepStatus};
 use crate::text::Environment;
 
 /// Nobody waits longer for a collector.
@@ -39,21 +39,22 @@ impl Collector {
         };
         let headers = get("OTEL_EXPORTER_OTLP_TRACES_HEADERS").or_else(|| get("OTEL_EXPORTER_OTLP_HEADERS")).unwrap_or_default();
         let headers = headers.split(',').filter_map(|pair| pair.split_once('='));
-        let headers = headers.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect();
+        let headers = headers.map(|(name, value)| (name.trim().to_owned(), percent_decoded(value.trim()))).collect();
         let service = get("OTEL_SERVICE_NAME").unwrap_or("estiba").to_owned();
         Some(Self { url, headers, service, parent: get("TRACEPARENT").and_then(parent) })
     }
 
-    /// Sends what became of a deploy that began then.
-    pub async fn send(&self, outcome: &Outcome, project: &str, began: Timestamp) -> Result<()> {
+    /// Sends such a request.
+    pub async fn send(&self, request: &Value) -> Result<()> {
         let failed = |error: reqwest::Error| Error::failed(format!("the trace was not taken: {}", error.without_url()));
-        let client = reqwest::Client::builder().timeout(PATIENCE).build().map_err(failed)?;
-        let body = self.request(outcome, project, began, &random::hex(16), || random::hex(8)).to_string();
-        let mut request = client.post(&self.url).header("Content-Type", "application/json").body(body);
+        // A redirect would lead the headers elsewhere.
+        let client =
+            reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build().map_err(failed)?;
+        let mut post = client.post(&self.url).header("Content-Type", "application/json").body(request.to_string());
         for (name, value) in &self.headers {
-            request = request.header(name, value);
+            post = post.header(name, value);
         }
-        let status = request.send().await.map_err(failed)?.status();
+        let status = post.send().await.map_err(failed)?.status();
         if status.is_success() {
             Ok(())
         } else {
@@ -61,15 +62,26 @@ impl Collector {
         }
     }
 
-    /// The body of the request: an ExportTraceServiceRequest.
-    fn request(&self, outcome: &Outcome, project: &str, began: Timestamp, trace: &str, span: impl Fn() -> String) -> Value {
+    /// What became of a run that began then, as an ExportTraceServiceRequest. `what` is what it was: a deploy, say.
+    pub fn request(&self, what: &str, outcome: &Outcome, is_good: bool, project: &str, began: Timestamp) -> Value {
+        self.with_ids(what, outcome, is_good, project, began, (&random::hex(16), &|| random::hex(8)))
+    }
+
+    fn with_ids(
+        &self,
+        what: &str,
+        outcome: &Outcome,
+        is_good: bool,
+        project: &str,
+        began: Timestamp,
+        (trace, span): (&str, &dyn Fn() -> String),
+    ) -> Value {
         let (trace, parent) = match &self.parent {
             Some((trace, parent)) => (trace.as_str(), parent.as_str()),
             None => (trace, ""),
         };
         let at = |milliseconds: u64| (began.as_nanosecond() + i128::from(milliseconds) * 1_000_000).to_string();
         let root = span();
-        let is_good = matches!(outcome.outcome, OutcomeKind::Deployed | OutcomeKind::Unchanged | OutcomeKind::Done);
         let outcome_word = serde_json::to_value(outcome.outcome).unwrap_or_default();
         let mut attributes = vec![
             text("deployment.environment.name", &outcome.target),
@@ -87,7 +99,7 @@ impl Collector {
         let status = |is_good: bool, why: &str| if is_good { json!({ "code": 1 }) } else { json!({ "code": 2, "message": why }) };
         let why = outcome.reason.as_deref().unwrap_or_default();
         let mut spans = vec![json!({
-            "traceId": trace, "spanId": root, "parentSpanId": parent, "name": "estiba deploy", "kind": 1,
+            "traceId": trace, "spanId": root, "parentSpanId": parent, "name": format!("estiba {what}"), "kind": 1,
             "startTimeUnixNano": at(0), "endTimeUnixNano": at(outcome.duration_ms),
             "attributes": attributes, "status": status(is_good, why),
         })];
@@ -108,6 +120,23 @@ impl Collector {
     }
 }
 
+/// A header's value as the variable writes it: with signs by their numbers, `%20`.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, more @ ..] = rest {
+        let number = match (first, more) {
+            (b'%', [high, low, ..]) => {
+                std::str::from_utf8(&[*high, *low]).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok())
+            }
+            _ => None,
+        };
+        bytes.push(number.unwrap_or(*first));
+        rest = if number.is_some() { &more[2..] } else { more };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 fn text(key: &str, value: &str) -> Value {
     json!({ "key": key, "value": { "stringValue": value } })
 }
@@ -126,6 +155,7 @@ fn parent(text: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::OutcomeKind;
 
     fn environment(pairs: &[(&str, &str)]) -> Environment {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -135,9 +165,10 @@ mod tests {
     fn the_usual_variables_say_where_traces_go() {
         let of = |pairs: &[(&str, &str)]| Collector::of(&environment(pairs));
         assert_eq!(of(&[]), None);
-        let one = of(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/"), ("OTEL_EXPORTER_OTLP_HEADERS", "a=b, c=d=e")]).unwrap();
+        let one =
+            of(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/"), ("OTEL_EXPORTER_OTLP_HEADERS", "a=b, c=d%20=e%")]).unwrap();
         assert_eq!(one.url, "http://c:4318/v1/traces");
-        assert_eq!(one.headers, [("a".to_owned(), "b".to_owned()), ("c".into(), "d=e".into())]);
+        assert_eq!(one.headers, [("a".to_owned(), "b".to_owned()), ("c".into(), "d =e%".into())]);
         let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c/traces");
         assert_eq!(of(&[own]).unwrap().url, "http://c/traces");
         assert_eq!(of(&[own, ("OTEL_SDK_DISABLED", "true")]), None);
@@ -159,7 +190,7 @@ mod tests {
             ..Outcome::failed("production")
         };
         let began = Timestamp::from_millisecond(1_000_000).unwrap();
-        let sent = collector.request(&outcome, "shop", began, "unused", || "00000000000000ab".into());
+        let sent = collector.with_ids("deploy", &outcome, false, "shop", began, ("unused", &|| "00000000000000ab".into()));
         let spans = sent["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap();
         assert_eq!(spans.len(), 3);
         assert_eq!((&spans[0]["traceId"], &spans[0]["parentSpanId"]), (&json!(&given[3..35]), &json!(&given[36..52])));

@@ -31,7 +31,7 @@ pub(super) fn files(alerts: &Alerts) -> BTreeMap<String, Artefact> {
 }
 
 /// What every request of curl's has: quiet but for errors, ended in time, no pattern read into an address.
-const COMMON: &str = "silent\nshow-error\nfail\ngloboff\nmax-time = 10\n";
+const COMMON: &str = "silent\nshow-error\nfail\ngloboff\nmax-time = 10\noutput = \"/dev/null\"\nwrite-out = \":%{http_code}\"\n";
 
 fn post(url: &str, content_type: &str, headers: &[(String, String)]) -> String {
     let mut text = format!("{COMMON}proto = \"=http,https\"\nurl = {}\ndata-binary = \"@-\"\n", quoted(url));

@@ -111,7 +111,7 @@ async fn show(request: Request<Incoming>, shared: &Shared, memory: &Semaphore) -
         Ok(Read::Whole(body, _)) if body.len() < 4096 => body,
         _ => return reply(StatusCode::BAD_REQUEST, "this is no form of the page\n"),
     };
-    let answer = page::answer(shared, page, &head.method, head.uri.path(), &head.headers, &form).await;
+    let answer = page::answer(shared, page, &head.method, (head.uri.path(), head.uri.query()), &head.headers, &form).await;
     let mut response = reply(StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), answer.body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.kind));

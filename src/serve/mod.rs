@@ -35,7 +35,14 @@ pub async fn serve(settings: Settings, reporter: &Reporter) -> Result<()> {
     let address = listener.local_addr().map_or(settings.listen, |address| address);
     reporter.note(format!("the webhook listens on http://{address}/hook for pushes to {}", settings.branch));
     let page = settings.page_token.clone().map(|token| Page::new(token, settings.now));
-    let shared = Arc::new(Shared { settings, queue, metrics: Metrics::default(), page, reporter: reporter.clone() });
+    let shared = Arc::new(Shared {
+        settings,
+        queue,
+        metrics: Metrics::default(),
+        page,
+        git: tokio::sync::Mutex::default(),
+        reporter: reporter.clone(),
+    });
     let working = tokio::spawn(work::work(shared.clone()));
     let watching = tokio::spawn(page::watch(shared.clone()));
     tokio::select! {

@@ -48,5 +48,7 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) metrics: Metrics,
     pub(super) page: Option<Page>,
+    /// Held by whoever changes the clone.
+    pub(super) git: tokio::sync::Mutex<()>,
     pub(super) reporter: Reporter,
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::process;
 
 use super::push::Push;
-use super::shared::{Settings, Shared};
+use super::shared::Shared;
 use super::status::{State, tell};
 
 /// How long a service that stops waits for a deploy: Docker and systemd give ten seconds and more.
@@ -20,7 +20,6 @@ const FETCH: Duration = Duration::from_secs(600);
 
 /// Works until the service stops.
 pub(super) async fn work(shared: std::sync::Arc<Shared>) {
-    bring_page(&shared).await;
     while let Some(push) = shared.queue.next().await {
         shared.reporter.note(format!("{} by {}: deploying", push.commit, push.by));
         tell(&shared, &push, State::Pending, "the deploy runs").await;
@@ -39,27 +38,28 @@ pub(super) async fn work(shared: std::sync::Arc<Shared>) {
         let text = if reason.is_empty() { outcome.clone() } else { format!("{outcome}: {reason}") };
         shared.reporter.note(format!("{}: {text}", push.commit));
         tell(&shared, &push, state, &text).await;
-        bring_page(&shared).await;
+        if let Some(page) = &shared.page {
+            page.set_stale(true);
+        }
     }
 }
 
-/// Brings the branch's newest commit to where the page looks from.
-async fn bring_page(shared: &Shared) {
-    if shared.page.is_none() {
-        return;
-    }
-    let folder = shared.settings.folder.join("page");
-    let branch = format!("refs/heads/{}", shared.settings.branch);
-    let _ = std::fs::remove_dir_all(&folder);
-    if let Err(error) = check_out(&shared.settings, &folder, &branch).await {
-        shared.reporter.note(format!("the page has nothing to look from: {}", error.text()));
-    }
+/// Brings the branch's newest commit to where the page looks from; what was there stays until all of it has come.
+pub(super) async fn bring_page(shared: &Shared) -> Result<()> {
+    let [folder, new, old] = ["page", "page.new", "page.old"].map(|name| shared.settings.folder.join(name));
+    let _ = std::fs::remove_dir_all(&new);
+    check_out(shared, &new, &format!("refs/heads/{}", shared.settings.branch)).await?;
+    let _ = std::fs::remove_dir_all(&old);
+    let _ = std::fs::rename(&folder, &old);
+    std::fs::rename(&new, &folder).map_err(|error| Error::failed(format!("cannot rename {new}: {error}")))?;
+    let _ = std::fs::remove_dir_all(&old);
+    Ok(())
 }
 
 /// Brings the commit here and deploys it. The outcome's word, and its reason.
 async fn deploy(shared: &Shared, push: &Push) -> Result<(String, String)> {
     let settings = &shared.settings;
-    let folder = bring(settings, push).await?;
+    let folder = bring(shared, push).await?;
     let config = folder.join(&settings.config);
     let mut arguments = vec!["deploy"];
     arguments.extend(settings.target.as_deref());
@@ -78,8 +78,8 @@ async fn deploy(shared: &Shared, push: &Push) -> Result<(String, String)> {
 }
 
 /// A folder with that very commit and nothing else: its own, so that a deploy whose service was killed never finds another commit under it.
-async fn bring(settings: &Settings, push: &Push) -> Result<Utf8PathBuf> {
-    let work = settings.folder.join("work");
+async fn bring(shared: &Shared, push: &Push) -> Result<Utf8PathBuf> {
+    let work = shared.settings.folder.join("work");
     // What a service that was killed has left.
     match std::fs::remove_dir_all(&work) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -88,12 +88,15 @@ async fn bring(settings: &Settings, push: &Push) -> Result<Utf8PathBuf> {
         _ => {}
     }
     let folder = work.join(&push.commit);
-    check_out(settings, &folder, &push.commit).await?;
+    check_out(shared, &folder, &push.commit).await?;
     Ok(folder)
 }
 
 /// A folder with what the branch has at that commit.
-async fn check_out(settings: &Settings, folder: &Utf8Path, commit: &str) -> Result<()> {
+async fn check_out(shared: &Shared, folder: &Utf8Path, commit: &str) -> Result<()> {
+    // One at a time: the page and a deploy have the same clone.
+    let _one = shared.git.lock().await;
+    let settings = &shared.settings;
     let clone = settings.folder.join("clone.git");
     let inside = clone.as_str();
     let branch = format!("+refs/heads/{0}:refs/heads/{0}", settings.branch);

@@ -27,6 +27,8 @@ pub struct Status {
     pub by: Option<String>,
     /// The run in progress, or waiting for recovery.
     pub running: Option<String>,
+    /// That run's id.
+    pub run: Option<String>,
     /// The newest backup of the database.
     pub backup: Option<String>,
     /// Why the last backup, by the service or by hand, is none: its time, its step and the reason; `None` where it is
@@ -65,6 +67,7 @@ impl Status {
             since: text(facts.get(Fact::CurrentSince)),
             by: text(facts.get(Fact::CurrentBy)),
             running: running(facts),
+            run: facts.open_runs.first().cloned(),
             backup: text(facts.get(Fact::Backup)),
             backup_failed: last(facts, Fact::LastBackup).filter(|(fine, _)| !fine).map(|(_, text)| text),
             drill: last(facts, Fact::LastDrill).map(|(_, text)| text),

@@ -98,13 +98,18 @@ impl State {
             KeyCode::Up | KeyCode::Char('k') => self.row = self.row.saturating_sub(1),
             KeyCode::Char('l') => {
                 let containers = self.shown().and_then(|host| host.now.as_ref()).map(|metrics| &metrics.containers);
-                return Some(Act::Logs(containers.and_then(|all| all.get(self.row)).map(|one| one.service.clone())));
+                return Some(Act::Logs(containers.and_then(|all| all.get(self.row)).map(|one| service(&one.service).to_owned())));
             }
             KeyCode::Char('r') => self.asks_to_roll_back = true,
             _ => {}
         }
         None
     }
+}
+
+/// A service as the Compose file calls it, without its slot.
+fn service(name: &str) -> &str {
+    name.strip_suffix("-blue").or_else(|| name.strip_suffix("-green")).unwrap_or(name)
 }
 
 fn push(kept: &mut VecDeque<u64>, value: f64) {

@@ -121,29 +121,29 @@ fn who_does_not_take_an_alert_changes_nothing_about_the_deploy() {
         (began.elapsed(), outcome)
     };
     let (usual, _) = lap(&slack(&good), "as usual");
-    let lost = || std::fs::read_to_string(site.root.join("state/alerts-lost")).unwrap_or_default();
     for answers in [Answers::Garbage, Answers::Never] {
         let away = Recorder::http(answers);
         let (took, outcome) = lap(&slack(&away), &format!("{answers:?}"));
-        assert_eq!(
-            states(&outcome),
-            [("slack".to_owned(), if answers == Answers::Never { "" } else { "trying" }.to_owned())]
-                [usize::from(answers == Answers::Never)..]
-        );
-        assert!(took < usual + Duration::from_secs(3), "{answers:?}: {took:?}, not {usual:?}");
+        assert!(states(&outcome).iter().all(|(_, state)| state == "trying"), "{outcome}");
+        // A second and a half are promised; the rest is for a machine that does other work.
+        assert!(took < usual * 2 + Duration::from_secs(2), "{answers:?}: {took:?}, not {usual:?}");
     }
     // An error is tried again, and comes then.
     let late = Recorder::http(Answers::BadlyAtFirst(1));
     let (_, outcome) = lap(&slack(&late), "late");
     assert_eq!(states(&outcome), [("slack".to_owned(), "trying".to_owned())]);
     wait_for("the second try", Duration::from_secs(30), || late.got().len() == 2);
-    // Nobody there: the client tries as well, and says that it is lost.
+    // Nobody there, or somebody who sends on: the server goes on trying, and that is said.
     let nobody = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() };
-    site.append("templates/home.html", "<!-- nobody -->\n");
-    let run = deploy(&site, &format!("http://127.0.0.1:{nobody}/a-secret-path"));
-    assert_eq!(states(&run.json()), [("slack".to_owned(), "lost".to_owned())], "{}", run.stderr);
-    assert!(run.stderr.contains("the alert by slack is not sent: ") && run.stderr.contains("it is lost"), "{}", run.stderr);
-    assert_eq!(lost(), "");
+    let elsewhere = Recorder::http(Answers::Elsewhere);
+    for address in [format!("http://127.0.0.1:{nobody}/a-secret-path"), slack(&elsewhere)] {
+        site.append("templates/home.html", "<!-- again -->\n");
+        let run = deploy(&site, &address);
+        assert_eq!(states(&run.json()), [("slack".to_owned(), "trying".to_owned())], "{}", run.stderr);
+        let said = ["the alert by slack is not sent: ", "the server goes on trying"];
+        assert!(said.iter().all(|words| run.stderr.contains(words)), "{}", run.stderr);
+    }
+    assert!(!site.root.join("state/alerts-lost").exists());
 }
 
 #[test]
@@ -259,17 +259,14 @@ fn between_deploys_the_server_tells_of_what_breaks_and_of_its_end() {
     let count = all.len();
     all.dedup();
     assert!(all.len() == count && count.is_multiple_of(2) && told("cache is exited") == 2, "{:?}", chat.got());
-    // Without [watch] the server stops looking.
-    site.edit("deploy.toml", "[watch]\nevery = \"5s\"\n", "");
+    // Without [watch] the server stops looking, and without [alerts] nothing is left.
+    let text = std::fs::read_to_string(site.app("deploy.toml")).unwrap();
+    site.write("deploy.toml", text.split("[alerts]").next().unwrap());
     deploy(&site, &slack(&chat)).expect(0, "deployed");
+    assert!(site.status()["watch"].is_null());
     let is_watched = || {
-        !std::process::Command::new("flock")
-            .args(["-n", "-s"])
-            .arg(site.root.join("state/watch.lock"))
-            .arg("true")
-            .status()
-            .unwrap()
-            .success()
+        let mut flock = std::process::Command::new("flock");
+        !flock.args(["-n", "-s"]).arg(site.root.join("state/watch.lock")).arg("true").status().unwrap().success()
     };
-    wait_for("the watch to end", Duration::from_secs(30), || !is_watched());
+    wait_for("the watch to end", Duration::from_secs(60), || !is_watched());
 }

@@ -33,7 +33,7 @@ async fn deployed(context: &Context, args: DeployArgs) -> Result<ExitCode> {
         ..context.options()
     };
     let operation = context.operation(&project, &resolved, options).await;
-    let ending = context.told(&operation, deploy(&operation).await).await?;
+    let ending = context.told("deploy", &operation, deploy(&operation).await).await?;
     let code = context.finish_with_timings(ending, args.timings);
     learn(&operation).await?;
     Ok(code)

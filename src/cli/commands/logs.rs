@@ -75,7 +75,7 @@ fn pick(args: &LogsArgs) -> Result<Pick> {
     Ok(Pick::new(args.service.clone(), pattern.transpose()?, level.transpose()?))
 }
 
-/// The journal of a run that has ended, of that id, or the newest that was about that release.
+/// The journal of a run of that id, or the newest that was about that release.
 async fn past_run(session: &Session<'_>, wanted: &str, reporter: &Reporter) -> Result<()> {
     let server = session.server();
     let runs = server.history().await?;
@@ -83,7 +83,9 @@ async fn past_run(session: &Session<'_>, wanted: &str, reporter: &Reporter) -> R
     let mut named = runs.filter(|run| {
         wanted.len() >= 4 && ["run", "release"].iter().any(|key| run[*key].as_str().is_some_and(|id| id.contains(wanted)))
     });
-    let Some(run) = named.next().and_then(|run| run["run"].as_str().map(str::to_owned)) else {
+    // One that goes on is in no history yet.
+    let open = session.facts.open_runs.iter().find(|run| *run == wanted).cloned();
+    let Some(run) = open.or_else(|| named.next().and_then(|run| run["run"].as_str().map(str::to_owned))) else {
         return Err(Error::failed(format!("the history of {} has no run of {wanted}", session.host()))
             .hint("`estiba history` lists them"));
     };

@@ -34,6 +34,6 @@ async fn promoted(context: &Context, args: PromoteArgs) -> Result<ExitCode> {
         ..context.options()
     };
     let operation = context.operation(&project, &to, options).await;
-    let ending = context.told(&operation, promote(&operation, &looked, &from).await).await?;
+    let ending = context.told("promote", &operation, promote(&operation, &looked, &from).await).await?;
     Ok(context.finish_with_timings(ending, args.timings))
 }

@@ -22,7 +22,7 @@ async fn rolled_back(context: &Context, args: RollbackArgs) -> Result<ExitCode> 
     let resolved = context.resolve(&project, target.as_deref())?;
     let options = Options { wait_lock: args.wait_lock.map(|wait| wait.0), ..context.options() };
     let operation = context.operation(&project, &resolved, options).await;
-    let ending = context.told(&operation, rollback(&operation, release.as_deref()).await).await?;
+    let ending = context.told("rollback", &operation, rollback(&operation, release.as_deref()).await).await?;
     Ok(context.finish_with_timings(ending, args.timings))
 }
 

@@ -74,9 +74,20 @@ async fn watched(sessions: Vec<Session<'_>>, mut state: State) -> Result<Act> {
     let act = tokio::select! {
         act = screen => act,
         _ = looks => Ok(Act::Quit),
+        // The terminal is given back as it was.
+        () = ended() => Ok(Act::Quit),
     };
     ratatui::try_restore().map_err(failed)?;
     act
+}
+
+/// Waits for a signal to end.
+async fn ended() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::interrupt()];
+    let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+    let first = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+    futures_util::future::select_all(first).await;
 }
 
 fn read_keys(send: &mpsc::Sender<News>) {
@@ -94,12 +105,19 @@ fn read_keys(send: &mpsc::Sender<News>) {
 
 /// Looks at a host for as long as anybody wants to know.
 async fn look(mut session: Session<'_>, send: mpsc::Sender<News>) {
+    let mut is_lost = false;
     loop {
+        if is_lost {
+            let again = Error::failed(format!("{}: no answer; connecting again", session.host()));
+            if send.send(News::Looked(session.host(), Box::new(Err(again)))).await.is_err() {
+                return;
+            }
+        }
         let looked = match session.mend().await {
             Ok(()) => session.server().metrics().await,
             Err(error) => Err(error),
         };
-        let is_lost = looked.is_err();
+        is_lost = looked.is_err();
         if send.send(News::Looked(session.host(), Box::new(looked))).await.is_err() {
             return;
         }

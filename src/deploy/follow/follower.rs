@@ -119,7 +119,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn server(&self) -> Server<'_> {
+    pub(super) fn server(&self) -> Server<'_> {
         let connection = self.connection.as_ref().unwrap_or(&self.session.connection);
         Server::new(connection, &self.session.resolved.target.root.value)
     }

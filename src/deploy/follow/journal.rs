@@ -108,6 +108,11 @@ impl<'a> Journal<'a> {
         self.end.as_ref()
     }
 
+    /// Has the server begun?
+    pub(super) const fn has_begun(&self) -> bool {
+        self.first_cs.is_some()
+    }
+
     /// Was the release committed?
     pub(super) fn is_committed(&self) -> bool {
         self.steps.iter().any(|step| step.name == "commit" && step.status == StepStatus::Done)

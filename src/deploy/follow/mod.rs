@@ -4,7 +4,9 @@ mod follower;
 mod journal;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
 
 use crate::artefact::Artefact;
 use crate::error::{Kind, Result};
@@ -25,6 +27,9 @@ use super::operation::{Operation, milliseconds};
 use super::signals::Signals;
 use super::team::steps_here;
 
+/// The longest that is waited for what became of an alert: a second of it the server's own.
+const ALERTS: Duration = Duration::from_millis(1500);
+
 /// Starts the runs and follows them to their ends. Of several hosts each has an outcome of its own, and all a common one.
 pub(super) async fn follow(
     launched: Launched<'_>,
@@ -33,7 +38,6 @@ pub(super) async fn follow(
     signals: &Signals,
 ) -> Result<Ending> {
     let Launched { launches, steps } = launched;
-    operation.begin();
     if let [launch] = launches.as_slice() {
         return follow_one(launch, steps, look, None, operation, operation.reporter, signals.clone()).await;
     }
@@ -48,15 +52,19 @@ pub(super) async fn follow(
             (Outcome { reason, ..launch.blank.clone() }, Some(kind))
         });
         if ending.1.is_some() {
-            let (step, reason) = (&ending.0.failed_step, &ending.0.reason);
-            let why: Vec<&str> = [step, reason].into_iter().flatten().map(String::as_str).collect();
-            gate.fail(&format!("{host}: {}", why.join(": ")));
+            gate.fail(&failure(&host, &ending.0));
         }
         reporter.tell(Event::Outcome(Box::new(ending.0.clone())));
         (host, ending)
     }))
     .await;
     Ok(together(operation.blank(Some("")), steps, &endings))
+}
+
+/// Why a host failed, for the others.
+fn failure(host: &str, outcome: &Outcome) -> String {
+    let why: Vec<&str> = [&outcome.failed_step, &outcome.reason].into_iter().flatten().map(String::as_str).collect();
+    format!("{host}: {}", why.join(": "))
 }
 
 /// Starts one host's run and follows it to its end.
@@ -77,7 +85,11 @@ async fn follow_one(
     let mut follower = Follower::new(session, &settings.run, journal, reporter, &operation.options);
     let waits = gate.filter(|_| !settings.nonce.is_empty());
     let confirm = Confirm { look, release: &settings.release, nonce: &settings.nonce, gate: waits };
-    let end = follower.run(confirm, &mut signals).await?;
+    let end = follower.run(confirm, &mut signals).await;
+    if follower.journal.has_begun() {
+        operation.begin();
+    }
+    let end = end?;
     let mut outcome = follower.journal.outcome(blank.clone(), &end);
     if follower.has_left_early() {
         outcome.unfinished.push("drain".into());
@@ -88,16 +100,24 @@ async fn follow_one(
         outcome.image = facts.get(Fact::CurrentImage).map(str::to_owned);
     }
     outcome.duration_ms = milliseconds(begun);
+    if let Some(gate) = gate
+        && end.code != 0
+    {
+        // The other hosts are not kept waiting for what else is asked.
+        gate.fail(&failure(&session.host(), &outcome));
+    }
     let has_failed = matches!(kind_of(end.code), Some(Kind::Failed | Kind::Undone | Kind::NeedsPerson));
     // Who has stopped it knows why, and may not have the time.
-    if has_failed && !outcome.reason.as_deref().is_some_and(|why| why.contains("stopped on request")) {
-        for Finding { kind, what, fix, .. } in causes(session).await {
+    let is_stopped = outcome.reason.as_deref().is_some_and(|why| why.contains("stopped on request"));
+    if has_failed && !is_stopped {
+        for Finding { kind, what, fix, .. } in causes(session, &follower.server()).await {
             reporter.tell(Event::Warning(format!("doctor finds {kind}, which may be the cause: {what}. What mends it: {fix}")));
         }
     }
-    if session.resolved.alerts.is_wanted() && session.is_first() {
-        // A server that cannot be asked any more goes on by itself.
-        outcome.alerts = session.server().alerts(&settings.run).await.unwrap_or_default();
+    if session.resolved.alerts.is_wanted() && !settings.is_silent && kind_of(end.code) != Some(Kind::Interrupted) {
+        // A server that does not answer goes on by itself.
+        let told = timeout(ALERTS, follower.server().alerts(&settings.run)).await;
+        outcome.alerts = told.ok().and_then(Result::ok).unwrap_or_default();
     }
     let (commands, bytes_sent, bytes_received) = session.settings.traffic.so_far();
     outcome.traffic = Some(Box::new(Traffic { commands, bytes_sent, bytes_received }));

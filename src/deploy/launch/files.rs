@@ -30,6 +30,8 @@ pub(in crate::deploy) struct RunSettings {
     /// The services that it is about, and what was asked for them.
     pub(in crate::deploy) services: Vec<String>,
     pub(in crate::deploy) asked: String,
+    /// Of a fleet, the first host that has a run tells people of all.
+    pub(in crate::deploy) is_silent: bool,
 }
 
 /// The scripts, where the server does not have this version's.
@@ -106,7 +108,7 @@ fn run_file(session: &Session<'_>, settings: &RunSettings, operation: &Operation
             Inconclusive::Wait => "wait",
         },
         max_p95_ratio: canary.max_p95_ratio.value,
-        alerts: session.is_first(),
+        alerts: !settings.is_silent,
     }
 }
 

@@ -69,7 +69,8 @@ pub(super) async fn launch<'a>(
         let names: Vec<String> = to_do.iter().map(|(session, _)| session.host()).collect();
         let sent = each(to_do, async |(mut session, ids)| {
             session.mend().await?;
-            let settings = settings(ids, candidate, operation, is_fleet);
+            let is_silent = names.first().is_some_and(|first| *first != session.host());
+            let settings = RunSettings { is_silent, ..settings(ids, candidate, operation, is_fleet) };
             upload(&session, &candidate.prepared, &settings, operation).await?;
             let image = Some(settings.image.clone()).filter(|image| !image.is_empty());
             let blank = Outcome { image, ..blank(&session.facts, &candidate.id, operation) };

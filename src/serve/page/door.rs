@@ -33,7 +33,7 @@ pub(in crate::serve) async fn answer(
     shared: &Shared,
     page: &Page,
     method: &Method,
-    path: &str,
+    (path, query): (&str, Option<&str>),
     headers: &HeaderMap,
     body: &[u8],
 ) -> Answer {
@@ -60,17 +60,16 @@ pub(in crate::serve) async fn answer(
         return html(401, view::door(&words, false));
     }
     match (method, path, path.strip_prefix("/page/runs/")) {
-        (&Method::GET, "/page" | "/page/", _) => html(200, view::overview(&words, target, &page.seen())),
+        (&Method::GET, "/page" | "/page/", _) => html(200, view::overview(&words, target, &page.seen(), query == Some("still"))),
         (&Method::GET, _, Some(run)) if is_run(run) => match ask(shared, &["logs", "--run", run]).await {
             Ok(journal) => {
-                // A run goes on until the history has its end.
-                let goes_on = !page.seen().history.iter().any(|known| known["run"] == run);
+                let goes_on = page.seen().status.iter().any(|host| host["run"] == run);
                 html(200, view::run(&words, target, run, the_end(&journal), goes_on))
             }
             Err(why) => html(404, view::run(&words, target, run, &printable(&why), false)),
         },
-        (&Method::GET, _, _) => html(404, view::door(&words, false)),
-        _ => html(405, view::door(&words, false)),
+        (&Method::GET, _, _) => html(404, view::run(&words, target, "", words["gone"], false)),
+        _ => html(405, view::run(&words, target, "", words["gone"], false)),
     }
 }
 

@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::process;
 
 use super::shared::Shared;
+use super::work::bring_page as bring;
 
 use seen::Sample;
 
@@ -31,10 +32,16 @@ const RUNS: &str = "50";
 /// A journal that is longer is shown from its end.
 const LONGEST: usize = 400_000;
 
-/// Looks again and again, until the service stops.
+/// Looks again and again, until the service stops; after a deploy at what the branch has by then.
 pub(super) async fn watch(shared: Arc<Shared>) {
     let Some(page) = &shared.page else { return };
     loop {
+        if page.is_stale() {
+            match bring(&shared).await {
+                Ok(()) => page.set_stale(false),
+                Err(error) => shared.reporter.note(format!("the page looks from what it had: {}", error.text())),
+            }
+        }
         look(&shared, page).await;
         tokio::time::sleep(EVERY).await;
     }
@@ -47,22 +54,20 @@ async fn look(shared: &Shared, page: &Page) {
         ask(shared, &["metrics", "--json"]),
     );
     let at = (page.now)();
+    let (status, wrong) = documents(status);
+    let (history, _) = documents(history);
+    let (metrics, _) = documents(metrics);
     let mut seen = page.seen();
     seen.at = Some(at);
-    match status {
-        Ok(lines) => {
-            seen.wrong = None;
-            seen.status = json(&lines);
-        }
-        Err(why) => seen.wrong = Some(why),
+    seen.wrong = wrong;
+    if !status.is_empty() {
+        seen.status = status;
     }
-    // Of a fleet no history is told at once.
-    if let Ok(lines) = history {
-        seen.history = json(&lines);
+    // Of a fleet none is told at once.
+    if !history.is_empty() {
+        seen.history = history;
     }
-    if let Ok(lines) = metrics
-        && let Some(sample) = sample(at, &json(&lines))
-    {
+    if let Some(sample) = sample(at, &metrics) {
         if seen.samples.len() == KEPT {
             seen.samples.pop_front();
         }
@@ -70,13 +75,23 @@ async fn look(shared: &Shared, page: &Page) {
     }
 }
 
-fn json(lines: &str) -> Vec<Value> {
-    lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+/// What was asked for, and what went wrong: a command tells both among its lines of JSON.
+fn documents(told: Result<String, String>) -> (Vec<Value>, Option<String>) {
+    let lines = match told {
+        Ok(lines) => lines,
+        Err(why) => return (Vec::new(), Some(why)),
+    };
+    let all = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(Value::is_object);
+    let (events, documents): (Vec<Value>, Vec<Value>) = all.partition(|one| one.get("event").is_some());
+    let wrong = events.iter().find(|event| event["event"] == "error").and_then(|event| event["message"].as_str());
+    (documents, wrong.map(str::to_owned))
 }
 
 /// The figures of all hosts as one.
 fn sample(at: Timestamp, hosts: &[Value]) -> Option<Sample> {
-    hosts.first()?;
+    if !hosts.iter().any(|host| host["machine"].is_object()) {
+        return None;
+    }
     let number = |value: &Value| value.as_f64().unwrap_or(0.0);
     let mut sample = Sample { at, requests: 0.0, errors: 0.0, p95: 0.0, cpu: 0.0, memory: 0.0 };
     let mut errors = 0.0;
@@ -113,15 +128,16 @@ async fn ask(shared: &Shared, words: &[&str]) -> Result<String, String> {
     arguments.extend(settings.target.as_deref());
     arguments.extend(["--config", config.as_str()]);
     arguments.extend(&words[1..]);
-    let (mut out, mut error) = (String::new(), String::new());
+    let (mut out, mut error) = (String::new(), Vec::new());
     let told = process::again(&arguments, &folder, &settings.environment, |said| match said {
         process::Said::Out(line) => out += &(line + "\n"),
-        process::Said::Err(line) => error = line,
+        process::Said::Err(line) if error.len() < 20 => error.push(line),
+        process::Said::Err(_) => {}
     })
     .await;
     match told {
         Err(failed) => Err(failed.text()),
-        Ok(()) if out.is_empty() => Err(error),
+        Ok(()) if out.is_empty() => Err(error.join("\n")),
         Ok(()) => Ok(out),
     }
 }
@@ -131,6 +147,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_error_is_no_host_and_an_odd_line_is_none() {
+        let told = "1\n[]\nnoise\n{\"host\":\"a\"}\n{\"event\":\"error\",\"message\":\"b is away\"}\n";
+        let (documents, wrong) = documents(Ok(told.into()));
+        assert_eq!((documents, wrong.as_deref()), (vec![json!({ "host": "a" })], Some("b is away")));
+    }
 
     #[test]
     fn the_figures_of_several_hosts_are_one_sample() {
@@ -144,5 +167,6 @@ mod tests {
         let one = sample(at, &[host(30.0, 0.0, 12.0, 0.5), host(10.0, 0.2, 40.0, 0.25)]).unwrap();
         assert_eq!(one, Sample { at, requests: 40.0, errors: 5.0, p95: 40.0, cpu: 50.0, memory: 75.0 });
         assert_eq!(sample(at, &[]), None);
+        assert_eq!(sample(at, &[json!({ "event": "error" })]), None);
     }
 }

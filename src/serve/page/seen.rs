@@ -1,6 +1,7 @@
 //! What was seen, and when.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -41,15 +42,26 @@ pub(in crate::serve) struct Page {
     pub(super) token: String,
     pub(super) now: fn() -> Timestamp,
     pub(super) seen: Mutex<Seen>,
+    /// Is what it looks from older than the last deploy?
+    stale: AtomicBool,
 }
 
 impl Page {
     /// A page behind that token, before anything is seen.
     pub(in crate::serve) fn new(token: String, now: fn() -> Timestamp) -> Self {
-        Self { token, now, seen: Mutex::default() }
+        Self { token, now, seen: Mutex::default(), stale: AtomicBool::new(true) }
     }
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
+    }
+
+    /// What it looks from is older than the last deploy, or is not.
+    pub(in crate::serve) fn set_stale(&self, is_stale: bool) {
+        self.stale.store(is_stale, Ordering::Relaxed);
     }
 }

@@ -27,11 +27,11 @@ pub(super) fn door(words: &Words, refused: bool) -> String {
 
 /// The journal of a run. While it goes on, the browser asks again.
 pub(super) fn run(words: &Words, target: &str, run: &str, journal: &str, goes_on: bool) -> String {
-    render(context! { w => words, view => "run", target, run, journal, refresh => goes_on.then_some(2) })
+    render(context! { w => words, view => "run", target, run, journal, refresh => goes_on.then_some(3) })
 }
 
 /// All that was seen.
-pub(super) fn overview(words: &Words, target: &str, seen: &Seen) -> String {
+pub(super) fn overview(words: &Words, target: &str, seen: &Seen, still: bool) -> String {
     let status = Value::from(Serde(seen.status.iter().map(with_attention).collect::<Vec<_>>()));
     let history = Value::from(Serde(seen.history.iter().map(with_time).collect::<Vec<_>>()));
     let deploys: Vec<(Timestamp, String)> = seen
@@ -44,7 +44,7 @@ pub(super) fn overview(words: &Words, target: &str, seen: &Seen) -> String {
         })
         .collect();
     render(context! {
-        w => words, view => "overview", target, status, history, refresh => 15,
+        w => words, view => "overview", target, status, history, refresh => (!still).then_some(15), still,
         charts => charts(words, seen, &deploys), wrong => seen.wrong.clone(), at => seen.at.map(|at| at.strftime("%H:%M:%S UTC").to_string()),
     })
 }
@@ -79,6 +79,8 @@ fn with_attention(status: &Json) -> Json {
     for key in ["backup_failed", "maintenance", "slower", "alerts_lost"] {
         lines.extend(status[key].as_str().map(|text| format!("{key}: {text}").replace('_', " ")));
     }
+    lines.extend(status["drill"].as_str().filter(|text| text.starts_with("failed")).map(|text| format!("drill: {text}")));
+    lines.extend(status["running"].as_str().filter(|text| text.contains("was interrupted")).map(str::to_owned));
     lines.extend(status["watch"].as_str().filter(|text| *text != "nothing is wrong").map(str::to_owned));
     status["attention"] = lines.into();
     status
@@ -114,14 +116,17 @@ mod tests {
             wrong: Some(HOSTILE.into()),
             at: Some(at(0)),
         };
-        for page in
-            [overview(&words("es"), HOSTILE, &seen), run(&words("en"), HOSTILE, HOSTILE, HOSTILE, true), door(&words("en"), true)]
-        {
+        for page in [
+            overview(&words("es"), HOSTILE, &seen, false),
+            run(&words("en"), HOSTILE, HOSTILE, HOSTILE, true),
+            door(&words("en"), true),
+        ] {
             assert!(!page.contains("<script") && !page.contains("alert(1)</"), "{page}");
             assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"), "{page}");
         }
-        let page = overview(&words("es"), "production", &seen);
+        let page = overview(&words("es"), "production", &seen, true);
         assert!(page.contains("1.2 s") && page.contains("class=\"deploy\"") && page.contains("Peticiones por segundo"), "{page}");
+        assert!(!page.contains("http-equiv"), "{page}");
         assert!(run(&words("en"), "t", "r", "a journal", false).contains("<pre>a journal</pre>"));
     }
 }

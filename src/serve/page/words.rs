@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Each word's name, in English, in Spanish.
-const WORDS: [(&str, &str, &str); 37] = [
+const WORDS: [(&str, &str, &str); 40] = [
     ("lang", "en", "es"),
     ("title", "Deploys of", "Despliegues de"),
     ("serves", "What runs", "Qué está en marcha"),
@@ -14,7 +14,7 @@ const WORDS: [(&str, &str, &str); 37] = [
     ("slot", "Slot", "Ranura"),
     ("commit", "Commit", "Commit"),
     ("running", "In progress", "En curso"),
-    ("none", "none", "ninguno"),
+    ("none", "—", "—"),
     ("previous", "Previous", "Anterior"),
     ("backup", "Backup", "Copia de seguridad"),
     ("certificate", "Certificate", "Certificado"),
@@ -28,7 +28,7 @@ const WORDS: [(&str, &str, &str); 37] = [
     ("figures", "Figures", "Cifras"),
     ("requests", "Requests per second", "Peticiones por segundo"),
     ("errors", "Errors", "Errores"),
-    ("p95", "Latency, p95", "Latencia, p95"),
+    ("p95", "Latency, p95 since the release started", "Latencia, p95 desde que arrancó la versión"),
     ("cpu", "CPU", "CPU"),
     ("memory", "Memory", "Memoria"),
     ("now", "now", "ahora"),
@@ -40,6 +40,9 @@ const WORDS: [(&str, &str, &str); 37] = [
     ("enter", "Enter", "Entrar"),
     ("wrong", "This is not the token.", "Esta no es la clave."),
     ("back", "Back", "Volver"),
+    ("still", "Stop refreshing", "Dejar de actualizar"),
+    ("again", "Refresh every 15 seconds", "Actualizar cada 15 segundos"),
+    ("gone", "Nothing is here.", "Aquí no hay nada."),
     ("failed", "The last look failed", "La última consulta falló"),
 ];
 

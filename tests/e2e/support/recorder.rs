@@ -14,6 +14,8 @@ pub enum Answers {
     BadlyAtFirst(usize),
     /// Bytes that are no answer.
     Garbage,
+    /// That it is elsewhere.
+    Elsewhere,
     /// Nothing, ever.
     Never,
 }
@@ -80,6 +82,7 @@ fn post(mut stream: TcpStream, got: &Mutex<Vec<String>>, answers: Answers, numbe
             b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
         }
         Answers::Well | Answers::BadlyAtFirst(_) => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
+        Answers::Elsewhere => b"HTTP/1.1 301 Moved Permanently\r\nLocation: /\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         Answers::Garbage => b"\x00\xff\x1b[31m\r\n\r\n\xfe\xfe",
         Answers::Never => {
             // Until the other side has had enough.
