@@ -305,7 +305,6 @@ fn what_is_wrong_with_a_server_is_found_with_the_command_that_mends_it() {
     for (plant, kind) in [
         ("gpasswd -d deploy docker", "docker-denied"),
         ("mv /usr/local/lib/docker/cli-plugins/docker-compose /root/", "compose-missing"),
-        ("service docker stop", "docker-down"),
         (
             r#"cat >/tmp/old <<'PLUGIN'
 #!/bin/sh
@@ -318,6 +317,8 @@ chmod 755 /tmp/old && mv /tmp/old /usr/local/lib/docker/cli-plugins/docker-compo
             "compose-old",
         ),
         ("chmod u-w /srv/shop", "root-unwritable"),
+        // Last: the edges may have other addresses afterwards.
+        ("service docker stop", "docker-down"),
     ] {
         shop.server.exec(plant);
         let found = findings(&shop);
