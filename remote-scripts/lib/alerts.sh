@@ -85,7 +85,8 @@ alert_add() {
 	) 2>/dev/null || { rm -rf "$add_at" && return 1; }
 }
 
-# alert_plain: standard input, which may have been cut within a character, without control characters, and without what is no UTF-8 where that can be told.
+# alert_plain: standard input without control characters, and without what is no UTF-8 where that can be told: it may have been cut
+# within a character.
 alert_plain() {
 	if command -v iconv >/dev/null 2>&1; then
 		tr -d '\000-\010\013-\037\177' | iconv -c -f UTF-8 -t UTF-8
@@ -128,7 +129,7 @@ alert_fill() {
 			if (mark == "@@title-json@@") return json(title)
 			if (mark == "@@text-json@@") return json(text)
 			if (mark == "@@text-slack@@") return slack(text)
-			if (mark == "@@title@@" || mark == "@@title-header@@") return title
+			if (mark == "@@title@@") return title
 			if (mark == "@@text@@") return text
 			if (mark == "@@text-base64@@") return ENVIRON["ALERT_BASE64"]
 			if (mark == "@@date@@") return date

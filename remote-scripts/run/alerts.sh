@@ -37,11 +37,11 @@ send_by() {
 		return 1
 	fi
 	send_body=$(alert_fill . "$1")
-	# Its last line is the status of the answer.
+	# What curl complains of, and a colon with the status of the answer.
 	send_why=$(printf '%s\n' "$send_body" | curl -q -K "$1.curl" 2>&1)
 	send_code=$?
 	send_status=${send_why##*:}
-	send_why=$(printf '%s' "${send_why%:*}" | tr '\n\t' '  ' | head -c 200)
+	send_why=$(printf '%s' "$send_why" | sed 's/:[0-9][0-9][0-9]$//; s/^:[0-9][0-9][0-9]//' | tr '\n\t' '  ' | head -c 200)
 	case $send_code:$send_status in
 	0:3*) send_code=redirected send_why="it answers $send_status and not that it has taken it" ;;
 	esac

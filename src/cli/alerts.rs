@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::config::{AlertOn, Channel};
-use crate::deploy::{Ending, Operation};
-use crate::error::{Error, Kind};
+use crate::deploy::{Ending, Operation, is_mixed};
+use crate::error::Kind;
 use crate::notify::Alert;
 use crate::report::{AlertTold, Event, Outcome, OutcomeKind, Reporter};
 
@@ -17,8 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(900);
 pub(super) async fn of_ending(operation: &Operation<'_>, (mut outcome, kind): Ending) -> Ending {
     let resolved = operation.resolved;
     // Where the hosts of a fleet came to different ends, the one that tells may know only of its own good one.
-    let is_mixed = outcome.reason.as_deref().is_some_and(|why| why.starts_with("the hosts serve different releases"));
-    if !operation.has_begun() || is_mixed {
+    if !operation.has_begun() || is_mixed(&outcome) {
         outcome.alerts.extend(of_outcome(operation, &outcome, kind).await);
     } else {
         let alert = alert(operation, &outcome);
@@ -36,10 +35,8 @@ pub(super) async fn of_ending(operation: &Operation<'_>, (mut outcome, kind): En
 }
 
 /// What an error comes to that ended a deploy before a server began.
-pub(super) async fn of_error(operation: &Operation<'_>, error: &Error) {
-    let outcome =
-        Outcome { outcome: error.kind.into(), reason: Some(error.text()), ..Outcome::failed(&operation.resolved.target.name) };
-    tell(operation.reporter, &of_outcome(operation, &outcome, Some(error.kind)).await);
+pub(super) async fn of_error(operation: &Operation<'_>, outcome: &Outcome, kind: Kind) {
+    tell(operation.reporter, &of_outcome(operation, outcome, Some(kind)).await);
 }
 
 async fn of_outcome(operation: &Operation<'_>, outcome: &Outcome, kind: Option<Kind>) -> Vec<AlertTold> {
@@ -88,7 +85,11 @@ async fn sent(alert: &Alert, channel: &Channel) -> AlertTold {
 fn tell(reporter: &Reporter, alerts: &[AlertTold]) {
     for told in alerts.iter().filter(|told| told.state != "sent") {
         let why = told.why.as_deref().unwrap_or("there was no answer within a second");
-        let goes_on = if told.state == "lost" { "it is lost" } else { "the server goes on trying for three minutes" };
+        let goes_on = if told.state == "lost" {
+            "it is lost; check the address in [alerts]"
+        } else {
+            "the server goes on trying for three minutes"
+        };
         reporter.tell(Event::Warning(format!("the alert by {} is not sent: {why}; {goes_on}", told.channel)));
     }
 }

@@ -110,12 +110,11 @@ impl Context {
                 Ok(told)
             }
             Err(error) => {
-                let (kind, reason) = (error.kind, Some(error.text()));
-                let outcome = Outcome { outcome: kind.into(), reason, ..Outcome::failed(&operation.resolved.target.name) };
+                let outcome = Outcome::of_error(&operation.resolved.target.name, &error);
                 let outcome = Outcome { duration_ms: operation.so_far(), ..outcome };
                 let alerts = async {
                     if !operation.has_begun() {
-                        alerts::of_error(operation, &error).await;
+                        alerts::of_error(operation, &outcome, error.kind).await;
                     }
                 };
                 tokio::join!(alerts, self.trace(what, operation, &outcome, false));
@@ -137,8 +136,7 @@ impl Context {
     /// Tells an error that came before the server began, and with `--json` the outcome that it comes to.
     pub(super) fn refused(&self, error: Error, target: Option<&str>) -> ExitCode {
         let kind = error.kind;
-        let reason = Some(error.text());
-        let outcome = Outcome { outcome: kind.into(), reason, ..Outcome::failed(target.unwrap_or_default()) };
+        let outcome = Outcome::of_error(target.unwrap_or_default(), &error);
         self.reporter.tell(Event::Error(error));
         if self.global.json {
             self.reporter.tell(Event::Document(serde_json::to_value(outcome).unwrap_or_default()));

@@ -32,6 +32,14 @@ pub(super) fn kind_of(code: u8) -> Option<Kind> {
     (code != 0).then(|| Kind::from_code(code))
 }
 
+/// The beginning of the reason where hosts came to different ends.
+const MIXED: &str = "the hosts serve different releases";
+
+/// Did the hosts of a fleet come to different ends?
+pub fn is_mixed(outcome: &Outcome) -> bool {
+    outcome.reason.as_deref().is_some_and(|why| why.starts_with(MIXED))
+}
+
 /// What a run on several hosts came to: the worst of them, told by the first that failed by itself.
 pub(super) fn together(blank: Outcome, before: Vec<StepReport>, endings: &[(String, Ending)]) -> Ending {
     let gravest = endings.iter().filter_map(|(_, (_, kind))| *kind).max();
@@ -51,11 +59,7 @@ pub(super) fn together(blank: Outcome, before: Vec<StepReport>, endings: &[(Stri
                 such.map(|(host, _)| host.as_str()).collect::<Vec<_>>().join(", ")
             };
             let why = one.reason.clone().unwrap_or_default();
-            Some(format!(
-                "the hosts serve different releases: the run succeeded on {} and failed on {} ({host}: {why})",
-                hosts(true),
-                hosts(false)
-            ))
+            Some(format!("{MIXED}: the run succeeded on {} and failed on {} ({host}: {why})", hosts(true), hosts(false)))
         }
         Some(_) => one.reason.as_ref().map(|reason| format!("{host}: {reason}")),
     };

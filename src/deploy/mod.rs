@@ -38,7 +38,7 @@ use crate::error::Result;
 
 pub use actor::Actor;
 pub use backup::{BackupRun, backup};
-pub use conclude::Ending;
+pub use conclude::{Ending, is_mixed};
 pub use connect::Session;
 pub use doctor::{Finding, examine};
 pub use eject::{eject, eject_steps};

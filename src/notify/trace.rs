@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
@@ -39,7 +40,9 @@ impl Collector {
         };
         let headers = get("OTEL_EXPORTER_OTLP_TRACES_HEADERS").or_else(|| get("OTEL_EXPORTER_OTLP_HEADERS")).unwrap_or_default();
         let headers = headers.split(',').filter_map(|pair| pair.split_once('='));
-        let headers = headers.map(|(name, value)| (name.trim().to_owned(), percent_decoded(value.trim()))).collect();
+        let headers = headers
+            .map(|(name, value)| (name.trim().to_owned(), percent_decode_str(value.trim()).decode_utf8_lossy().into_owned()))
+            .collect();
         let service = get("OTEL_SERVICE_NAME").unwrap_or("estiba").to_owned();
         Some(Self { url, headers, service, parent: get("TRACEPARENT").and_then(parent) })
     }
@@ -118,23 +121,6 @@ impl Collector {
             "scopeSpans": [{ "scope": { "name": "estiba" }, "spans": spans }],
         }]})
     }
-}
-
-/// A header's value as the variable writes it: with signs by their numbers, `%20`.
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, more @ ..] = rest {
-        let number = match (first, more) {
-            (b'%', [high, low, ..]) => {
-                std::str::from_utf8(&[*high, *low]).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok())
-            }
-            _ => None,
-        };
-        bytes.push(number.unwrap_or(*first));
-        rest = if number.is_some() { &more[2..] } else { more };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn text(key: &str, value: &str) -> Value {

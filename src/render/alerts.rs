@@ -90,7 +90,7 @@ fn message(to: &[String], from: &str) -> String {
         "From: {from}\nTo: {}\nSubject: {}\nDate: {}\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\
          Content-Transfer-Encoding: base64\n\n{}\n",
         to.join(", "),
-        alert_mark::TITLE_HEADER,
+        alert_mark::TITLE,
         alert_mark::DATE,
         alert_mark::TEXT_BASE64
     )

@@ -224,6 +224,11 @@ pub struct Traffic {
 }
 
 impl Outcome {
+    /// What an error comes to that ended a command on that target.
+    pub fn of_error(target: &str, error: &Error) -> Self {
+        Self { outcome: error.kind.into(), reason: Some(error.text()), ..Self::failed(target) }
+    }
+
     /// A failure on that target of which nothing more is known.
     pub fn failed(target: &str) -> Self {
         Self {

@@ -23,4 +23,5 @@ pub use passage::Passage;
 pub(crate) use plain::plain_lines;
 pub use reporter::Reporter;
 pub use sink::Sink;
+pub use style::bytes;
 pub use timings::timings;

@@ -23,7 +23,7 @@ pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
 }
 
 /// 1.2 MB and the like.
-pub(super) fn bytes(count: u64) -> String {
+pub fn bytes(count: u64) -> String {
     indicatif::HumanBytes(count).to_string()
 }
 

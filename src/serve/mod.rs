@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::report::Reporter;
 
 use metrics::Metrics;
-use page::Page;
+use page::seen::Page;
 use queue::Queue;
 use shared::Shared;
 

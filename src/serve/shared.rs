@@ -8,7 +8,7 @@ use crate::report::Reporter;
 use crate::text::Environment;
 
 use super::metrics::Metrics;
-use super::page::Page;
+use super::page::seen::Page;
 use super::queue::Queue;
 
 /// How the service is set up: by whoever runs it, not by the repository that it deploys.

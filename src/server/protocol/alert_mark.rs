@@ -10,8 +10,6 @@ pub const SLACK: &str = "@@text-slack@@";
 pub const TITLE: &str = "@@title@@";
 /// The text as it is.
 pub const TEXT: &str = "@@text@@";
-/// The title as a header of mail.
-pub const TITLE_HEADER: &str = "@@title-header@@";
 /// The text in base64.
 pub const TEXT_BASE64: &str = "@@text-base64@@";
 /// The time as mail writes it.
@@ -19,4 +17,4 @@ pub const DATE: &str = "@@date@@";
 
 /// All of them.
 #[cfg(test)]
-pub(super) const ALL: [&str; 8] = [TITLE_JSON, TEXT_JSON, SLACK, TITLE, TEXT, TITLE_HEADER, TEXT_BASE64, DATE];
+pub(super) const ALL: [&str; 7] = [TITLE_JSON, TEXT_JSON, SLACK, TITLE, TEXT, TEXT_BASE64, DATE];

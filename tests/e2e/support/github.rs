@@ -1,6 +1,6 @@
 //! A stand-in for GitHub's API.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -24,7 +24,8 @@ pub fn github() -> (String, Requests) {
     (address, requests)
 }
 
-fn answer(mut stream: TcpStream, comment: &mut Option<String>) -> Option<(String, String)> {
+/// A request's first line and its body.
+pub fn read_request(stream: &TcpStream) -> Option<(String, String)> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut first = String::new();
     reader.read_line(&mut first).ok()?;
@@ -41,7 +42,11 @@ fn answer(mut stream: TcpStream, comment: &mut Option<String>) -> Option<(String
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    let body = String::from_utf8_lossy(&body).into_owned();
+    Some((first, String::from_utf8(body).expect("a body of UTF-8")))
+}
+
+fn answer(mut stream: TcpStream, comment: &mut Option<String>) -> Option<(String, String)> {
+    let (first, body) = read_request(&stream)?;
     let text = |body: &str| serde_json::from_str::<serde_json::Value>(body).ok()?["body"].as_str().map(str::to_owned);
     if !first.starts_with("GET") {
         *comment = text(&body);

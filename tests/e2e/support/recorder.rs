@@ -5,6 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::github::read_request;
+
 /// What such a server answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Answers {
@@ -62,21 +64,7 @@ impl Recorder {
 }
 
 fn post(mut stream: TcpStream, got: &Mutex<Vec<String>>, answers: Answers, number: usize) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    got.lock().unwrap().push(String::from_utf8(body).expect("a body of UTF-8"));
+    got.lock().unwrap().push(read_request(&stream)?.1);
     let answer: &[u8] = match answers {
         Answers::BadlyAtFirst(times) if number < times => {
             b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
