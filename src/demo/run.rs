@@ -105,7 +105,7 @@ async fn one(
             clients: 8,
             body: None,
             keep_alive: false,
-            pause: Duration::from_millis(30),
+            pause: Duration::from_millis(70),
             patience: Duration::from_secs(15),
         }
         .start()

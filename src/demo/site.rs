@@ -40,7 +40,7 @@ impl Site {
         let user = environment.get("USER").map_or("root", String::as_str);
         let deploy = format!(
             "[project]\nname = \"{name}\"\n\n[target.production]\nhosts = [\"{user}@127.0.0.1:{}\"]\nhost-keys = [\"{}\"]\nroot = \"{folder}/server\"\n\n\
-             [image]\nname = \"estiba-demo\"\n\n[health]\ntimeout = \"8s\"\n\n[rollout]\nobserve = \"5s\"\n",
+             [image]\nname = \"estiba-demo\"\n\n[health]\ntimeout = \"3s\"\n\n[rollout]\nobserve = \"1s\"\n",
             sshd.port, sshd.fingerprint
         );
         std::fs::write(app.join("deploy.toml"), deploy).map_err(|error| cannot("write its deploy.toml", &error))?;

@@ -166,8 +166,12 @@ fn a_dead_client_and_a_server_that_never_began_are_told_of_once() {
     break_app(&site);
     let mut command = site.command(&["deploy", "--json"]);
     let mut child = command.env("SLACK_WEBHOOK_URL", slack(&chat)).spawn().unwrap();
-    let runs = || std::fs::read_dir(site.root.join("runs")).unwrap().count();
-    wait_for("the server to begin", Duration::from_secs(60), || runs() == 2);
+    // The folder of a run is sent first. Killed before the server is told to begin, the client has begun nothing.
+    let begun = || {
+        let runs = std::fs::read_dir(site.root.join("runs")).unwrap();
+        runs.filter(|run| run.as_ref().unwrap().path().join("begun").exists()).count()
+    };
+    wait_for("the server to begin", Duration::from_secs(60), || begun() == 2);
     child.kill().unwrap();
     child.wait().unwrap();
     wait_for("the server to tell of it", Duration::from_secs(60), || !chat.got().is_empty());
