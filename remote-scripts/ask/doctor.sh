@@ -33,7 +33,7 @@ look_at_room() {
 		case " $seen " in *" $system "*) continue ;; esac
 		seen="$seen $system"
 		free_of "$place" | while read -r percent megabytes; do
-			if [ "$percent" -lt 10 ] || [ "$megabytes" -lt 1024 ]; then found disk-full "$system has $megabytes MB left, $percent %"; fi
+			if [ "$percent" -lt 10 ] || [ "$megabytes" -lt 1024 ]; then found disk-full "$system has $megabytes MB left, $percent % of it"; fi
 		done
 		free_of "$place" -i | while read -r percent _; do
 			[ "$percent" -ge 10 ] || found inodes-full "$system has $percent % of its inodes left"

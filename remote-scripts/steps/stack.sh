@@ -208,6 +208,7 @@ stack_copy() {
 
 # stack_reload SERVICE: it reads its files again, after its own test. One without a container reads them when it starts.
 stack_reload() {
+	stack_reloaded=$1
 	stack_id=$(containers "$1") || engine_lost || return 1
 	[ -n "$stack_id" ] || return 0
 	case " $(get replace) " in *" $1 "*) return 0 ;; esac
@@ -218,14 +219,14 @@ stack_reload() {
 	for stack_one in $stack_id; do
 		if [ -n "$stack_test" ]; then
 			eval "set -- $stack_test"
-			docker exec "$stack_one" "$@" 9>&- 2>&1 || fail "$1 refuses its changed files: \"$*\" failed; its output is above" || return 1
+			docker exec "$stack_one" "$@" 9>&- 2>&1 || fail "$stack_reloaded refuses its changed files: \"$*\" failed; its output is above" || return 1
 		fi
 		if [ -n "$stack_words" ]; then
 			eval "set -- $stack_words"
-			docker exec "$stack_one" "$@" 9>&- 2>&1 || fail "$1 could not be told to read its changed files: \"$*\" failed" || return 1
+			docker exec "$stack_one" "$@" 9>&- 2>&1 || fail "$stack_reloaded could not be told to read its changed files: \"$*\" failed" || return 1
 		fi
 	done
-	tell "$1 has read its changed files"
+	tell "$stack_reloaded has read its changed files"
 }
 
 # stack_moving: an estiba before edges wrote the proxy's configuration into <root>/edge, which the proxy mounts. The files are
@@ -311,6 +312,8 @@ stack_undo() {
 		done || fail 'the files of the stack could not be put back' || return 1
 		grep -F -f "$run_dir/state/stack-paths" "$releases/$RELEASE/stack.files" | cut -f 1 | sort -u >"$run_dir/state/stack-services"
 		while IFS= read -r stack_service; do
+			# What this run made is removed below, and may have had no files before.
+			case " $(get created) " in *" $stack_service "*) continue ;; esac
 			stack_reload "$stack_service" || return 1
 		done <"$run_dir/state/stack-services"
 	fi

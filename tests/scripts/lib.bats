@@ -940,3 +940,25 @@ the list of volumes of backup b is not whole: 1 were copied" ]
 		[[ "$output" == *named*"ends 1"*"backup r1 holds the database alone, since the volumes could not be copied: "* ]]
 	done
 }
+
+@test "a service that refuses its changed files is named, and one that this run made is not asked when it is undone" {
+	script common '. "$here/steps/stack.sh"
+		RELEASE=r2 EXPECT_CURRENT=
+		mkdir -p "$releases/r2" "$run_dir/stack.before" "$root/stack/tools"
+		printf "tools\ttools\n" >"$releases/r2/stack.files"
+		printf "tools\tsh /check\tsh /reload\n" >"$releases/r2/stack.reloads"
+		printf "tools\n" >"$run_dir/state/stack-paths"
+		tell() { echo "told: $*"; }
+		containers() { echo one; }
+		remove_services() { echo "removed: $*"; }
+		docker() { [ "$4" != /check ] || [ -e "$root/stack/tools" ]; }
+		put replace "" && put replaced "" && put created ""
+		stack_reload tools
+		stack_undo || cat "$run_dir/reason"
+		put created " tools"
+		stack_undo'
+	[ "$output" = 'told: tools has read its changed files
+tools refuses its changed files: "sh /check" failed; its output is above
+told: the services that this run made are removed: tools. Their volumes stay, with what is in them
+removed: tools' ]
+}
