@@ -61,6 +61,7 @@ while :; do
 			NONCE=''
 			BACKUP_ID=''
 			CONFIRM_TIMEOUT=0
+			FLEET_TIME=0
 			NEED_KB=0
 			BY='the backup service'
 			FROM='its schedule'

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::config::{AlertOn, Channel};
-use crate::deploy::{Ending, Operation, is_mixed};
+use crate::deploy::{Ending, Operation};
 use crate::error::Kind;
 use crate::notify::Alert;
 use crate::report::{AlertTold, Event, Outcome, OutcomeKind, Reporter};
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(900);
 pub(super) async fn of_ending(operation: &Operation<'_>, (mut outcome, kind): Ending) -> Ending {
     let resolved = operation.resolved;
     // Where the hosts of a fleet came to different ends, the one that tells may know only of its own good one.
-    if !operation.has_begun() || is_mixed(&outcome) {
+    if !operation.has_begun() || outcome.is_mixed() {
         outcome.alerts.extend(of_outcome(operation, &outcome, kind).await);
     } else {
         let alert = alert(operation, &outcome);

@@ -17,13 +17,13 @@ pub use load::{Loaded, load, parse};
 pub use project::Project;
 pub use resolve::resolve;
 pub use resolved::{
-    Accepted, Alerts, App, AppService, BackedUp, BackupService, Cache, Canary, Channel, Database, Decided, Edge, GUESSED_PORT,
-    Health, Image, Job, KNOWN_HOSTS, LoadCheck, Origin, Port, Proof, Registered, Reload, Require, Resolved, Rollout, Scan,
-    Setting, Smoke, Smtp, StaticFiles, StaticPlace, Target, TeamStep, Tests, Watch,
+    Accepted, Alerts, App, AppService, BackedUp, BackupService, Cache, Canary, Channel, Database, Decided, Edge, Fleet,
+    GUESSED_PORT, Health, Image, Job, KNOWN_HOSTS, LoadCheck, Origin, Port, Proof, Registered, Reload, Require, Resolved,
+    Rollout, Scan, Setting, Smoke, Smtp, StaticFiles, StaticPlace, Target, TeamStep, Tests, Watch,
 };
 pub use schedule::Schedule;
 pub use shape::{
-    AlertOn, AppSection, Backup, Become, Config, DuringMigrations, Engine, HealthSection, ImageSource, Inconclusive, Protocol,
-    Restore, ServiceKind, StepPlace, Sticky, Strategy, schema,
+    AlertOn, AppSection, Backup, Become, Config, DuringMigrations, Engine, FleetMode, HealthSection, ImageSource, Inconclusive,
+    Protocol, Restore, ServiceKind, StepPlace, Sticky, Strategy, WaveSize, schema,
 };
 pub use window::Window;

@@ -6,6 +6,7 @@ mod apps;
 mod common;
 mod data;
 mod dockerfile;
+mod fleet;
 mod folders;
 mod images;
 mod kinds;

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod data;
+mod fleet;
 mod proof;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ use super::{EnvFile, Seconds};
 
 pub use alerts::{Alerts, Channel, Smtp, Watch};
 pub use data::{BackedUp, BackupService, Cache, Database};
+pub use fleet::Fleet;
+pub(super) use fleet::percent;
 pub use proof::{Accepted, Canary, LoadCheck, Proof, Require, Scan, Smoke, TeamStep, Tests};
 
 /// How a port is called that nothing tells.
@@ -301,6 +304,8 @@ pub struct Target {
     pub env_file: Setting<Option<Utf8PathBuf>>,
     /// What must hold before a deploy.
     pub require: Require,
+    /// How several hosts get a release.
+    pub fleet: Fleet,
 }
 
 /// The file of host keys that is read, and added to, where a target names none.

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod data;
+mod fleet;
 mod proof;
 mod rollout;
 
@@ -15,6 +16,7 @@ use super::Seconds;
 
 pub use alerts::{AlertOn, AlertsSection, EmailSection, WatchSection, WebhookSection};
 pub use data::{Backup, BackupSection, CacheSection, DatabaseSection, DuringMigrations, Engine, Restore};
+pub use fleet::{FleetMode, WaveSize};
 pub use proof::{LoadSection, RequireSection, ScanSection, SmokeSection, StepPlace, StepSection, TestSection};
 pub use rollout::{Inconclusive, RolloutSection, Sticky, Strategy};
 
@@ -168,6 +170,19 @@ pub struct TargetSection {
     /// reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub require: Option<RequireSection>,
+    /// What a host that fails means for the others. Default: `together`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetMode>,
+    /// How many hosts get a release at a time, wave by wave: numbers of hosts, or shares of all (`"25%"`). The last one is repeated
+    /// until all have it. Default: all at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<WaveSize>,
+    /// The rest between two waves, in which the hosts of the first one are looked at. Default: 0s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wave_pause: Option<Seconds>,
+    /// How many hosts may fail, or not be reached, without a meaning for the others. Default: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<u32>,
 }
 
 /// `[stack]`

@@ -1,7 +1,7 @@
 //! The last stage: what it came to.
 
 use crate::error::{Error, Kind};
-use crate::report::{Outcome, OutcomeKind, StepReport, StepStatus, Traffic};
+use crate::report::{MIXED, Outcome, OutcomeKind, StepReport, StepStatus, Traffic};
 
 /// What a run came to: its outcome, and the kind of failure where it is one.
 pub type Ending = (Outcome, Option<Kind>);
@@ -32,21 +32,16 @@ pub(super) fn kind_of(code: u8) -> Option<Kind> {
     (code != 0).then(|| Kind::from_code(code))
 }
 
-/// The beginning of the reason where hosts came to different ends.
-const MIXED: &str = "the hosts serve different releases";
-
-/// Did the hosts of a fleet come to different ends?
-pub fn is_mixed(outcome: &Outcome) -> bool {
-    outcome.reason.as_deref().is_some_and(|why| why.starts_with(MIXED))
-}
-
 /// What a run on several hosts came to: the worst of them, told by the first that failed by itself.
-pub(super) fn together(blank: Outcome, before: Vec<StepReport>, endings: &[(String, Ending)]) -> Ending {
+/// Different ends need a person, but where they are meant: where each host is its own, or some may fail.
+pub(super) fn together(blank: Outcome, before: Vec<StepReport>, endings: &[(String, Ending)], is_meant: bool) -> Ending {
     let gravest = endings.iter().filter_map(|(_, (_, kind))| *kind).max();
     let mixed = gravest.is_some() && endings.iter().any(|(_, (_, kind))| kind.is_none());
-    let kind = if mixed { Some(Kind::NeedsPerson) } else { gravest };
+    let kind = if mixed && !is_meant { Some(Kind::NeedsPerson) } else { gravest };
     // Who only waited for the others failed at `confirm`.
-    let failed = |(_, (outcome, kind)): &&(String, Ending)| kind.is_some() && outcome.failed_step.as_deref() != Some("confirm");
+    let failed = |(_, (outcome, kind)): &&(String, Ending)| {
+        kind.is_some() && !matches!(outcome.failed_step.as_deref(), Some("confirm")) && outcome.outcome != OutcomeKind::Refused
+    };
     let first = endings.iter().find(failed).or_else(|| endings.iter().find(|(_, (_, kind))| kind.is_some()));
     let changed = |(_, (outcome, _)): &&(String, Ending)| outcome.outcome != OutcomeKind::Unchanged;
     let told = first.or_else(|| endings.iter().find(changed)).or(endings.first());
@@ -64,7 +59,7 @@ pub(super) fn together(blank: Outcome, before: Vec<StepReport>, endings: &[(Stri
         Some(_) => one.reason.as_ref().map(|reason| format!("{host}: {reason}")),
     };
     let outcome = Outcome {
-        outcome: if mixed { OutcomeKind::Failed } else { one.outcome },
+        outcome: if mixed && !is_meant { OutcomeKind::Failed } else { one.outcome },
         release: one.release.clone(),
         previous: one.previous.clone(),
         image: one.image.clone(),
@@ -124,7 +119,7 @@ mod tests {
 
     fn told(endings: Vec<Ending>) -> Ending {
         let endings: Vec<(String, Ending)> = endings.into_iter().enumerate().map(|(at, one)| (format!("h{at}"), one)).collect();
-        together(Outcome::failed("t"), Vec::new(), &endings)
+        together(Outcome::failed("t"), Vec::new(), &endings, false)
     }
 
     #[test]
@@ -142,6 +137,12 @@ mod tests {
 
         let (outcome, kind) = told(vec![done(), waited()]);
         assert_eq!((outcome.outcome, kind), (OutcomeKind::Failed, Some(Kind::NeedsPerson)));
+        let endings = vec![
+            ("a".to_owned(), done()),
+            ("b".to_owned(), ending(OutcomeKind::RolledBack, Some(Kind::Undone), Some("check"), Some("sick"))),
+        ];
+        let (meant, kind_of_meant) = together(Outcome::failed("t"), Vec::new(), &endings, true);
+        assert_eq!((meant.outcome, kind_of_meant), (OutcomeKind::RolledBack, Some(Kind::Undone)));
         assert!(
             outcome.reason.as_ref().is_some_and(|why| why.contains("succeeded on h0 and failed on h1")),
             "{:?}",

@@ -1,5 +1,6 @@
 //! The client's word on a run: what the look from outside tells, and for a fleet whether all hosts have come that far.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -22,6 +23,8 @@ pub(super) struct Confirm<'a> {
     pub(super) nonce: &'a str,
     /// Where this host waits for the others of its fleet.
     pub(super) gate: Option<&'a Gate>,
+    /// How often a host that waits there is told that it is not forgotten.
+    pub(super) hold: Duration,
 }
 
 /// At `confirm` gives the server the client's word, good or bad: what the look from outside tells, and for a host of a fleet
@@ -46,7 +49,14 @@ pub(super) async fn give_word(
                     None => Ok(()),
                 }
             };
-            gate.word(seen).await
+            let mut word = pin!(gate.word(seen));
+            loop {
+                match timeout(confirm.hold, &mut word).await {
+                    Ok(word) => break word,
+                    // Others are not as far: while this client is there, the host waits on.
+                    Err(_) => drop(timeout(Duration::from_secs(5), session.server().hold(run)).await),
+                }
+            }
         }
         (None, Some(look)) => look_on(look, confirm.release, step, &reporter).await,
         (None, None) if confirm.nonce.is_empty() => return std::future::pending().await,

@@ -35,10 +35,11 @@ mod tests;
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::report::Event;
 
 pub use actor::Actor;
 pub use backup::{BackupRun, backup};
-pub use conclude::{Ending, is_mixed};
+pub use conclude::Ending;
 pub use connect::Session;
 pub use doctor::{Finding, examine};
 pub use eject::{eject, eject_steps};
@@ -80,7 +81,7 @@ pub async fn deploy(operation: &Operation<'_>) -> Result<Ending> {
 async fn deploy_candidate(candidate: &Candidate<'_>, operation: &Operation<'_>) -> Result<Ending> {
     let mut signals = Signals::listen()?;
     let ready = async {
-        let sessions = Session::open_all(operation.project, operation.resolved).await?;
+        let sessions = reached(operation).await?;
         let inspected = inspect(sessions, &candidate.prepared, operation).await?;
         let shipped = ship(inspected, candidate, operation).await?;
         launch(shipped, candidate, operation).await
@@ -100,6 +101,33 @@ async fn deploy_candidate(candidate: &Candidate<'_>, operation: &Operation<'_>) 
         Err(Stop::Refused(error)) => return Err(error),
     };
     Ok(operation.ended(ending))
+}
+
+/// The hosts that answer. Where some may fail, the others go on without them.
+async fn reached<'a>(operation: &Operation<'a>) -> Result<Vec<Session<'a>>> {
+    let target = &operation.resolved.target;
+    let most = target.fleet.max_failures.value as usize;
+    if most == 0 || target.hosts.len() == 1 {
+        return Session::open_all(operation.project, operation.resolved).await;
+    }
+    let opened = Session::open_each(operation.project, operation.resolved).await;
+    let away = opened.iter().filter(|opened| opened.is_err()).count();
+    if away > most || away == opened.len() {
+        return all(&target.hosts, "could not be reached or read; nothing was changed on any of them", opened);
+    }
+    let mut sessions = Vec::new();
+    for (host, opened) in target.hosts.iter().zip(opened) {
+        match opened {
+            Ok(session) => sessions.push(session),
+            Err(error) => {
+                operation
+                    .reporter
+                    .tell(Event::Warning(format!("{host} is left out, and the next deploy catches it up: {}", error.text())));
+                operation.lose(host.clone(), error.text());
+            }
+        }
+    }
+    Ok(sessions)
 }
 
 /// After the outcome has been told: what the local Engine still packs goes on for a while, until the user has had enough.

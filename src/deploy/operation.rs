@@ -1,6 +1,6 @@
 //! What was asked for: the one thing that every stage is handed.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::config::{Project, Resolved};
@@ -28,6 +28,8 @@ pub struct Operation<'a> {
     pub learning: Learning,
     /// Set once the servers have been told to begin: from then on they tell people by themselves.
     begun: OnceLock<()>,
+    /// Hosts of a fleet that could not be reached, where some may fail, and why.
+    lost: Mutex<Vec<(String, String)>>,
     started: Instant,
 }
 
@@ -64,6 +66,7 @@ impl<'a> Operation<'a> {
             reporter,
             learning: Learning::default(),
             begun: OnceLock::new(),
+            lost: Mutex::default(),
             started: Instant::now(),
         }
     }
@@ -76,6 +79,18 @@ impl<'a> Operation<'a> {
     /// Have the servers been told to begin?
     pub fn has_begun(&self) -> bool {
         self.begun.get().is_some()
+    }
+
+    /// The run goes on without that host.
+    pub(super) fn lose(&self, host: String, why: String) {
+        if let Ok(mut lost) = self.lost.lock() {
+            lost.push((host, why));
+        }
+    }
+
+    /// The hosts that it goes on without.
+    pub(super) fn lost(&self) -> Vec<(String, String)> {
+        self.lost.lock().map(|lost| lost.clone()).unwrap_or_default()
     }
 
     pub(super) fn begin(&self) {

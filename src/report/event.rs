@@ -223,7 +223,15 @@ pub struct Traffic {
     pub bytes_received: u64,
 }
 
+/// The beginning of the reason where the hosts of a fleet came to different ends.
+pub const MIXED: &str = "the hosts serve different releases";
+
 impl Outcome {
+    /// Did the hosts of a fleet come to different ends?
+    pub fn is_mixed(&self) -> bool {
+        self.reason.as_deref().is_some_and(|why| why.starts_with(MIXED))
+    }
+
     /// What an error comes to that ended a command on that target.
     pub fn of_error(target: &str, error: &Error) -> Self {
         Self { outcome: error.kind.into(), reason: Some(error.text()), ..Self::failed(target) }

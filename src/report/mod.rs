@@ -16,7 +16,7 @@ mod timings;
 
 pub use ask::{Asker, agreed, ask};
 pub use choice::Choice;
-pub use event::{AlertTold, Event, Outcome, OutcomeKind, StepReport, StepStatus, Traffic};
+pub use event::{AlertTold, Event, MIXED, Outcome, OutcomeKind, StepReport, StepStatus, Traffic};
 pub use github::Workflow;
 pub use passage::Passage;
 #[cfg(test)]

@@ -115,6 +115,10 @@ pub(super) fn verdict(outcome: &Outcome) -> String {
         (Some(before), None) => format!("{before} serves, as before"),
         (None, None) => String::from("no release served before, and none does now"),
     };
+    if outcome.is_mixed() {
+        let word = if outcome.outcome == OutcomeKind::RolledBack { "rolled back in part:" } else { "failed:" };
+        return format!("{} {} ({took})", paint(BAD, word), outcome.reason.as_deref().unwrap_or_default());
+    }
     match outcome.outcome {
         OutcomeKind::Deployed => format!("{} {target} serves {release} ({took}){}", paint(GOOD, "deployed:"), but(outcome)),
         OutcomeKind::Done => format!("{} {target} ({took})", paint(GOOD, "done:")),

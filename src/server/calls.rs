@@ -222,6 +222,11 @@ impl<'a> Server<'a> {
         Err(Error::failed(format!("the server did not accept this client's word on the run {run}: {}", output.complaint())))
     }
 
+    /// Has a run that waits for the client's word wait as long again.
+    pub async fn hold(&self, run: &str) -> Result<()> {
+        self.connection.run(&self.script(Entry::Confirm, &[run, "wait"]), String::new()).await.map(drop)
+    }
+
     /// Gives the client's word on a step of the team's that ran on its machine.
     pub async fn word(&self, run: &str, step: &str, verb: &str, word: &str) -> Result<()> {
         let output = self.connection.run(&self.script(Entry::Word, &[run, step, verb]), word.to_owned()).await?;

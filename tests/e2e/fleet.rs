@@ -58,6 +58,11 @@ impl Fleet {
     }
 }
 
+/// The end of a release's id, which is made of its files.
+fn digest(release: &str) -> &str {
+    release.rsplit_once('-').unwrap().1
+}
+
 fn release(run: &Run) -> String {
     run.json()["release"].as_str().unwrap().to_owned()
 }
@@ -89,6 +94,59 @@ fn two_hundred_hosts_are_one_deploy_and_one_of_them_stops_it_for_all() {
     let outcome = run.json();
     assert_eq!(outcome["failed_step"], "check");
     assert!(outcome["reason"].as_str().unwrap().contains("it did not go well"), "{outcome}");
+}
+
+/// The last of the hosts, which is the one that fails, is the first, and these lines are the target's.
+fn with_the_worst_first(fleet: &Scripted, site: &Site, lines: &str) {
+    let text = std::fs::read_to_string(site.app("deploy.toml")).unwrap();
+    let mut hosts: Vec<String> = fleet.ports.iter().map(|port| format!("\"root@127.0.0.1:{port}\"")).collect();
+    let before = hosts.join(", ");
+    hosts.rotate_right(1);
+    let text = text.replace(&before, &hosts.join(", ")).replace("[image]", &format!("{lines}[image]"));
+    site.write("deploy.toml", &text);
+}
+
+#[test]
+fn a_wave_that_fails_is_the_last() {
+    let ends = |run: &Run| {
+        let of = |outcome: &str| {
+            let such =
+                |line: &&str| line.contains(r#""event":"host-outcome""#) && line.contains(&format!(r#""outcome":"{outcome}""#));
+            run.stdout.lines().filter(such).count()
+        };
+        (run.code, of("deployed"), of("rolled-back"), of("refused"))
+    };
+    // In waves of 1, 25, 25 …: all go, one after another.
+    let waves = "waves = [1, \"25%\"]\nwave-pause = \"1s\"\n";
+    let (fleet, site) = scripted("waves", 100, None);
+    with_the_worst_first(&fleet, &site, waves);
+    let run = site.estiba(&["deploy", "--json"]);
+    assert_eq!(ends(&run), (0, 100, 0, 0), "{}", run.stderr);
+    assert!(run.stderr.contains("wave 5 of 5 begins"), "{}", run.stderr);
+
+    // The first one fails: no other one begins. Of hosts that are one the first is undone as any other.
+    for mode in ["", "fleet = \"each\"\n"] {
+        let (fleet, site) = scripted("waves-fail", 20, Some("check"));
+        with_the_worst_first(&fleet, &site, &format!("{waves}{mode}"));
+        let run = site.estiba(&["deploy", "--json"]);
+        assert_eq!(ends(&run), (3, 0, 1, 19), "{}", run.stderr);
+        assert!(run.stderr.contains("not begun, and nothing was changed there"), "{}", run.stderr);
+    }
+    // Each by itself: one goes back, the others stay. Where one may fail, so do hosts that are one otherwise.
+    for mode in ["fleet = \"each\"\n", "max-failures = 1\n", "max-failures = 1\nfleet = \"each\"\nwaves = [1, 5]\n"] {
+        let (fleet, site) = scripted("each", 20, Some("check"));
+        with_the_worst_first(&fleet, &site, mode);
+        let run = site.estiba(&["deploy", "--json"]);
+        assert_eq!(ends(&run), (3, 19, 1, 0), "{mode}: {}", run.stderr);
+        let outcome = run.json();
+        assert_eq!((&outcome["outcome"], &outcome["failed_step"]), (&"rolled-back".into(), &"check".into()), "{outcome}");
+        assert!(outcome["reason"].as_str().unwrap().contains("the hosts serve different releases"), "{outcome}");
+    }
+    for wrong in ["waves = [0]\n", "waves = [\"0%\"]\n", "waves = [\"some\"]\n"] {
+        let (fleet, site) = scripted("wrong", 2, None);
+        with_the_worst_first(&fleet, &site, wrong);
+        site.estiba(&["deploy"]).says(2, &["deploy.toml:", "waves = [1, \"25%\"]"]);
+    }
 }
 
 #[test]
@@ -151,11 +209,39 @@ fn a_fleet_is_deployed_to_as_one_and_goes_back_as_one() {
     fleet.run(&["rollback", "--json"]).expect(0, "rolled-back");
     assert_eq!(fleet.serving(), served);
 
+    // Each by itself, in waves: one goes back, and the next deploy catches it up.
+    fleet.site.edit("deploy.toml", "[rollout]\n", "fleet = \"each\"\nwaves = [1]\n[rollout]\nconfirm-timeout = \"5s\"\n");
+    fleet.servers[1].exec("rm /refused");
+    fleet.site.append("templates/home.html", "<!-- each -->\n");
+    let one = fleet.run(&["deploy", "--json"]);
+    one.says(3, &["wave 2 of 2 begins", "the hosts serve different releases"]);
+    let now = fleet.serving();
+    assert!(now[0] != served[0] && now[1] == served[1], "{now:?}");
+    fleet.run(&["deploy", "--json"]).says(0, &[]);
+    // The same files, under a release of its own.
+    let caught_up = fleet.serving();
+    assert_eq!((&caught_up[0], digest(&caught_up[1])), (&now[0], digest(&now[0])));
+
+    // Together again: the first wave waits for the second, longer than its time for the word.
+    fleet.site.edit("deploy.toml", "fleet = \"each\"", "fleet = \"together\"\nwave-pause = \"8s\"");
+    fleet.site.append("templates/home.html", "<!-- together -->\n");
+    let both = fleet.run(&["deploy", "--json"]);
+    both.says(0, &["wave 2 of 2 begins"]);
+    let served = fleet.serving();
+    assert_eq!(served, vec![release(&both); 2]);
+
     // A host that is not there stops all of it before anything is touched, and hides none of the others' status.
     fleet.servers[1].exec("kill $(cat /run/sshd.pid)");
     fleet.run(&["deploy", "--json"]).says(1, &[&fleet.host(1), "nothing was changed"]);
     let status = fleet.run(&["status", "--json"]);
     let seen = status.stdout.lines().filter(|line| line.starts_with("{\"host\"")).count();
     assert_eq!((status.code, seen), (1, 1), "{}{}", status.stdout, status.stderr);
-    assert_eq!(fleet.servers[0].exec("ls /srv/shop/runs | grep -c deploy"), "3");
+    let runs = fleet.servers[0].exec("ls /srv/shop/runs | grep -c deploy");
+    // Where one may be away, the others get the release, and the exit code says that it is not whole.
+    fleet.site.edit("deploy.toml", "waves = [1]\n", "max-failures = 1\n");
+    fleet.site.append("templates/home.html", "<!-- without the second -->\n");
+    let without = fleet.run(&["deploy", "--json"]);
+    without.says(1, &[&fleet.host(1), "is left out"]);
+    assert_ne!(fleet.serving()[0], served[0]);
+    assert_ne!(fleet.servers[0].exec("ls /srv/shop/runs | grep -c deploy"), runs);
 }

@@ -90,6 +90,7 @@ pub(super) fn resolve(project: &Project, name: &str, section: &TargetSection) ->
         url_contains: section.url_contains.clone(),
         env_file,
         require: super::proof::require(project, name, section)?,
+        fleet: super::fleet::resolve(project, section)?,
     })
 }
 

@@ -15,7 +15,8 @@ const MOST_REPORTS: usize = 500;
 #[derive(Debug)]
 pub(super) struct Journal<'a> {
     reporter: Reporter,
-    gate: Option<&'a Gate>,
+    /// Where the hosts of a fleet wait for each other, and which one this is.
+    gate: Option<(&'a Gate, String)>,
     steps: Vec<StepReport>,
     /// What an undo has not brought back.
     differs: Vec<String>,
@@ -43,7 +44,7 @@ pub(super) struct End {
 
 impl<'a> Journal<'a> {
     /// A journal of which nothing is known but the client's own steps before.
-    pub(super) fn new(reporter: &Reporter, before: Vec<StepReport>, gate: Option<&'a Gate>) -> Self {
+    pub(super) fn new(reporter: &Reporter, before: Vec<StepReport>, gate: Option<(&'a Gate, String)>) -> Self {
         let (step, _) = watch::channel(String::new());
         Self {
             reporter: reporter.clone(),
@@ -135,7 +136,7 @@ impl<'a> Journal<'a> {
             RecordKind::Out => self.reporter.tell(Event::Output { step, line: text }),
             RecordKind::Done => {
                 self.report(StepReport { name: step.clone(), status: StepStatus::Done, at_ms, duration_ms: took });
-                if let Some(longest) = self.gate.and_then(|gate| gate.done(&step, took)) {
+                if let Some(longest) = self.gate.as_ref().and_then(|(gate, host)| gate.done(host, &step, took)) {
                     self.reporter.of_target().tell(Event::Done { step: step.clone(), duration_ms: longest });
                 }
                 let commits = step == "commit";

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use crate::artefact::Artefact;
+use crate::config::FleetMode;
 use crate::error::{Kind, Result};
-use crate::report::{Event, Outcome, Reporter, StepReport, Traffic};
+use crate::report::{Event, Outcome, OutcomeKind, Reporter, StepReport, Traffic};
 use crate::server::Fact;
 
 use follower::Follower;
@@ -38,27 +39,85 @@ pub(super) async fn follow(
     signals: &Signals,
 ) -> Result<Ending> {
     let Launched { launches, steps } = launched;
-    if let [launch] = launches.as_slice() {
+    let lost = operation.lost();
+    if let [launch] = launches.as_slice()
+        && lost.is_empty()
+    {
         return follow_one(launch, steps, look, None, operation, operation.reporter, signals.clone()).await;
     }
-    let gate = Gate::new(launches.iter().filter(|launch| launch.settings.is_some()).count());
-    let endings = futures_util::future::join_all(launches.iter().map(async |launch| {
-        let host = launch.session.host();
-        let reporter = launch.session.reporter(operation.reporter);
-        let followed = follow_one(launch, Vec::new(), look, Some(&gate), operation, &reporter, signals.clone()).await;
-        let ending = followed.unwrap_or_else(|error| {
-            let (reason, kind) = (Some(error.text()), error.kind);
-            reporter.tell(Event::Error(error));
-            (Outcome { reason, ..launch.blank.clone() }, Some(kind))
-        });
-        if ending.1.is_some() {
-            gate.fail(&failure(&host, &ending.0));
+    let fleet = &operation.resolved.target.fleet;
+    let taking_part: Vec<String> =
+        launches.iter().filter(|launch| launch.settings.is_some()).map(|launch| launch.session.host()).collect();
+    let gate = Gate::new(&taking_part, fleet);
+    let mut endings: Vec<(String, Ending)> = Vec::new();
+    for (host, why) in lost {
+        gate.fail(&host, &format!("{host}: {why}"));
+        endings.push((host, (Outcome { reason: Some(why), ..operation.blank(None) }, Some(Kind::Failed))));
+    }
+    endings.extend(
+        futures_util::future::join_all(launches.iter().map(async |launch| {
+            let host = launch.session.host();
+            let reporter = launch.session.reporter(operation.reporter);
+            let followed = in_its_wave(launch, look, &gate, operation, &reporter, signals).await;
+            let ending = followed.unwrap_or_else(|error| {
+                let (reason, kind) = (Some(error.text()), error.kind);
+                reporter.tell(Event::Error(error));
+                (Outcome { reason, ..launch.blank.clone() }, Some(kind))
+            });
+            match ending.1 {
+                Some(_) => gate.fail(&host, &failure(&host, &ending.0)),
+                None => gate.end(&host),
+            }
+            reporter.tell(Event::Outcome(Box::new(ending.0.clone())));
+            (host, ending)
+        }))
+        .await,
+    );
+    let not_begun: Vec<&str> = endings
+        .iter()
+        .filter(|(_, (outcome, _))| outcome.outcome == OutcomeKind::Refused)
+        .map(|(host, _)| host.as_str())
+        .collect();
+    if let Some((_, (outcome, _))) = endings.iter().find(|(_, (outcome, _))| outcome.outcome == OutcomeKind::Refused)
+        && gate.is_stopped()
+    {
+        let why = outcome.reason.as_deref().unwrap_or_default();
+        operation.reporter.tell(Event::Warning(format!(
+            "{} hosts keep what they have ({why}): {}",
+            not_begun.len(),
+            not_begun.join(", ")
+        )));
+    }
+    let is_meant = fleet.mode.value == FleetMode::Each || fleet.max_failures.value > 0;
+    Ok(together(operation.blank(Some("")), steps, &endings, is_meant))
+}
+
+/// Follows one host of a fleet, once its wave begins.
+async fn in_its_wave(
+    launch: &Launch<'_>,
+    look: Option<&Look<'_>>,
+    gate: &Gate,
+    operation: &Operation<'_>,
+    reporter: &Reporter,
+    signals: &Signals,
+) -> Result<Ending> {
+    let host = launch.session.host();
+    if launch.settings.is_some() {
+        let mut stopping = signals.clone();
+        let begins = tokio::select! {
+            begins = gate.begins(&host) => begins,
+            () = stopping.next() => Err("stopped".into()),
+        };
+        match begins {
+            Ok(Some((wave, of))) => operation.reporter.note(format!("wave {wave} of {of} begins")),
+            Ok(None) => {}
+            Err(why) => {
+                let reason = Some(format!("not begun, and nothing was changed there: {why}"));
+                return Ok((Outcome { outcome: OutcomeKind::Refused, reason, ..launch.blank.clone() }, Some(Kind::Failed)));
+            }
         }
-        reporter.tell(Event::Outcome(Box::new(ending.0.clone())));
-        (host, ending)
-    }))
-    .await;
-    Ok(together(operation.blank(Some("")), steps, &endings))
+    }
+    follow_one(launch, Vec::new(), look, Some(gate), operation, reporter, signals.clone()).await
 }
 
 /// Why a host failed, for the others.
@@ -81,10 +140,13 @@ async fn follow_one(
         return Ok((Outcome { steps, ..launch.blank.clone() }, None));
     };
     let begun = Instant::now();
-    let journal = Journal::new(reporter, steps, gate).with_steps_here(steps_here(session)).after(operation.so_far());
+    let journal = Journal::new(reporter, steps, gate.map(|gate| (gate, session.host())))
+        .with_steps_here(steps_here(session))
+        .after(operation.so_far());
     let mut follower = Follower::new(session, &settings.run, journal, reporter, &operation.options);
     let waits = gate.filter(|_| !settings.nonce.is_empty());
-    let confirm = Confirm { look, release: &settings.release, nonce: &settings.nonce, gate: waits };
+    let hold = Duration::from_secs((operation.resolved.rollout.confirm_timeout.value.0 / 3).max(1));
+    let confirm = Confirm { look, release: &settings.release, nonce: &settings.nonce, gate: waits, hold };
     let end = follower.run(confirm, &mut signals).await;
     if follower.journal.has_begun() {
         operation.begin();
@@ -104,7 +166,7 @@ async fn follow_one(
         && end.code != 0
     {
         // The other hosts are not kept waiting for what else is asked.
-        gate.fail(&failure(&session.host(), &outcome));
+        gate.fail(&session.host(), &failure(&session.host(), &outcome));
     }
     let has_failed = matches!(kind_of(end.code), Some(Kind::Failed | Kind::Undone | Kind::NeedsPerson));
     // Who has stopped it knows why, and may not have the time.
@@ -136,7 +198,7 @@ pub(super) async fn carry_out(
     send_run(session, settings, more, operation).await?;
     let journal = Journal::new(operation.reporter, Vec::new(), None).after(operation.so_far());
     let mut follower = Follower::new(session, &settings.run, journal, operation.reporter, &operation.options);
-    let confirm = Confirm { look: None, release: &settings.release, nonce: "", gate: None };
+    let confirm = Confirm { look: None, release: &settings.release, nonce: "", gate: None, hold: Duration::MAX };
     let end = follower.run(confirm, signals).await?;
     Ok((follower.journal.outcome(blank, &end), kind_of(end.code)))
 }

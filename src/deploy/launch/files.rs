@@ -87,6 +87,7 @@ fn run_file(session: &Session<'_>, settings: &RunSettings, operation: &Operation
         nonce: settings.nonce.clone(),
         backup_id: settings.backup.clone(),
         confirm_timeout: rollout.confirm_timeout.value.0,
+        fleet_time: fleet_time(resolved),
         need_kb: settings.need_kb,
         by: actor.by.clone(),
         from: actor.from.clone(),
@@ -110,6 +111,13 @@ fn run_file(session: &Session<'_>, settings: &RunSettings, operation: &Operation
         max_p95_ratio: canary.max_p95_ratio.value,
         alerts: !settings.is_silent,
     }
+}
+
+/// How long a host may have to wait for later waves: half an hour and the pause for each.
+fn fleet_time(resolved: &Resolved) -> u64 {
+    let fleet = &resolved.target.fleet;
+    let later = fleet.sizes(resolved.target.hosts.len()).len().saturating_sub(1) as u64;
+    later * (1800 + fleet.pause.value.0)
 }
 
 /// The image that the server builds, else the first one.

@@ -176,6 +176,10 @@ file! {
         watch_certificate: u64 = "WATCH_CERTIFICATE",
         /// and how old the newest backup may be, in seconds.
         watch_backup: u64 = "WATCH_BACKUP",
+        /// Are people told of what it sees?
+        watch_tell: bool = "WATCH_TELL",
+        /// Does it write figures at each look?
+        watch_metrics: bool = "WATCH_METRICS",
         /// The off-site repository's path on the server, or `remote`.
         offsite: String = "OFFSITE",
         /// The image that writes there.
@@ -246,6 +250,8 @@ file! {
         backup_id: String = "BACKUP_ID",
         /// How long `confirm` waits, in seconds.
         confirm_timeout: u64 = "CONFIRM_TIMEOUT",
+        /// How much longer at most, where other hosts of a fleet come later and the client says so, in seconds.
+        fleet_time: u64 = "FLEET_TIME",
         /// The room that the release needs on the disk, in KiB.
         need_kb: u64 = "NEED_KB",
         /// Who asked for it,

@@ -214,6 +214,8 @@ async fn answer(script: Arc<Script>, mut channel: Channel<Msg>) {
     } else if command.contains("estiba:received") {
         script.waits.send_replace(!text.contains("\nNONCE=''\n"));
         "estiba:received\n".into()
+    } else if command.contains("/confirm.sh") && command.ends_with(" wait") {
+        "estiba:taken\n".into()
     } else if command.contains("/confirm.sh") {
         let word = if command.ends_with(" yes") { String::new() } else { text.into_owned() };
         script.word.send_replace(Some(word));

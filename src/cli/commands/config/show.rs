@@ -1,6 +1,7 @@
 //! What a configuration comes to, as a deploy.toml that says all of it, with the origin of each value.
 
 mod alerts;
+mod fleet;
 mod proof;
 
 use serde::Serialize;
@@ -105,6 +106,9 @@ impl Shown {
             self.said("become", becomes);
         }
         self.add("root", &target.root);
+        if target.hosts.len() > 1 {
+            self.fleet(&target.fleet);
+        }
         if let Some(path) = &target.env_file.value {
             self.value("env-file", path.as_str(), &target.env_file.origin.to_string());
         }
