@@ -63,6 +63,18 @@ of_containers() {
 		--format '{{.ID}} {{.Label "com.docker.compose.service"}} {{.Label "estiba.release"}}' 2>/dev/null >"$run_dir/containers"
 	[ -s "$run_dir/containers" ] || return 0
 	# shellcheck disable=SC2046 # ids, none with a space
+	docker inspect -f '{{.Id}} {{.RestartCount}}' $(cut -d ' ' -f 1 "$run_dir/containers") 2>/dev/null | awk -v known="$run_dir/containers" '
+		BEGIN {
+			while ((getline line <known) > 0) {
+				split(line, word, " ")
+				service[word[1]] = word[2]
+				release[word[1]] = word[3]
+			}
+		}
+		$1 in service {
+			printf "estiba_container_restarts_total{service=\"%s\",container=\"%s\",release=\"%s\"} %d\n", service[$1], substr($1, 1, 12), release[$1], $2
+		}'
+	# shellcheck disable=SC2046 # as above
 	docker stats --no-stream --no-trunc --format '{{.ID}};{{.CPUPerc}};{{.MemUsage}};{{.NetIO}};{{.BlockIO}};{{.PIDs}}' \
 		$(cut -d ' ' -f 1 "$run_dir/containers") 2>/dev/null | awk -F ';' -v known="$run_dir/containers" '
 		function bytes(text,    number, unit) {
@@ -123,8 +135,21 @@ of_times() {
 				earlier_bad += word[3]
 			}
 		}
-		{ key[++rows] = $1; count[rows] = $2; all += $2; bad += $3 }
+		{ key[++rows] = $1; count[rows] = $2; all += $2; bad += $3; sum += $1 * $2 / 10000 }
+		# What rates and quantiles over any time are made of.
+		function buckets(    bounds, bound, at, seen) {
+			split("0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10", bounds, " ")
+			at = 1
+			for (bound = 1; bound <= 11; bound++) {
+				while (at <= rows && key[at] / 10000 <= bounds[bound]) seen += count[at++]
+				tell("slot_latency_seconds_bucket", ",le=\"" bounds[bound] "\"", seen + 0)
+			}
+			tell("slot_latency_seconds_bucket", ",le=\"+Inf\"", all + 0)
+			tell("slot_latency_seconds_count", "", all + 0)
+			tell("slot_latency_seconds_sum", "", sprintf("%.4f", sum))
+		}
 		END {
+			buckets()
 			tell("slot_requests_total", "", all + 0)
 			tell("slot_errors_total", "", bad + 0)
 			if (took > 0 && all >= earlier) tell("slot_requests_per_second", "", sprintf("%.2f", (all - earlier) * 100 / took))
@@ -193,6 +218,14 @@ of_data() {
 of_deploys() {
 	metric release_info "release=\"$RELEASE\",commit=\"$(sed -n 's/^COMMIT=//p' "$releases/$RELEASE/release.env" | tr -cd 'A-Za-z0-9')\",slot=\"$(serving_slot)\"" 1
 	metric release_since_seconds '' "$(date -d "$(cat "$state/since" 2>/dev/null)" +%s 2>/dev/null)"
+	waiting=0
+	# One that goes on holds the lock.
+	if flock -n -s "$state/lock" true 2>/dev/null; then
+		for run in "$runs"/*/; do
+			! run_is_open "${run%/}" || waiting=$((waiting + 1))
+		done
+	fi
+	metric runs_waiting '' "$waiting"
 	sed -n 's/^{"run":"[^"]*","kind":"\([a-z]*\)","outcome":"\([a-z-]*\)".*/\1 \2/p' "$root/history.jsonl" 2>/dev/null | sort | uniq -c |
 		while read -r count kind outcome; do
 			metric runs_total "kind=\"$kind\",outcome=\"$outcome\"" "$count"

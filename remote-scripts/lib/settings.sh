@@ -28,7 +28,7 @@ read_release() {
 	: "${LOAD_SECONDS:=0}" "${CACHE_SERVICE:=}" "${CACHE_PERSIST:=0}" "${VOLUMES:=}"
 	: "${KEEP_BACKUPS:=14}" "${KEEP_DAILY:=0}" "${KEEP_WEEKLY:=0}" "${KEEP_MONTHLY:=0}"
 	: "${BACKUP_SCHEDULE:=}" "${DRILL_SCHEDULE:=}" "${BACKUP_ALERT:=}" "${BACKUP_IMAGE:=}" "${OFFSITE:=}" "${OFFSITE_IMAGE:=}"
-	: "${SITE_URL:=}" "${WATCH_EVERY:=0}" "${WATCH_DISK:=90}" "${WATCH_CERTIFICATE:=14}" "${WATCH_BACKUP:=93600}"
+	: "${SITE_URL:=}" "${WATCH_EVERY:=0}" "${WATCH_DISK:=90}" "${WATCH_CERTIFICATE:=14}" "${WATCH_BACKUP:=93600}" "${WATCH_TELL:=1}" "${WATCH_METRICS:=0}"
 }
 
 # stack_is_written PATH: may a service of the stack write to what it mounts from there, and did the release that serves have it? What

@@ -94,7 +94,7 @@ look_at_disks() {
 		done
 }
 
-# The certificate is asked for every ten minutes: others count who comes.
+# The certificate is asked for every ten minutes, since others count who comes; at each look while it ends soon.
 look_at_certificate() {
 	case ${SITE_URL:-} in https://*) ;; *) return 0 ;; esac
 	command -v openssl >/dev/null 2>&1 || return 0
@@ -102,7 +102,7 @@ look_at_certificate() {
 	look_next=$(cat "$run_dir/state/certificate.next" 2>/dev/null || echo 0)
 	is_number "$look_next" || look_next=0
 	# After a restart of the machine its clock begins again.
-	if [ "$uptime_cs" -ge "$look_next" ] || [ "$((look_next - uptime_cs))" -gt 60000 ]; then
+	if [ -e "$run_dir/state/certificate.ends" ] || [ "$uptime_cs" -ge "$look_next" ] || [ "$((look_next - uptime_cs))" -gt 60000 ]; then
 		printf '%s\n' $((uptime_cs + 60000)) >"$run_dir/state/certificate.next"
 		look_authority=${SITE_URL#https://}
 		look_authority=${look_authority%%/*}
@@ -136,8 +136,21 @@ look_at_runs() {
 	[ ! -s "$state/unfinished" ] || wrong unfinished "the last deploy was not finished: $(head -c 200 "$state/unfinished")"
 }
 
-# tell_of WORDS: an alert. On a full disk with the room that is kept for an undo; the next run keeps it again.
+# write_figures: the server's figures where node_exporter reads them. Who reads half of a file reads nothing.
+write_figures() {
+	[ "$WATCH_METRICS" = 1 ] || return 0
+	figures_at=$root/shared/metrics
+	mkdir -p "$figures_at" && chmod 0755 "$figures_at" || return 0
+	timeout -k 5 60 sh "$here/ask/metrics.sh" "$root" 2>/dev/null | grep '^estiba_' >"$run_dir/figures" || return 0
+	for figures_told in "$run_dir"/told/*; do
+		[ ! -e "$figures_told" ] || printf 'estiba_watch_wrong{what="%s"} 1\n' "${figures_told##*/}" >>"$run_dir/figures"
+	done
+	chmod 0644 "$run_dir/figures" && mv "$run_dir/figures" "$figures_at/estiba.prom"
+}
+
+# tell_of WORDS: an alert, where somebody wants it. On a full disk with the room that is kept for an undo; the next run keeps it again.
 tell_of() {
+	{ [ "$WATCH_TELL" = 1 ] && [ -e "$releases/$RELEASE/alerts/on" ]; } || return 0
 	for tell_try in 1 2; do
 		printf 'Seen by the server itself, which looks every %s s.\n%s\n' "$WATCH_EVERY" "${SITE_URL:-}" |
 			alert_add "watch-$(date -u +%Y%m%dT%H%M%SZ)-$(token)" "$1" "$releases/$RELEASE/alerts" && return 0
@@ -170,6 +183,7 @@ compare_with_before() {
 
 look() {
 	(umask 077 && mkdir -p "$run_dir/state" "$run_dir/seen" "$run_dir/told") || exit 1
+	write_figures
 	# A deploy looks at what it does by itself.
 	if lock_is_held; then
 		rm -f "$run_dir"/seen/*

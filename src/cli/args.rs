@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Seconds;
 
-pub(super) use init::{DatabaseChoice, InitArgs};
+pub(super) use init::{DatabaseChoice, Extra, InitArgs};
 pub(super) use looks::{LogsArgs, MetricsArgs};
 pub(super) use server::{DoctorArgs, SetupArgs};
 

@@ -31,6 +31,8 @@ pub(super) enum Seen {
 pub(super) struct Look<'a> {
     url: &'a str,
     contains: Option<&'a str>,
+    /// Statuses that are good beside those of success.
+    accept: &'a [u16],
     now: Timestamp,
     client: reqwest::Client,
     /// One that takes any certificate, to tell what is wrong with it.
@@ -39,12 +41,12 @@ pub(super) struct Look<'a> {
 
 impl<'a> Look<'a> {
     /// `None` where the target has no url. A certificate's days are counted from `now`.
-    pub(super) fn of(target: &'a Target, now: Timestamp) -> Result<Option<Self>> {
+    pub(super) fn of(target: &'a Target, accept: &'a [u16], now: Timestamp) -> Result<Option<Self>> {
         let Some(url) = target.url.as_deref() else { return Ok(None) };
         let failed = |error| Error::failed(format!("cannot look at {url}: {error}"));
         let client = builder().build().map_err(failed)?;
         let lenient = builder().danger_accept_invalid_certs(true).build().map_err(failed)?;
-        Ok(Some(Self { url, contains: target.url_contains.as_deref(), now, client, lenient }))
+        Ok(Some(Self { url, contains: target.url_contains.as_deref(), accept, now, client, lenient }))
     }
 
     /// The site's answer behind the stand-in certificate. `None` where that is not what it has.
@@ -64,8 +66,11 @@ impl<'a> Look<'a> {
             },
         };
         let status = response.status();
-        if !status.is_success() {
-            return Seen::Bad(format!("{url} answers {status}"));
+        if !status.is_success() && !self.accept.contains(&status.as_u16()) {
+            return Seen::Bad(format!(
+                "{url} answers {status}; if that is meant: [health] accept = [{}], or set the target's url to a page that is there",
+                status.as_u16()
+            ));
         }
         let named = response.headers().get("x-estiba-release").and_then(|value| value.to_str().ok()).map(str::to_owned);
         if let Some(named) = named.filter(|named| named != release) {
@@ -118,7 +123,7 @@ impl Certificate {
     /// The certificate of a target's url. `None` where it has no https url, or nobody answers there.
     pub async fn look(target: &Target, now: Timestamp) -> Option<Self> {
         target.url.as_deref().filter(|url| url.starts_with("https://"))?;
-        let look = Look::of(target, now).ok()??;
+        let look = Look::of(target, &[], now).ok()??;
         let (strict, lenient) = tokio::join!(look.client.head(look.url).send(), look.lenient.head(look.url).send());
         let response = lenient.ok()?;
         let refused = strict.err().filter(reqwest::Error::is_connect).map(|error| chain(&error));

@@ -84,7 +84,8 @@ pub(super) async fn plan_one(session: &Session<'_>, prepared: &Prepared<'_>) -> 
 async fn warn(session: &Session<'_>, plan: &mut Plan, now: Timestamp) -> Result<()> {
     plan.warnings = warnings(&session.facts, plan.image_changes);
     plan.warnings.extend(moves(session));
-    if let (Some(look), Some(current)) = (Look::of(&session.resolved.target, now)?, session.facts.current()) {
+    let accept = &session.resolved.health().accept.value;
+    if let (Some(look), Some(current)) = (Look::of(&session.resolved.target, accept, now)?, session.facts.current()) {
         match look.take(current).await {
             Seen::Good(None) => {}
             Seen::Good(Some(note)) => plan.warnings.push(note),

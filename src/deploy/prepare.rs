@@ -52,7 +52,7 @@ pub(super) fn finish<'a>(
     if actor.dirty {
         reporter.tell(Event::Warning("the project has changes that are not committed; they are deployed too".into()));
     }
-    let look = Look::of(&resolved.target, actor.now)?;
+    let look = Look::of(&resolved.target, &resolved.health().accept.value, actor.now)?;
     let id = actor.release_id(&prepared.context_digest);
     Ok(Candidate { prepared, id, steps, before, look })
 }

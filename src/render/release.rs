@@ -350,6 +350,8 @@ fn settings(resolved: &Resolved, shared: &[String], secrets: String, offsite_sec
         settings.watch_disk = watch.disk_percent.value.into();
         settings.watch_certificate = watch.certificate_days.value.into();
         settings.watch_backup = watch.backup_age.value.0;
+        settings.watch_tell = watch.tell.value;
+        settings.watch_metrics = watch.metrics.value;
     }
     Ok(settings)
 }

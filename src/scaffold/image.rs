@@ -7,7 +7,8 @@ use super::{Django, Found, Wishes};
 const GUNICORN_PACKAGE: &str = "gunicorn==23.0.0";
 const UVICORN_PACKAGE: &str = "uvicorn[standard]==0.34.0";
 const POSTGRES_PACKAGE: &str = "psycopg2-binary==2.9.10";
-const REDIS_PACKAGE: &str = "redis==5.2.1";
+/// Without a version: where another package has brought it already, that one stays.
+const REDIS_PACKAGE: &str = "redis";
 
 /// Is it served by ASGI?
 pub(super) fn is_asynchronous(found: &Found) -> bool {
@@ -35,7 +36,7 @@ pub(super) fn of_django(found: &Found, wishes: &Wishes) -> Vec<(&'static str, St
     };
     let packages = found.packages.as_ref();
     let asynchronous = is_asynchronous(found);
-    let (serve, server, names) = serving(django, asynchronous);
+    let (serve, server, names) = serving(found, django, asynchronous);
     let extra = missing(packages, server, names, wishes.database);
     // Packages that are built from their sources need headers for that, and the libraries afterwards.
     let (mut build, mut run) = (Vec::new(), Vec::new());
@@ -48,6 +49,15 @@ pub(super) fn of_django(found: &Found, wishes: &Wishes) -> Vec<(&'static str, St
             run.push(library);
         }
     }
+    if packages.is_some_and(|packages| packages.name_one(&["psycopg"])) {
+        // It finds the database's own library when it runs, unless it brings one.
+        if packages.is_some_and(|packages| packages.name_one(&["c"])) {
+            build.push("gcc libc6-dev libpq-dev");
+        }
+        if !packages.is_some_and(|packages| packages.name_one(&["binary", "psycopg-binary"])) {
+            run.push("libpq5");
+        }
+    }
     let quoted: Vec<String> = extra
         .iter()
         .map(|package| if package.contains('[') { format!("\"{package}\"") } else { (*package).to_owned() })
@@ -55,6 +65,7 @@ pub(super) fn of_django(found: &Found, wishes: &Wishes) -> Vec<(&'static str, St
     let (installer, install, extra_install) = installation(packages);
     vec![
         ("base", django.settings.clone()),
+        ("asgi", django.asgi.clone().unwrap_or_default()),
         ("settings", django.deployed()),
         ("serve", serve),
         ("folder", django.folder.clone()),
@@ -68,16 +79,26 @@ pub(super) fn of_django(found: &Found, wishes: &Wishes) -> Vec<(&'static str, St
     ]
 }
 
+/// The module that serves a site by ASGI: one of its own before the site's, which may ask for models before Django is ready.
+pub(super) fn asgi_deployed(django: &Django) -> Option<String> {
+    Some(format!("{}_deployed", django.asgi.as_ref()?))
+}
+
 /// The command that serves the site, the package that has it, and the names by which the project may have it already.
-fn serving(django: &Django, asynchronous: bool) -> (String, &'static str, &'static [&'static str]) {
-    match &django.asgi {
-        Some(asgi) if asynchronous => (
-            format!(
-                r#"["uvicorn", "{asgi}:application", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "30"]"#
-            ),
-            UVICORN_PACKAGE,
-            &["uvicorn"],
-        ),
+fn serving(found: &Found, django: &Django, asynchronous: bool) -> (String, &'static str, &'static [&'static str]) {
+    match asgi_deployed(django) {
+        Some(asgi) if asynchronous => {
+            // uvicorn reads WEB_CONCURRENCY. Messages that are kept in one process reach nobody in another one.
+            let alone = found.needs(&["channels"]) && !found.needs(&["channels-redis"]);
+            let workers = if alone { r#""--workers", "1", "# } else { "" };
+            (
+                format!(
+                    r#"["uvicorn", "{asgi}:application", "--host", "0.0.0.0", "--port", "8000", {workers}"--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "30"]"#
+                ),
+                UVICORN_PACKAGE,
+                &["uvicorn"],
+            )
+        }
         _ => (
             format!(r#"["gunicorn", "{}:application", "--config", "/app/gunicorn.conf.py"]"#, django.wsgi),
             GUNICORN_PACKAGE,

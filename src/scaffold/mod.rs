@@ -3,6 +3,7 @@
 mod found;
 mod image;
 mod lacks;
+mod monitoring;
 mod stack;
 mod templates;
 mod wishes;

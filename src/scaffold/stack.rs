@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::text::{Source, render_template};
 
 use super::found::part_of_database;
-use super::image::{is_asynchronous, of_django};
+use super::image::{asgi_deployed, is_asynchronous, of_django};
+use super::monitoring::{MONITORING_NOTE, monitor_url, monitoring};
 use super::wishes::{Tls, Wishes};
 use super::write::Files;
 use super::{Django, Found};
@@ -21,6 +22,7 @@ const ALWAYS: [(&str, &str); 7] = [
     ("nginx/start.sh", include_str!("stack/nginx/start.sh.j2")),
 ];
 const DOCKERFILE: &str = include_str!("stack/Dockerfile.j2");
+const ASGI: &str = include_str!("stack/asgi.py.j2");
 const GUNICORN: &str = include_str!("stack/gunicorn.conf.py.j2");
 const SETTINGS: &str = include_str!("stack/settings.py.j2");
 const TESTS: &str = include_str!("stack/test-compose.yml.j2");
@@ -39,8 +41,14 @@ pub(super) fn stack(found: &Found, wishes: &Wishes) -> Result<Files> {
         files.push(render(path, text, &[])?);
     }
     for (target, domains) in [("production", wishes.domains.clone()), ("staging", staging(&wishes.domains))] {
-        let domains = if domains.is_empty() { "*".to_owned() } else { domains.join(" ") };
-        files.push(render(&format!(".env.{target}"), ENVIRONMENT, &[("target", target.into()), ("domains", domains)])?);
+        let own = found.django.as_ref().map(|django| own_variables(django, found, wishes, &domains)).unwrap_or_default();
+        let own = [
+            ("target", target.into()),
+            ("monitor_url", monitor_url(found, wishes, &domains)),
+            ("domains", joined(&domains)),
+            ("own", lines(&own)),
+        ];
+        files.push(render(&format!(".env.{target}"), ENVIRONMENT, &own)?);
     }
     if wishes.tls == Tls::Letsencrypt {
         files.push(render("nginx/certificates.sh", CERTIFICATES, &[])?);
@@ -56,8 +64,9 @@ pub(super) fn stack(found: &Found, wishes: &Wishes) -> Result<Files> {
         ));
         if found.dockerfile.is_none() {
             files.push(render("Dockerfile", DOCKERFILE, &[])?);
-            if !is_asynchronous(found) {
-                files.push(render("gunicorn.conf.py", GUNICORN, &[])?);
+            match asgi_deployed(django).filter(|_| is_asynchronous(found)) {
+                Some(asgi) => files.push(render(&django.path_of(&asgi), ASGI, &[])?),
+                None => files.push(render("gunicorn.conf.py", GUNICORN, &[])?),
             }
         }
         if found.packages.is_none() {
@@ -72,13 +81,34 @@ pub(super) fn stack(found: &Found, wishes: &Wishes) -> Result<Files> {
                 .into(),
         );
     }
+    if wishes.database && found.django.as_ref().is_some_and(|django| django.sqlite) {
+        notes.push("the settings keep the data in SQLite, and the stack has PostgreSQL; what is in the file now is not taken along. --database sqlite keeps SQLite".into());
+    }
+    if found.django.is_some() && found.needs(&["celery"]) && found.django.as_ref().is_some_and(|django| django.celery.is_none()) {
+        notes.push(
+            "the project needs celery, and neither celery.py nor celery_app.py is in its package: the stack has no worker".into(),
+        );
+    }
     if wishes.tls == Tls::Front {
         notes.push("nginx believes who is in front of it where that has a private address; for another one (Cloudflare's, say) put its networks into nginx/site.conf, or pages redirect for ever".into());
     }
     if wishes.tls == Tls::None {
         notes.push("the site is served by http alone: `estiba init --domain site.example` makes it https".into());
     }
+    if wishes.monitoring {
+        files.extend(monitoring(&values)?);
+        notes.push(MONITORING_NOTE.into());
+    }
     Ok(Files { files, secrets: Vec::new(), notes })
+}
+
+fn lines(variables: &[(String, String)]) -> String {
+    variables.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The names by which the site is reached; any where none is known yet.
+fn joined(domains: &[String]) -> String {
+    if domains.is_empty() { "*".to_owned() } else { domains.join(" ") }
 }
 
 /// `staging.` before each name.
@@ -96,9 +126,9 @@ fn values(found: &Found, wishes: &Wishes) -> Vec<(&'static str, String)> {
     let database = wishes.database && django.is_some();
     let celery = django.and_then(|django| django.celery.clone()).filter(|_| found.needs(&["celery"]));
     let redis_package = found.needs(&["redis", "django-redis", "channels-redis"]);
-    let wants_cache = django.is_some_and(|django| django.variables.iter().any(|name| is_cache(name)));
+    let wants_cache = django.is_some_and(|django| !django.redis.is_empty() || django.variables.iter().any(|name| is_cache(name)));
     let redis = celery.is_some() || redis_package || wants_cache;
-    let own = django.map(|django| own_variables(django, found, wishes)).unwrap_or_default();
+    let own = django.map(|django| own_variables(django, found, wishes, &wishes.domains)).unwrap_or_default();
     let database_name = found.name.replace('-', "_");
     let tls = match wishes.tls {
         Tls::Letsencrypt => "letsencrypt",
@@ -112,6 +142,8 @@ fn values(found: &Found, wishes: &Wishes) -> Vec<(&'static str, String)> {
         ("database", yes(database)),
         ("redis", yes(redis)),
         ("redis_cache", yes(redis_package)),
+        ("layers_in_memory", yes(django.is_some_and(|django| django.layers_in_memory))),
+        ("channels_redis", yes(found.needs(&["channels-redis"]))),
         ("celery", celery.unwrap_or_default()),
         ("beat", yes(django.is_some_and(|django| django.beat))),
         ("database_scheduler", yes(found.needs(&["django-celery-beat"]))),
@@ -130,12 +162,16 @@ fn values(found: &Found, wishes: &Wishes) -> Vec<(&'static str, String)> {
         ("port", found.dockerfile.map_or(8000, |file| file.port).to_string()),
         ("database_user", format!("{database_name}_user")),
         ("database_name", database_name),
-        ("own", own.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")),
+        ("own", lines(&own)),
         (
             "own_example",
             own.iter().map(|(name, _)| format!("{name}={}", for_tests(name).trim_matches('"'))).collect::<Vec<_>>().join("\n"),
         ),
         ("own_lines", own.iter().map(|(name, _)| format!("{name}: {}", for_tests(name))).collect::<Vec<_>>().join("\n      ")),
+        ("monitoring", yes(wishes.monitoring)),
+        ("own_stack", yes(true)),
+        ("monitor_url", monitor_url(found, wishes, &wishes.domains)),
+        ("seed", found.tracked.iter().rev().find(|path| path.ends_with("media")).cloned().unwrap_or_default()),
         ("upload", "20m".into()),
         ("rate", "20".into()),
         ("burst", "60".into()),
@@ -148,20 +184,27 @@ fn values(found: &Found, wishes: &Wishes) -> Vec<(&'static str, String)> {
 
 /// The folders that stay on the server, and those that are not the image's; a Python package of the same name is.
 fn of_folders(found: &Found, wishes: &Wishes, database: bool) -> [(&'static str, String); 2] {
-    let shared = match (wishes.tls == Tls::Files, database) {
-        (true, true) => "[\"certificates\", \"media\", \"staticfiles\"]",
-        (true, false) if found.django.is_some() => "[\"certificates\", \"data\", \"media\", \"staticfiles\"]",
-        (true, false) => "[\"certificates\"]",
-        (false, _) => "",
-    };
+    let is_django = found.django.is_some();
+    // Folders are found by who mounts them, but for one that whoever runs the server fills.
+    let shared: Vec<&str> = [
+        ("certificates", true),
+        ("data", is_django && !database),
+        ("media", is_django),
+        ("metrics", wishes.monitoring),
+        ("staticfiles", is_django),
+    ]
+    .into_iter()
+    .filter(|(_, is_there)| *is_there && wishes.tls == Tls::Files)
+    .map(|(name, _)| name)
+    .collect();
     let own_folder = |name: &str| found.python_folders.iter().any(|folder| folder == name);
     [
-        ("shared", shared.into()),
+        ("shared", if wishes.tls == Tls::Files { format!("{shared:?}") } else { String::new() }),
         (
             "ignored",
-            ["certificates", "data", "media", "nginx", "staticfiles"]
+            ["certificates", "data", "media", "metrics", "monitoring", "nginx", "staticfiles"]
                 .into_iter()
-                .filter(|name| !own_folder(name))
+                .filter(|name| !own_folder(name) && !found.tracked.iter().any(|tracked| tracked == name))
                 .collect::<Vec<_>>()
                 .join("\n"),
         ),
@@ -186,7 +229,7 @@ fn of_memory(memory: u32) -> Vec<(&'static str, String)> {
 
 /// The variables that the project's own settings read, with the values that this stack has for them; what it does not know is asked
 /// of whoever deploys.
-fn own_variables(django: &Django, found: &Found, wishes: &Wishes) -> Vec<(String, String)> {
+fn own_variables(django: &Django, found: &Found, wishes: &Wishes, domains: &[String]) -> Vec<(String, String)> {
     let database = found.name.replace('-', "_");
     // What the templates give a value already.
     let mut known = vec![
@@ -216,9 +259,9 @@ fn own_variables(django: &Django, found: &Found, wishes: &Wishes) -> Vec<(String
             Some("PORT") => "5432".into(),
             Some("ENGINE") => "django.db.backends.postgresql".into(),
             _ if name.contains("SECRET_KEY") => "${DJANGO_SECRET_KEY}".into(),
-            _ if is_cache(name) => "redis://cache:6379/0".into(),
-            _ if name.contains("ALLOWED_HOSTS") => wishes.domains.join(","),
-            _ if name.ends_with("DEBUG") => "False".into(),
+            _ if is_cache(name) || django.redis.iter().any(|known| known == name) => "redis://cache:6379/0".into(),
+            _ if name.contains("ALLOWED_HOSTS") => domains.join(","),
+            _ if name.ends_with("DEBUG") => django.no_debug.into(),
             _ => format!("${{{name}}}"),
         }
     };

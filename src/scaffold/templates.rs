@@ -3,6 +3,7 @@
 use crate::error::Result;
 
 use super::found::required;
+use super::monitoring::{MONITORING_FILE, MONITORING_NOTE, SECTIONS, beside};
 use super::stack::stack;
 use super::write::Files;
 use super::{Found, Wishes};
@@ -25,18 +26,28 @@ pub fn files(found: &Found, wishes: &Wishes, action: Option<&str>) -> Result<Fil
     let Files { mut files, notes, .. } = if found.compose.is_empty() {
         stack(found, wishes)?
     } else {
-        Files { files: vec![("deploy.toml".to_owned(), deploy_toml(found))], secrets: Vec::new(), notes: Vec::new() }
+        let mut made = Files { files: vec![("deploy.toml".to_owned(), deploy_toml(found, wishes))], ..Files::default() };
+        if !wishes.domains.is_empty() {
+            made.notes.push("the project has a stack already: --domain and --tls change nothing about it".into());
+        }
+        if wishes.monitoring {
+            made.files.extend(beside(found, wishes)?);
+            made.notes.push(MONITORING_NOTE.into());
+        }
+        made
     };
     // Where there is no template of the environment yet, the one that is written counts.
     let made = files.iter().find(|(path, _)| path == ".env.production").map(|(_, text)| required(text));
     let secrets = made.filter(|_| found.secrets.is_empty()).unwrap_or_else(|| found.secrets.clone());
-    files.extend(WORKFLOWS.iter().map(|(path, text)| ((*path).to_owned(), workflow(text, found, &secrets, action))));
+    let mut handed = secrets.clone();
+    handed.extend(wishes.monitoring.then(|| "SLACK_WEBHOOK_URL".to_owned()));
+    files.extend(WORKFLOWS.iter().map(|(path, text)| ((*path).to_owned(), workflow(text, found, &handed, action))));
     files.sort();
     Ok(Files { files, secrets, notes })
 }
 
 /// deploy.toml of a project that has a stack already: what its services say of themselves decides.
-fn deploy_toml(found: &Found) -> String {
+fn deploy_toml(found: &Found, wishes: &Wishes) -> String {
     let target = |target: &str, host: &str| {
         let env_file = found.env_file.as_deref().map(|file| format!("env-file = \"{file}\"\n")).unwrap_or_default();
         format!(
@@ -45,7 +56,9 @@ fn deploy_toml(found: &Found) -> String {
         )
     };
     let usual = |name: &str| ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"].contains(&name);
-    let stack = match found.compose.as_slice() {
+    let mut compose = found.compose.clone();
+    compose.extend(wishes.monitoring.then(|| MONITORING_FILE.to_owned()));
+    let stack = match compose.as_slice() {
         [] => String::new(),
         [one] if usual(one) => String::new(),
         [one] => format!("\n[stack]\ncompose = \"{one}\"\n"),
@@ -56,10 +69,11 @@ fn deploy_toml(found: &Found) -> String {
     };
     format!(
         "# Everything else is read from the Compose file; `estiba config show` prints it with where it came from.\n\
-         [project]\nname = \"{}\"\n{}{}{stack}",
+         [project]\nname = \"{}\"\n{}{}{stack}{}",
         found.name,
         target("staging", "203.0.113.20"),
-        target("production", "203.0.113.10")
+        target("production", "203.0.113.10"),
+        if wishes.monitoring { SECTIONS } else { "" }
     )
 }
 
@@ -99,6 +113,7 @@ mod tests {
             email: None,
             database: true,
             memory: 2048,
+            monitoring: false,
         }
     }
 
@@ -113,6 +128,29 @@ mod tests {
         assert!(text("core/settings_deployed.py").contains("from core.settings import *"));
         assert_eq!(made.secrets, ["DJANGO_SECRET_KEY", "POSTGRES_PASSWORD"]);
         assert!(made.files.iter().all(|(_, text)| !text.contains("certificados") && !text.contains("uses: ./")));
+    }
+
+    #[test]
+    fn packages_are_installed_that_the_project_lacks_and_no_other_version_of_those_it_has() {
+        let dockerfile = |files: &[(&str, &str)]| {
+            let site = [("manage.py", ""), ("core/wsgi.py", ""), ("core/asgi.py", ""), ("core/settings.py", "")];
+            let made = files_of(&[&site, files].concat());
+            let text = |path: &str| made.files.iter().find(|(known, _)| known == path).map(|(_, text)| text.clone());
+            (text("Dockerfile").unwrap(), text("core/asgi_deployed.py"))
+        };
+        let (channels, asgi) =
+            dockerfile(&[("Pipfile", "[packages]\nchannels = \"*\"\nchannels-redis = \"*\"\n"), ("Pipfile.lock", "")]);
+        assert!(channels.contains(" redis\n") && channels.contains("core.asgi_deployed:application\", \"--host"), "{channels}");
+        assert!(!channels.contains("--workers") && asgi.unwrap().contains("django.setup()\n\nfrom core.asgi import application"));
+        assert!(dockerfile(&[("requirements.txt", "channels\nuvicorn\n")]).0.contains("\"--workers\", \"1\""));
+        let (psycopg, none) = dockerfile(&[("requirements.txt", "Django\npsycopg\n")]);
+        assert!(psycopg.contains("libpq5") && !psycopg.contains("libpq-dev") && none.is_none(), "{psycopg}");
+        assert!(dockerfile(&[("requirements.txt", "psycopg[c]\n")]).0.contains("libpq-dev"));
+        assert!(!dockerfile(&[("requirements.txt", "psycopg[binary]\n")]).0.contains("libpq5"));
+    }
+
+    fn files_of(files: &[(&str, &str)]) -> Files {
+        super::files(&project(files), &wishes(), None).unwrap()
     }
 
     /// Every choice gives texts in which no template's mark is left and no two blank lines follow each other.
@@ -130,10 +168,12 @@ mod tests {
         let other = project(&[("Dockerfile", "FROM scratch\nEXPOSE 8080\n")]);
         for found in [site(), celery, other] {
             for tls in [Tls::Letsencrypt, Tls::Files, Tls::Front, Tls::None] {
-                for database in [true, false] {
-                    let made = files(&found, &Wishes { tls, database, ..wishes() }, None).unwrap();
+                for (database, monitoring) in [(true, true), (false, false), (false, true)] {
+                    let made = files(&found, &Wishes { tls, database, monitoring, ..wishes() }, None).unwrap();
                     for (path, text) in made.files.iter().filter(|(path, _)| !path.starts_with(".github")) {
-                        assert!(!text.contains("{%") && !text.contains("{{") && text.ends_with('\n'), "{path}:\n{text}");
+                        // Prometheus and its kin have marks of their own.
+                        let is_whole = path.starts_with("monitoring/") || !text.contains("{{");
+                        assert!(!text.contains("{%") && is_whole && text.ends_with('\n'), "{path}:\n{text}");
                         assert!(!text.contains("\n\n\n\n") && !text.starts_with('\n'), "{path}:\n{text}");
                         if path.ends_with(".yml") {
                             yaml_serde::from_str::<yaml_serde::Value>(text)

@@ -28,4 +28,6 @@ pub struct Wishes {
     pub database: bool,
     /// The server's memory in MB.
     pub memory: u32,
+    /// Prometheus, its exporters and Alertmanager beside the stack.
+    pub monitoring: bool,
 }

@@ -7,7 +7,7 @@ use camino::Utf8Path;
 use crate::error::{Error, Result};
 
 /// What `init` would write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files {
     /// Paths and texts, in the order of the paths.
     pub files: Vec<(String, String)>,

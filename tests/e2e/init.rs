@@ -12,7 +12,7 @@ const SECRET_KEY: &str = "a-long-secret-key-of-this-test-a-long-secret-key-of-th
 const AUTHORITY: &str = "services:\n  acme-server:\n    image: estiba-stand-in/pebble:1\n  nginx:\n    networks:\n      default:\n        aliases: [shop.example]\n";
 
 /// The site of the example without its stack.
-fn bare(name: &str) -> Site {
+pub fn bare(name: &str) -> Site {
     let site = Site::empty(name);
     let example = format!("{}/examples/django", env!("CARGO_MANIFEST_DIR"));
     std::fs::create_dir_all(site.app("")).unwrap();
@@ -23,7 +23,7 @@ fn bare(name: &str) -> Site {
 }
 
 /// What a team puts into deploy.toml: its server.
-fn put_server(site: &Site, url: &str) {
+pub fn put_server(site: &Site, url: &str) {
     let server = sshd();
     let text = std::fs::read_to_string(site.app("deploy.toml")).unwrap();
     let text = text
@@ -35,7 +35,7 @@ fn put_server(site: &Site, url: &str) {
 }
 
 /// The first container of that service.
-fn container(site: &Site, service: &str) -> String {
+pub fn container(site: &Site, service: &str) -> String {
     let project = format!("label=com.docker.compose.project={}", site.name);
     let service = format!("label=com.docker.compose.service={service}");
     docker(&["ps", "-q", "--filter", &project, "--filter", &service]).lines().next().unwrap_or_default().to_owned()
@@ -233,4 +233,70 @@ fn a_project_that_is_laid_out_otherwise_needs_no_edit_either() {
         let logs = Command::new("docker").args(["logs", &container(&site, "worker-blue")]).output().unwrap();
         String::from_utf8_lossy(&logs.stderr).contains("ready.")
     });
+}
+
+/// What a laptop's settings name on the laptop itself is the stack's on a server; what they name elsewhere stays.
+#[test]
+fn a_laptop_s_settings_become_a_server_s() {
+    let site = Site::empty("init-settings");
+    let settings = r#"
+SECRET_KEY = "x"
+DEBUG = True
+MIDDLEWARE = []
+DATABASES = {"default": {"ENGINE": "django.contrib.gis.db.backends.postgis", "HOST": "localhost"}, "other": {"ENGINE": "django.db.backends.mysql", "HOST": "elsewhere"}}
+CACHES = {"default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://localhost:6379/1"}, "far": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://far/1"}}
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [("127.0.0.1", 6379)], "capacity": 7}}}
+CELERY_RESULT_BACKEND = "redis://127.0.0.1:6379/0"
+LOGGING = {"version": 1, "handlers": {"file": {"class": "logging.handlers.RotatingFileHandler", "filename": "/app/site.log", "maxBytes": 9, "level": "INFO"}}}
+"#;
+    let wsgi = "import os\nos.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"core.settings\")\n";
+    for (path, text) in [
+        ("manage.py", wsgi),
+        ("requirements.txt", "Django\ncelery\nchannels\nchannels-redis\n"),
+        ("core/__init__.py", ""),
+        ("core/wsgi.py", wsgi),
+        ("core/asgi.py", wsgi),
+        ("core/settings.py", settings),
+        ("core/celery.py", ""),
+        ("media/default.png", "x"),
+    ] {
+        site.write(path, text);
+    }
+    site.estiba(&["init", "--domain", DOMAIN]).says(0, &["+ core/asgi_deployed.py", "workers: worker"]);
+    assert!(std::fs::read_to_string(site.app("deploy.toml")).unwrap().contains("cp -Rn /app/media/. /srv/media/"));
+    assert!(!std::fs::read_to_string(site.app(".dockerignore")).unwrap().contains("media"));
+    let asked = "import json, core.settings_deployed as s; print(json.dumps({n: getattr(s, n) for n in dir(s) if n.isupper()}))";
+    let folder = format!("{}:/app:ro", site.app("").display());
+    let mut command = vec!["run", "--rm", "-v", &folder, "-w", "/app"];
+    for variable in
+        ["DJANGO_SECRET_KEY=y", "SITE_DOMAINS=shop.example", "POSTGRES_DB=a", "POSTGRES_USER=b", "POSTGRES_PASSWORD=c"]
+    {
+        command.extend(["-e", variable]);
+    }
+    for variable in [
+        "POSTGRES_HOST=db",
+        "REDIS_URL=redis://cache:6379/0",
+        "CELERY_BROKER_URL=redis://cache:6379/0",
+        "STATIC_ROOT=/s",
+        "MEDIA_ROOT=/m",
+    ] {
+        command.extend(["-e", variable]);
+    }
+    command.extend(["python:3.11-slim", "python", "-c", asked]);
+    let known: serde_json::Value = serde_json::from_str(&docker(&command)).unwrap();
+    let redis = "redis://cache:6379/0";
+    assert_eq!(known["DATABASES"]["default"]["ENGINE"], "django.contrib.gis.db.backends.postgis");
+    assert_eq!(
+        (&known["DATABASES"]["default"]["HOST"], &known["DATABASES"]["other"]["HOST"]),
+        (&"db".into(), &"elsewhere".into())
+    );
+    assert_eq!(
+        (&known["CACHES"]["default"]["LOCATION"], &known["CACHES"]["far"]["LOCATION"]),
+        (&redis.into(), &"redis://far/1".into())
+    );
+    let layer = &known["CHANNEL_LAYERS"]["default"]["CONFIG"];
+    assert_eq!((&layer["hosts"][0], &layer["capacity"]), (&redis.into(), &7.into()));
+    assert_eq!(known["CELERY_RESULT_BACKEND"], redis);
+    assert_eq!(known["LOGGING"]["handlers"]["file"], serde_json::json!({"class": "logging.StreamHandler", "level": "INFO"}));
+    assert_eq!((&known["DEBUG"], &known["ALLOWED_HOSTS"][0]), (&false.into(), &DOMAIN.into()));
 }

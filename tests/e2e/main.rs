@@ -21,6 +21,7 @@ mod init;
 mod lock;
 mod mariadb;
 mod metrics;
+mod monitoring;
 mod plan;
 mod proof;
 #[path = "../matrix/proxy.rs"]

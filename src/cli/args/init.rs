@@ -32,6 +32,9 @@ pub struct InitArgs {
     /// The database of a Django site that gets a stack.
     #[arg(long, value_enum, default_value_t = DatabaseChoice::Postgres)]
     pub database: DatabaseChoice,
+    /// What else the stack has.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub with: Vec<Extra>,
     /// Ask nothing, on a terminal either.
     #[arg(long)]
     pub yes: bool,
@@ -53,6 +56,13 @@ pub enum DatabaseChoice {
     Postgres,
     /// SQLite, in a folder of the server. The release before stops before the next one starts.
     Sqlite,
+}
+
+/// What a stack may have beside what the site needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Extra {
+    /// Prometheus with its exporters, alert rules, Alertmanager and a dashboard for Grafana.
+    Monitoring,
 }
 
 /// A server's memory in MB.

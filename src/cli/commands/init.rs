@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::report::Event;
 use crate::scaffold::{ACTION, Files, Found, Tls, Wishes, files, lacks, look, write};
 
-use super::super::args::{DatabaseChoice, InitArgs};
+use super::super::args::{DatabaseChoice, Extra, InitArgs};
 use super::super::context::Context;
 
 /// The memory of a small server, in MB.
@@ -56,7 +56,10 @@ pub(in crate::cli) fn run(context: &Context, args: InitArgs) -> Result<ExitCode>
         ));
     }
     first_words(context);
-    context.reporter.note("next: put your servers into deploy.toml, then `estiba config check` and `estiba plan TARGET`");
+    let servers = if args.server.is_some() { "put the server's host-keys" } else { "put your servers" };
+    context.reporter.note(format!(
+        "next: {servers} into deploy.toml, then `estiba setup production` where the server is bare, `estiba config check production` and `estiba plan production`"
+    ));
     let secrets = [&["SSH_KEY".to_owned()], secrets.as_slice()].concat().join(", ");
     context.reporter.note(format!("in the repository's settings: the secrets {secrets}, and the variable ESTIBA_DEPLOY = on"));
     Ok(ExitCode::SUCCESS)
@@ -92,7 +95,15 @@ fn wishes(args: &InitArgs, found: &Found) -> Result<Wishes> {
         None => Tls::Letsencrypt,
     };
     let memory = args.memory.map_or(SMALL_SERVER, |memory| memory.0);
-    Ok(Wishes { domains, tls, server, email: args.email.clone(), database: args.database == DatabaseChoice::Postgres, memory })
+    Ok(Wishes {
+        domains,
+        tls,
+        server,
+        email: args.email.clone(),
+        database: args.database == DatabaseChoice::Postgres,
+        memory,
+        monitoring: args.with.contains(&Extra::Monitoring),
+    })
 }
 
 /// Names that a certificate authority gives certificates for.

@@ -45,10 +45,12 @@ pub(super) fn watch(project: &Project) -> Result<Option<Watch>> {
     let source = project.loaded.source();
     let Some(section) = &config.watch else { return Ok(None) };
     let alerts = &config.alerts;
-    if alerts.slack.is_none() && alerts.webhook.is_none() && alerts.email.is_none() {
+    let metrics = Setting::or_default(section.metrics, false);
+    let has_channel = alerts.slack.is_some() || alerts.webhook.is_some() || alerts.email.is_some();
+    if !has_channel && !metrics.value {
         return Err(source
             .error_near("[watch]", "[watch] has nobody to tell")
-            .hint("[alerts] slack = \"${SLACK_WEBHOOK_URL}\", or webhook, or email"));
+            .hint("[alerts] slack = \"${SLACK_WEBHOOK_URL}\", or webhook, or email; or [watch] metrics = true"));
     }
     if section.every.is_some_and(|every| every < Seconds(5)) {
         return Err(source.error_near("every", "[watch] every is shorter than 5s").hint("every = \"30s\""));
@@ -61,6 +63,8 @@ pub(super) fn watch(project: &Project) -> Result<Option<Watch>> {
         disk_percent: Setting::or_default(section.disk_percent, 90),
         certificate_days: Setting::or_default(section.certificate_days, 14),
         backup_age: Setting::or_default(section.backup_age, Seconds(26 * 3600)),
+        tell: Setting::or_default(section.tell, true),
+        metrics,
     }))
 }
 

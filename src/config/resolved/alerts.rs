@@ -95,4 +95,8 @@ pub struct Watch {
     pub certificate_days: Setting<u32>,
     /// How old the newest backup may be.
     pub backup_age: Setting<Seconds>,
+    /// Are people told of what it sees?
+    pub tell: Setting<bool>,
+    /// Are figures written at each look?
+    pub metrics: Setting<bool>,
 }

@@ -104,4 +104,11 @@ pub struct WatchSection {
     /// A newest backup is told of that is older; only where backups are scheduled. Default: 26h.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_age: Option<Seconds>,
+    /// Is what the server sees told by `[alerts]`? `false` leaves that to whoever reads its figures. Default: true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tell: Option<bool>,
+    /// Does the server write its figures at each look, those of `estiba metrics --prometheus`? They are the file `estiba.prom` in the
+    /// folder `shared/metrics`, for the textfile collector of Prometheus' node exporter. Default: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<bool>,
 }

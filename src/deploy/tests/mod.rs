@@ -212,13 +212,15 @@ async fn site(status: &'static str, release: &'static str) -> String {
 async fn what_is_seen_from_outside_is_the_word_on_a_run() {
     for (status, release, says) in [
         ("200 OK", "r2", None),
+        // A site without a front page, which deploy.toml says.
+        ("404 Not Found", "r2", None),
         ("500 Internal Server Error", "r2", Some("answers 500")),
         ("200 OK", "r1", Some("is answered by release r1, not r2")),
     ] {
         let mut world = World::of(1).await;
         world.hosts[0].resolved.target.url = Some(site(status, release).await);
         let target = world.hosts[0].resolved.target.clone();
-        let look = Look::of(&target, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let look = Look::of(&target, &[404], jiff::Timestamp::UNIX_EPOCH).unwrap();
         let ending = followed(&world, &CONFIRMED, look.as_ref()).await;
         match says {
             None => assert_eq!((ending.0.outcome, ending.1), (OutcomeKind::Deployed, None), "{:?}", ending.0.reason),

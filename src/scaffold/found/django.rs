@@ -30,6 +30,16 @@ pub struct Django {
     pub(in crate::scaffold) beat: bool,
     /// Variables that its settings read and that must be there, or that name its database, cache or key.
     pub(in crate::scaffold) variables: Vec<String>,
+    /// Those of them whose value on a laptop is the address of a Redis.
+    pub(in crate::scaffold) redis: Vec<String>,
+    /// What its settings take for no, where they ask the environment whether they are for debugging.
+    pub(in crate::scaffold) no_debug: &'static str,
+    /// Do its settings keep its data in SQLite, and ask nobody for another database?
+    pub(in crate::scaffold) sqlite: bool,
+    /// Do its settings keep the messages of Channels in the memory of one process?
+    pub(in crate::scaffold) layers_in_memory: bool,
+    /// What is worth saying of it.
+    pub(in crate::scaffold) notes: Vec<String>,
 }
 
 impl Django {
@@ -39,16 +49,40 @@ impl Django {
         let at = project.join(&folder);
         let Some(wsgi) = module(&at, "wsgi.py")? else { return Ok(None) };
         let asgi = module(&at, "asgi.py")?;
-        let named = settings_named(&at, &wsgi)?;
+        let mut notes = Vec::new();
+        let named = settings_named(&at, &wsgi, &mut notes)?;
         let settings = nearest_to_a_server(&at, named);
         let celery = module(&at, "celery.py")?.and_then(|module| module.strip_suffix(".celery").map(str::to_owned));
+        // Where it is not in its usual place, it is named in full.
+        let celery = celery.or(module(&at, "celery_app.py")?);
         let sources = sources(&at, &settings);
         let text: String = sources.iter().filter_map(|path| text_of(path).ok()).collect();
-        let of_celery = celery.as_ref().and_then(|package| text_of(&at.join(package.replace('.', "/")).join("celery.py")).ok());
+        let of_celery = celery.as_ref().and_then(|name| {
+            let place = at.join(name.replace('.', "/"));
+            text_of(&place.join("celery.py")).or_else(|_| text_of(&place.with_extension("py"))).ok()
+        });
         let beat = [&text, &of_celery.unwrap_or_default()].iter().any(|text| {
             ["beat_schedule", "BEAT_SCHEDULE", "django_celery_beat", "add_periodic_task"].iter().any(|word| text.contains(word))
         });
-        Ok(Some(Self { folder, wsgi, asgi, settings, celery, beat, variables: variables(&text) }))
+        let mut variables = variables(&text);
+        let redis = with_default(&text, "redis");
+        variables.extend(redis.iter().filter(|name| !variables.contains(name)).cloned().collect::<Vec<_>>());
+        variables.sort();
+        let sqlite = text.contains("sqlite3") && !variables.iter().any(|name| part_of_database(name).is_some());
+        Ok(Some(Self {
+            folder,
+            wsgi,
+            asgi,
+            settings,
+            celery,
+            beat,
+            variables,
+            redis,
+            no_debug: no_debug(&text),
+            sqlite,
+            layers_in_memory: text.contains("InMemoryChannelLayer"),
+            notes,
+        }))
     }
 
     /// The module of the settings with which it is deployed, beside its own.
@@ -104,17 +138,44 @@ fn module(site: &Utf8Path, name: &str) -> Result<Option<String>> {
     Ok(site.join(name).is_file().then(|| stem.to_owned()))
 }
 
-/// The settings that wsgi.py names, or else manage.py.
-fn settings_named(site: &Utf8Path, wsgi: &str) -> Result<String> {
-    let pattern = Regex::new(r#"DJANGO_SETTINGS_MODULE['"]\]?\s*[,=]\s*['"]([A-Za-z0-9_.]+)['"]"#)
+/// The settings that wsgi.py names, or else manage.py or asgi.py: the first that are there.
+fn settings_named(site: &Utf8Path, wsgi: &str, notes: &mut Vec<String>) -> Result<String> {
+    let pattern = Regex::new(r#"DJANGO_SETTINGS_MODULE['"]\]?\s*([,=])\s*['"]([A-Za-z0-9_.]+)['"]"#)
         .map_err(|error| Error::failed(error.to_string()))?;
-    for path in [site.join(format!("{}.py", wsgi.replace('.', "/"))), site.join("manage.py")] {
+    let package = wsgi.trim_end_matches("wsgi").trim_end_matches('.');
+    let file = |name: &str| site.join(package.replace('.', "/")).join(name);
+    let mut missing = Vec::new();
+    for path in [file("wsgi.py"), site.join("manage.py"), file("asgi.py")] {
         let Ok(text) = text_of(&path) else { continue };
-        if let Some(found) = pattern.captures(&text).and_then(|found| found.get(1)) {
-            return Ok(found.as_str().to_owned());
+        let Some(found) = pattern.captures(&text) else { continue };
+        let (sign, module) = (found.get(1).map_or("", |sign| sign.as_str()), found.get(2).map_or("", |module| module.as_str()));
+        let place = path.strip_prefix(site).unwrap_or(&path);
+        if !is_there(site, module) {
+            missing.push(format!("{place} names {module}"));
+            continue;
         }
+        if sign == "=" && place.file_name() == Some("wsgi.py") {
+            notes.push(format!("{place} sets DJANGO_SETTINGS_MODULE whatever the environment says: os.environ.setdefault(…) lets the deployed settings be used"));
+        }
+        if !missing.is_empty() {
+            notes.push(format!("{}, which is not there; {module} is taken, which {place} names", missing.join(", ")));
+        }
+        return Ok(module.to_owned());
     }
-    Ok(format!("{}.settings", wsgi.trim_end_matches(".wsgi")))
+    let usual = if package.is_empty() { "settings".to_owned() } else { format!("{package}.settings") };
+    if missing.is_empty() || is_there(site, &usual) {
+        return Ok(usual);
+    }
+    Err(Error::input(format!("{}, and no such settings are there; nothing was written", missing.join(", ")))
+        .hint("os.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", …) in wsgi.py names the module of the settings"))
+}
+
+/// Could Python import that module? A file of settings comes before a folder of the same name that is no package.
+fn is_there(site: &Utf8Path, module: &str) -> bool {
+    let at = site.join(module.replace('.', "/"));
+    let parent = module.rsplit_once('.').map(|(parent, _)| site.join(parent.replace('.', "/")));
+    let is_hidden = parent.is_some_and(|parent| parent.with_extension("py").is_file() && !parent.join("__init__.py").is_file());
+    !is_hidden && (at.with_extension("py").is_file() || at.join("__init__.py").is_file())
 }
 
 /// Of a package of settings, the module that is for a server, where what is named is for a laptop, or is the package itself.
@@ -172,10 +233,37 @@ fn variables(text: &str) -> Vec<String> {
     names.into_iter().collect()
 }
 
+/// The variables that have an address of that kind as their value on a laptop.
+fn with_default(text: &str, scheme: &str) -> Vec<String> {
+    let pattern = format!(r#"\(\s*['"]([A-Z][A-Z0-9_]*)['"]\s*,\s*(?:default\s*=\s*)?['"]{scheme}s?://"#);
+    let Ok(pattern) = Regex::new(&pattern) else { return Vec::new() };
+    pattern.captures_iter(text).filter_map(|found| Some(found.get(1)?.as_str().to_owned())).collect()
+}
+
+/// What stands for no where a text of settings reads whether it is for debugging: a number's, a text's of any kind, or a word.
+fn no_debug(text: &str) -> &'static str {
+    let read = |call: &str| {
+        let pattern =
+            format!(r#"\b{call}\(\s*(?:os\.environ\.get|os\.getenv|os\.environ\[|env|config)\(?\s*['"][A-Z_]*DEBUG['"]"#);
+        Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(text))
+    };
+    if read("int") {
+        "0"
+    } else if read("bool") || !text.contains("DEBUG") {
+        ""
+    } else {
+        "False"
+    }
+}
+
 /// Is it a variable whose value the stack decides?
 fn is_of_the_stack(name: &str) -> bool {
     let of_cache = ["REDIS_URL", "CACHE_URL", "BROKER_URL", "RESULT_BACKEND"].iter().any(|end| name.ends_with(end));
-    of_cache || name.contains("SECRET_KEY") || name.contains("ALLOWED_HOSTS") || part_of_database(name).is_some()
+    of_cache
+        || name.ends_with("DEBUG")
+        || name.contains("SECRET_KEY")
+        || name.contains("ALLOWED_HOSTS")
+        || part_of_database(name).is_some()
 }
 
 /// What a variable says of the database: `URL`, `NAME`, `USER`, `PASSWORD`, `HOST`, `PORT` or `ENGINE`.
@@ -265,6 +353,38 @@ mod tests {
         let found = site(&files);
         assert_eq!((found.celery.as_deref(), found.beat), (Some("core"), true));
         assert_eq!(site(&files[..3]).celery, None);
+    }
+
+    #[test]
+    fn settings_that_are_not_there_are_passed_over() {
+        let left_over = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'core.settings.dev')";
+        let files = [("manage.py", WSGI), ("core/wsgi.py", left_over), ("core/settings.py", "")];
+        let found = site(&files);
+        assert_eq!((found.settings.as_str(), found.deployed().as_str()), ("core.settings", "core.settings_deployed"));
+        assert!(found.notes[0].contains("core/wsgi.py names core.settings.dev, which is not there"), "{:?}", found.notes);
+        // A folder beside the file of settings is no package that Python would see.
+        assert_eq!(site(&[files[0], files[1], files[2], ("core/settings/dev.py", "")]).settings, "core.settings");
+        let (_guard, folder) = crate::scaffold::folder_with(&[("manage.py", left_over), ("core/wsgi.py", left_over)]);
+        let error = Django::look(&folder).unwrap_err().to_string();
+        assert!(error.contains("core/wsgi.py names core.settings.dev, manage.py names core.settings.dev"), "{error}");
+        let hard = "os.environ['DJANGO_SETTINGS_MODULE'] = 'core.settings'";
+        assert!(site(&[files[0], ("core/wsgi.py", hard), files[2]]).notes[0].contains("setdefault"));
+    }
+
+    #[test]
+    fn what_a_laptop_s_settings_default_to_is_the_stack_s_to_decide() {
+        let text = "CELERY_RESULT_BACKEND = os.environ.get('CELERY_BACKEND', 'redis://127.0.0.1:6379/0')\n\
+            DEBUG = int(os.environ.get('DEBUG', default=1))\nDATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3'}}\n";
+        let found = site(&[("manage.py", ""), ("core/wsgi.py", WSGI), ("core/settings.py", text), ("core/celery_app.py", "")]);
+        assert_eq!(
+            (found.variables, found.redis),
+            (vec!["CELERY_BACKEND".into(), "DEBUG".into()], vec!["CELERY_BACKEND".to_owned()])
+        );
+        assert_eq!((found.no_debug, found.sqlite, found.celery.as_deref()), ("0", true, Some("core.celery_app")));
+        for (text, word) in [("DEBUG = bool(os.getenv('DEBUG', True))", ""), ("DEBUG = env.bool('DJANGO_DEBUG', True)", "False")]
+        {
+            assert_eq!(no_debug(text), word, "{text}");
+        }
     }
 
     #[test]

@@ -14,6 +14,25 @@ pub(super) use django::part_of_database;
 pub(super) use packages::Installer;
 pub use packages::Packages;
 
+/// Images that a laptop runs beside the site.
+const TOOLS: [&str; 16] = [
+    "postgres",
+    "postgis",
+    "mysql",
+    "mariadb",
+    "redis",
+    "valkey",
+    "memcached",
+    "rabbitmq",
+    "mongo",
+    "mailhog",
+    "mailpit",
+    "maildev",
+    "adminer",
+    "pgadmin4",
+    "minio",
+    "elasticsearch",
+];
 /// Parts of names of Compose files that are not for a server.
 const ELSEWHERE: [&str; 9] = ["local", "dev", "development", "test", "tests", "ci", "override", "debug", "docs"];
 /// Parts of names of Compose files that are for one.
@@ -37,6 +56,8 @@ pub struct Found {
     pub python_folders: Vec<String>,
     /// Its Compose files, the first one first; none where it has none, or has the one that init wrote.
     pub compose: Vec<String>,
+    /// Folders of data and uploads that the repository has files in.
+    pub(super) tracked: Vec<String>,
     /// The template of its environment, where there is one already.
     pub env_file: Option<String>,
     /// The variables that deploying needs and the environment has to have, in the order of the env file that is there.
@@ -60,11 +81,18 @@ pub struct Dockerfile {
 pub fn look(folder: &Utf8Path, name: Option<&str>) -> Result<Found> {
     let absolute = folder.canonicalize_utf8().map_err(|error| Error::input(format!("cannot look into {folder}: {error}")))?;
     let name = project_name(name.unwrap_or_else(|| absolute.file_name().unwrap_or("app")));
-    let (mut compose, notes) = compose_files(folder);
+    let (mut compose, mut notes) = compose_files(folder);
     if let [one] = compose.as_slice()
         && read_limited(&folder.join(one)).is_ok_and(|text| text.lines().next().is_some_and(|line| line.ends_with(OWN_STACK)))
     {
         compose.clear();
+    }
+    if let [one] = compose.as_slice()
+        && folder.join("manage.py").is_file()
+        && let Some(services) = only_tools(folder, one)
+    {
+        return Err(Error::input(format!("{one} has no service that runs the site, only {services}; nothing was written"))
+            .hint("it is for a laptop: call it docker-compose.dev.yml, and init writes a stack for a server"));
     }
     let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
     let python_folders =
@@ -80,12 +108,30 @@ pub fn look(folder: &Utf8Path, name: Option<&str>) -> Result<Found> {
     }
     let of_site = django.as_ref().map_or("", |django| django.folder.as_str());
     let packages = Packages::look(folder, &[of_site, ""])?;
+    let tracked = tracked(folder, of_site);
+    notes.extend(django.iter().flat_map(|django| django.notes.clone()));
     let env_file = [".env.production", ".env"].into_iter().find(|name| folder.join(name).is_file()).map(str::to_owned);
     let secrets = match &env_file {
         Some(file) => required(&read_limited(&folder.join(file))?),
         None => Vec::new(),
     };
-    Ok(Found { name, django, packages, dockerfile, python_folders, compose, env_file, secrets, notes })
+    Ok(Found { name, django, packages, dockerfile, python_folders, compose, tracked, env_file, secrets, notes })
+}
+
+/// Which of the folders that would be the server's alone have files in the repository: a demonstration's pictures, say.
+fn tracked(folder: &Utf8Path, of_site: &str) -> Vec<String> {
+    let within = |name: &str| if of_site.is_empty() { name.to_owned() } else { format!("{of_site}/{name}") };
+    let mut paths = vec!["data".to_owned(), "media".to_owned(), within("media")];
+    paths.dedup();
+    let has_files = |path: &String| {
+        let is_there = folder.join(path).read_dir_utf8().is_ok_and(|mut entries| entries.next().is_some());
+        let path_of_programs = std::env::var("PATH").ok();
+        is_there
+            && (!folder.join(".git").exists()
+                || crate::process::git(folder, path_of_programs.as_deref(), &["ls-files", "--error-unmatch", "--", path]))
+    };
+    paths.retain(has_files);
+    paths
 }
 
 impl Found {
@@ -127,6 +173,7 @@ fn compose_files(folder: &Utf8Path) -> (Vec<String>, Vec<String>) {
     let mut names: Vec<String> = entries
         .map(|entry| entry.file_name().to_owned())
         .filter(|name| name.ends_with(".yml") || name.ends_with(".yaml"))
+        .filter(|name| name != super::monitoring::MONITORING_FILE)
         .filter(|name| read_limited(&folder.join(name)).is_ok_and(|text| text.lines().any(|line| line.starts_with("services:"))))
         .collect();
     names.sort();
@@ -167,6 +214,20 @@ fn stands_alone(folder: &Utf8Path, name: &str) -> bool {
     })
 }
 
+/// The services of a file that has nothing but databases and tools for a laptop. `None` where any of them may be the site.
+fn only_tools(folder: &Utf8Path, name: &str) -> Option<String> {
+    let text = read_limited(&folder.join(name)).ok()?;
+    let root = yaml_serde::from_str::<yaml_serde::Value>(&text).ok()?;
+    let services = root.get("services")?.as_mapping()?;
+    let is_tool = |service: &yaml_serde::Value| {
+        let image = service.get("image").and_then(yaml_serde::Value::as_str).unwrap_or_default();
+        let image = image.rsplit('/').next().unwrap_or_default().split([':', '@']).next().unwrap_or_default();
+        service.get("build").is_none() && service.get("extends").is_none() && TOOLS.contains(&image)
+    };
+    let names: Vec<&str> = services.keys().filter_map(yaml_serde::Value::as_str).collect();
+    (root.get("include").is_none() && !names.is_empty() && services.values().all(is_tool)).then(|| names.join(", "))
+}
+
 /// A name that Compose takes: lower case, digits, `-` and `_`, a letter or digit first.
 fn project_name(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '-' };
@@ -178,6 +239,40 @@ fn project_name(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_compose_file_of_a_laptop_s_tools_is_no_stack() {
+        let site = ("manage.py", "");
+        let of = |text: &str| {
+            let (_guard, folder) = crate::scaffold::folder_with(&[
+                site,
+                ("core/wsgi.py", ""),
+                ("core/settings.py", ""),
+                ("docker-compose.yml", text),
+            ]);
+            look(&folder, None).map(|found| found.compose).map_err(|error| error.to_string())
+        };
+        let error = of("services:\n  db:\n    image: postgres:16\n  mail:\n    image: axllent/mailpit\n").unwrap_err();
+        assert!(error.contains("has no service that runs the site, only db, mail"), "{error}");
+        assert_eq!(
+            of("services:\n  db:\n    image: postgres\n  web:\n    image: ours/web\n"),
+            Ok(vec!["docker-compose.yml".into()])
+        );
+    }
+
+    #[test]
+    fn folders_that_the_repository_has_files_in_are_seen() {
+        let (_guard, folder) = crate::scaffold::folder_with(&[
+            ("backend/manage.py", ""),
+            ("backend/core/wsgi.py", ""),
+            ("backend/core/settings.py", ""),
+            ("backend/media/default.png", "x"),
+        ]);
+        assert_eq!(look(&folder, None).unwrap().tracked, ["backend/media"]);
+        // What is only on this laptop is not the repository's.
+        assert!(crate::process::git(&folder, Some("/usr/bin:/bin"), &["init", "-q"]));
+        assert!(look(&folder, None).unwrap().tracked.is_empty());
+    }
 
     #[test]
     fn a_folder_s_name_becomes_one_that_compose_takes() {

@@ -50,7 +50,13 @@ impl Packages {
     fn look_into(project: &Utf8Path, folder: &str) -> Result<Option<Self>> {
         let at = |name: &str| if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
         let has = |name: &str| project.join(at(name)).is_file();
-        let requirements = ["requirements.txt", "requirements/production.txt", "requirements/prod.txt", "requirements/base.txt"];
+        let requirements = [
+            "requirements.txt",
+            "requirements/production.txt",
+            "requirements/prod.txt",
+            "requirements/base.txt",
+            "requirements/requirements.txt",
+        ];
         let of_requirements = requirements.into_iter().find(|name| has(name));
         let (installer, file) = if has("uv.lock") && has("pyproject.toml") {
             (Installer::Uv, "pyproject.toml")
@@ -91,7 +97,7 @@ impl Packages {
         } else if let Ok(table) = text.parse::<toml::Table>() {
             names_of(&table, &mut names);
         }
-        let python = python(project, folder, &text.to_lowercase());
+        let python = python(project, folder, &text);
         Ok(Some(Self { installer, file: at(file), python, reads_folder, names }))
     }
 
@@ -139,18 +145,36 @@ fn python(project: &Utf8Path, folder: &str, text: &str) -> String {
             return format!("{}.{}", version.0, version.1);
         }
     }
-    let wanted: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.trim().split_once('='))
-        .filter(|(key, _)| matches!(key.trim(), "requires-python" | "python" | "python_version"))
-        .map(|(_, value)| value)
-        .collect();
-    let least = wanted.iter().find_map(|value| version_in(value));
-    let most = wanted.first().map_or((3, u32::MAX), |value| newest_allowed(value));
-    let newer = text.lines().any(|line| {
-        let plain: String = line.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
-        plain.strip_prefix("django==").or(plain.strip_prefix("django>=")).is_some_and(|version| {
-            version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= DJANGO_NEEDS_NEWER)
+    let table = text.parse::<toml::Table>().unwrap_or_default();
+    let at = |path: &[&str]| {
+        let (last, tables) = path.split_last()?;
+        let value = tables.iter().try_fold(&table, |table, key| table.get(*key)?.as_table())?.get(*last)?;
+        value.as_str().or_else(|| value.get("version")?.as_str())
+    };
+    let wanted = [
+        &["project", "requires-python"][..],
+        &["tool", "poetry", "dependencies", "python"],
+        &["requires", "python_full_version"],
+        &["requires", "python_version"],
+    ]
+    .into_iter()
+    .find_map(at);
+    // A version alone is that one: `3.10`, `3.10.*`.
+    if let Some(wanted) = wanted.filter(|wanted| wanted.starts_with(|c: char| c.is_ascii_digit()) && !wanted.contains([',', '|']))
+        && let Some((major, minor)) = version_in(wanted)
+    {
+        return format!("{major}.{minor}");
+    }
+    let least = wanted.and_then(version_in);
+    let most = wanted.map_or((3, u32::MAX), newest_allowed);
+    let newer = text.to_lowercase().lines().any(|line| {
+        let plain: String = line.chars().filter(|c| !c.is_whitespace() && !"\"'".contains(*c)).collect();
+        let version = ["django==", "django>=", "django~=", "django=^", "django=~", "django="]
+            .iter()
+            .find_map(|word| plain.strip_prefix(word));
+        version.is_some_and(|version| {
+            let major = version.trim_start_matches(|c: char| !c.is_ascii_digit()).split('.').next();
+            major.and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= DJANGO_NEEDS_NEWER)
         })
     });
     let least = least.unwrap_or((3, 0)).max(if newer { (3, 12) } else { (3, 0) });
@@ -230,6 +254,17 @@ mod tests {
         assert_eq!(of(&[("pyproject.toml", "[tool.poetry.dependencies]\npython = \"^3.9\"\n")]), "3.11");
         assert_eq!(of(&[("pyproject.toml", "[project]\nrequires-python = \">=3.9,<3.11\"\n")]), "3.10");
         assert_eq!(of(&[("pyproject.toml", "[tool.poetry.dependencies]\npython = \"~3.10\"\n")]), "3.10");
+        for exact in ["3.10", "3.10.*", "3.10.4"] {
+            let text = format!("[tool.poetry.dependencies]\npython = \"{exact}\"\n");
+            assert_eq!(of(&[("pyproject.toml", &text)]), "3.10", "{exact}");
+        }
+        assert_eq!(
+            of(&[("Pipfile", "[packages]\ndjango = \"*\"\n[requires]\npython_version = \"3.9\"\n"), ("Pipfile.lock", "")]),
+            "3.9"
+        );
+        let mypy = "[tool.mypy]\npython_version = \"3.10\"\n[project]\nrequires-python = \">=3.12\"\n";
+        assert_eq!(of(&[("pyproject.toml", mypy)]), "3.12");
+        assert_eq!(of(&[("requirements.txt", "Django~=6.0.1\n")]), "3.12");
     }
 
     #[test]

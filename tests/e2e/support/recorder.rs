@@ -32,8 +32,13 @@ pub struct Recorder {
 impl Recorder {
     /// Takes POSTs.
     pub fn http(answers: Answers) -> Self {
+        Self::http_on("127.0.0.1", answers)
+    }
+
+    /// Takes POSTs at that address of this machine.
+    pub fn http_on(address: &str, answers: Answers) -> Self {
         let asked = AtomicUsize::new(0);
-        Self::start(move |stream, got| {
+        Self::start(address, move |stream, got| {
             let number = asked.fetch_add(1, Ordering::Relaxed);
             post(stream, got, answers, number)
         })
@@ -41,11 +46,16 @@ impl Recorder {
 
     /// Takes mail.
     pub fn smtp() -> Self {
-        Self::start(mail)
+        Self::smtp_on("127.0.0.1")
     }
 
-    fn start(serve: impl Fn(TcpStream, &Mutex<Vec<String>>) -> Option<()> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    /// Takes mail at that address of this machine.
+    pub fn smtp_on(address: &str) -> Self {
+        Self::start(address, mail)
+    }
+
+    fn start(address: &str, serve: impl Fn(TcpStream, &Mutex<Vec<String>>) -> Option<()> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let recorder = Self { port: listener.local_addr().unwrap().port(), got: Arc::default() };
         let got = recorder.got.clone();
         let serve = Arc::new(serve);

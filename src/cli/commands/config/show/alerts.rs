@@ -46,5 +46,7 @@ impl Shown {
         self.add("disk-percent", &watch.disk_percent);
         self.add("certificate-days", &watch.certificate_days);
         self.add("backup-age", &watch.backup_age);
+        self.add("tell", &watch.tell);
+        self.add("metrics", &watch.metrics);
     }
 }

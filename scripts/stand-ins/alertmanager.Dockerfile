@@ -1,0 +1,16 @@
+# Stands in for prom/alertmanager.
+FROM estiba-stand-in/debian:bookworm
+# The same line for all of Prometheus' programs, so that it is run once.
+RUN apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager \
+    prometheus-node-exporter prometheus-blackbox-exporter prometheus-postgres-exporter prometheus-redis-exporter \
+ && rm -rf /var/lib/apt/lists/* && mkdir -p /prometheus /alertmanager && chown nobody /prometheus /alertmanager \
+ && for name in alertmanager node-exporter blackbox-exporter postgres-exporter redis-exporter; do \
+      ln -s "prometheus-$name" "/usr/bin/$(echo "$name" | tr - _)"; \
+    done
+USER nobody
+WORKDIR /alertmanager
+VOLUME /alertmanager
+EXPOSE 9093
+ENTRYPOINT ["alertmanager"]
+CMD ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"]

@@ -1,0 +1,13 @@
+# Stands in for oliver006/redis_exporter.
+FROM estiba-stand-in/debian:bookworm
+# The same line for all of Prometheus' programs, so that it is run once.
+RUN apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus prometheus-alertmanager \
+    prometheus-node-exporter prometheus-blackbox-exporter prometheus-postgres-exporter prometheus-redis-exporter \
+ && rm -rf /var/lib/apt/lists/* && mkdir -p /prometheus /alertmanager && chown nobody /prometheus /alertmanager \
+ && for name in alertmanager node-exporter blackbox-exporter postgres-exporter redis-exporter; do \
+      ln -s "prometheus-$name" "/usr/bin/$(echo "$name" | tr - _)"; \
+    done
+USER nobody
+EXPOSE 9121
+ENTRYPOINT ["redis_exporter"]
