@@ -4,11 +4,12 @@
 use crate::error::Result;
 use crate::text::{Source, render_template};
 
+use super::found::MONITORING_FILE;
 use super::{Found, Tls, Wishes};
 
 /// The files, by the paths of what they become; the first of them are templates.
 const TEMPLATES: [(&str, &str); 4] = [
-    ("compose.monitoring.yml", include_str!("monitoring/compose.yml.j2")),
+    (MONITORING_FILE, include_str!("monitoring/compose.yml.j2")),
     ("monitoring/grafana-dashboard.json", include_str!("monitoring/grafana-dashboard.json.j2")),
     ("monitoring/prometheus/prometheus.yml", include_str!("monitoring/prometheus/prometheus.yml.j2")),
     ("monitoring/prometheus/rules.yml", include_str!("monitoring/prometheus/rules.yml.j2")),
@@ -19,9 +20,6 @@ const FILES: [(&str, &str); 4] = [
     ("monitoring/blackbox/blackbox.yml", include_str!("monitoring/blackbox.yml")),
     ("monitoring/prometheus/start.sh", include_str!("monitoring/prometheus/start.sh")),
 ];
-
-/// The Compose file.
-pub(super) const MONITORING_FILE: &str = TEMPLATES[0].0;
 
 /// What is worth saying of it.
 pub(super) const MONITORING_NOTE: &str = "SLACK_WEBHOOK_URL, or ALERT_EMAIL with EMAIL_HOST and EMAIL_FROM, say who is told when something is wrong; without them Alertmanager tells nobody";

@@ -53,15 +53,9 @@ pub(super) fn stack(found: &Found, wishes: &Wishes) -> Result<Files> {
     if wishes.tls == Tls::Letsencrypt {
         files.push(render("nginx/certificates.sh", CERTIFICATES, &[])?);
     }
-    let mut notes = Vec::new();
     if let Some(django) = &found.django {
         files.push(render(&django.path_of(&django.deployed()), SETTINGS, &[])?);
         files.push(render("docker-compose.test.yml", TESTS, &[])?);
-        notes.push(format!(
-            "{} holds the settings for a server, over those of {}; no file of the site was changed",
-            django.path_of(&django.deployed()),
-            django.settings
-        ));
         if found.dockerfile.is_none() {
             files.push(render("Dockerfile", DOCKERFILE, &[])?);
             match asgi_deployed(django).filter(|_| is_asynchronous(found)) {
@@ -69,37 +63,59 @@ pub(super) fn stack(found: &Found, wishes: &Wishes) -> Result<Files> {
                 None => files.push(render("gunicorn.conf.py", GUNICORN, &[])?),
             }
         }
-        if found.packages.is_none() {
-            notes.push("no file names the site's packages (requirements.txt, pyproject.toml, Pipfile): the Dockerfile installs Django's newest version".into());
-        }
-    }
-    if found.django.is_some() && !wishes.database {
-        notes.push("SQLite and uploads are in folders of the server (shared/data, shared/media), which no backup of estiba's holds: [backup] needs a database of the stack".into());
-    } else if found.needs(&["mysqlclient", "pymysql"]) {
-        notes.push(
-            "the project names a package for MySQL, and the stack has PostgreSQL: put your own database service in its place"
-                .into(),
-        );
-    }
-    if wishes.database && found.django.as_ref().is_some_and(|django| django.sqlite) {
-        notes.push("the settings keep the data in SQLite, and the stack has PostgreSQL; what is in the file now is not taken along. --database sqlite keeps SQLite".into());
-    }
-    if found.django.is_some() && found.needs(&["celery"]) && found.django.as_ref().is_some_and(|django| django.celery.is_none()) {
-        notes.push(
-            "the project needs celery, and neither celery.py nor celery_app.py is in its package: the stack has no worker".into(),
-        );
-    }
-    if wishes.tls == Tls::Front {
-        notes.push("nginx believes who is in front of it where that has a private address; for another one (Cloudflare's, say) put its networks into nginx/site.conf, or pages redirect for ever".into());
-    }
-    if wishes.tls == Tls::None {
-        notes.push("the site is served by http alone: `estiba init --domain site.example` makes it https".into());
     }
     if wishes.monitoring {
         files.extend(monitoring(&values)?);
-        notes.push(MONITORING_NOTE.into());
     }
-    Ok(Files { files, secrets: Vec::new(), notes })
+    Ok(Files { files, secrets: Vec::new(), notes: notes(found, wishes) })
+}
+
+/// What is worth saying of the files.
+fn notes(found: &Found, wishes: &Wishes) -> Vec<String> {
+    let django = found.django.as_ref();
+    let mut notes = Vec::new();
+    if let Some(django) = django {
+        notes.push(format!(
+            "{} holds the settings for a server, over those of {}; no file of the site was changed",
+            django.path_of(&django.deployed()),
+            django.settings
+        ));
+    }
+    let lacks_worker = found.needs(&["celery"]) && django.is_some_and(|django| django.celery.is_none());
+    let needs_mysql = found.needs(&["mysqlclient", "pymysql"]) && (wishes.database || django.is_none());
+    for (is_so, note) in [
+        (
+            django.is_some() && found.packages.is_none(),
+            "no file names the site's packages (requirements.txt, pyproject.toml, Pipfile): the Dockerfile installs Django's newest version",
+        ),
+        (
+            django.is_some() && !wishes.database,
+            "SQLite and uploads are in folders of the server (shared/data, shared/media), which no backup of estiba's holds: [backup] needs a database of the stack",
+        ),
+        (
+            needs_mysql,
+            "the project names a package for MySQL, and the stack has PostgreSQL: put your own database service in its place",
+        ),
+        (
+            wishes.database && django.is_some_and(|django| django.sqlite),
+            "the settings keep the data in SQLite, and the stack has PostgreSQL; what is in the file now is not taken along. --database sqlite keeps SQLite",
+        ),
+        (
+            lacks_worker,
+            "the project needs celery, and neither celery.py nor celery_app.py is in its package: the stack has no worker",
+        ),
+        (
+            wishes.tls == Tls::Front,
+            "nginx believes who is in front of it where that has a private address; for another one (Cloudflare's, say) put its networks into nginx/site.conf, or pages redirect for ever",
+        ),
+        (wishes.tls == Tls::None, "the site is served by http alone: `estiba init --domain site.example` makes it https"),
+        (wishes.monitoring, MONITORING_NOTE),
+    ] {
+        if is_so {
+            notes.push(note.to_owned());
+        }
+    }
+    notes
 }
 
 fn lines(variables: &[(String, String)]) -> String {
@@ -128,7 +144,6 @@ fn values(found: &Found, wishes: &Wishes) -> Vec<(&'static str, String)> {
     let redis_package = found.needs(&["redis", "django-redis", "channels-redis"]);
     let wants_cache = django.is_some_and(|django| !django.redis.is_empty() || django.variables.iter().any(|name| is_cache(name)));
     let redis = celery.is_some() || redis_package || wants_cache;
-    let own = django.map(|django| own_variables(django, found, wishes, &wishes.domains)).unwrap_or_default();
     let database_name = found.name.replace('-', "_");
     let tls = match wishes.tls {
         Tls::Letsencrypt => "letsencrypt",
@@ -162,12 +177,6 @@ fn values(found: &Found, wishes: &Wishes) -> Vec<(&'static str, String)> {
         ("port", found.dockerfile.map_or(8000, |file| file.port).to_string()),
         ("database_user", format!("{database_name}_user")),
         ("database_name", database_name),
-        ("own", lines(&own)),
-        (
-            "own_example",
-            own.iter().map(|(name, _)| format!("{name}={}", for_tests(name).trim_matches('"'))).collect::<Vec<_>>().join("\n"),
-        ),
-        ("own_lines", own.iter().map(|(name, _)| format!("{name}: {}", for_tests(name))).collect::<Vec<_>>().join("\n      ")),
         ("monitoring", yes(wishes.monitoring)),
         ("own_stack", yes(true)),
         ("monitor_url", monitor_url(found, wishes, &wishes.domains)),
@@ -176,10 +185,24 @@ fn values(found: &Found, wishes: &Wishes) -> Vec<(&'static str, String)> {
         ("rate", "20".into()),
         ("burst", "60".into()),
     ];
+    values.extend(of_variables(found, wishes));
     values.extend(of_folders(found, wishes, database));
     values.extend(of_memory(wishes.memory));
     values.extend(of_django(found, wishes));
     values
+}
+
+/// The variables that the project's own settings read: with their values, and with those that its tests get.
+fn of_variables(found: &Found, wishes: &Wishes) -> [(&'static str, String); 3] {
+    let django = found.django.as_ref();
+    let own = django.map(|django| own_variables(django, found, wishes, &wishes.domains)).unwrap_or_default();
+    let example = own.iter().map(|(name, _)| format!("{name}={}", for_tests(name).trim_matches('"')));
+    let of_tests = own.iter().map(|(name, _)| format!("{name}: {}", for_tests(name)));
+    [
+        ("own", lines(&own)),
+        ("own_example", example.collect::<Vec<_>>().join("\n")),
+        ("own_lines", of_tests.collect::<Vec<_>>().join("\n      ")),
+    ]
 }
 
 /// The folders that stay on the server, and those that are not the image's; a Python package of the same name is.

@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 
-use super::found::required;
-use super::monitoring::{MONITORING_FILE, MONITORING_NOTE, SECTIONS, beside};
+use super::found::{MONITORING_FILE, required};
+use super::monitoring::{MONITORING_NOTE, SECTIONS, beside};
 use super::stack::stack;
 use super::write::Files;
 use super::{Found, Wishes};
@@ -98,7 +98,7 @@ mod tests {
 
     fn project(files: &[(&str, &str)]) -> Found {
         let (_guard, folder) = crate::scaffold::folder_with(files);
-        crate::scaffold::look(&folder, Some("mi-tienda")).unwrap()
+        crate::scaffold::look(&folder, Some("mi-tienda"), None).unwrap()
     }
 
     fn site() -> Found {

@@ -22,7 +22,7 @@ pub(in crate::cli) fn run(context: &Context, args: InitArgs) -> Result<ExitCode>
         return check(context);
     }
     let folder = context.global.config.parent().filter(|folder| !folder.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
-    let found = look(folder, args.name.as_deref())?;
+    let found = look(folder, args.name.as_deref(), context.environment.get("PATH").map(String::as_str))?;
     let wishes = wishes(&args, &found)?;
     let action = args.action.as_deref().or(ACTION);
     let Files { files, secrets, notes } = files(&found, &wishes, action)?;

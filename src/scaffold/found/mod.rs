@@ -41,6 +41,9 @@ const PRODUCTION: [&str; 4] = ["production", "prod", "deploy", "live"];
 /// What the first line of the Compose file that init writes ends with: it is told by that when init is run again.
 const OWN_STACK: &str = "runs it on a laptop (cp .env.example .env), `estiba deploy` on a server.";
 
+/// The Compose file of the monitoring that init adds: it is no stack by itself.
+pub(super) const MONITORING_FILE: &str = "compose.monitoring.yml";
+
 /// What was found in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -75,10 +78,10 @@ pub struct Dockerfile {
     pub has_user: bool,
 }
 
-/// Looks through the project's top folder. `name` goes before the folder's own.
+/// Looks through the project's top folder. `name` goes before the folder's own; git is looked for in the folders of `path`.
 ///
 /// A folder with no Compose file, Dockerfile or Django site is an input error: there is nothing to deploy.
-pub fn look(folder: &Utf8Path, name: Option<&str>) -> Result<Found> {
+pub fn look(folder: &Utf8Path, name: Option<&str>, path: Option<&str>) -> Result<Found> {
     let absolute = folder.canonicalize_utf8().map_err(|error| Error::input(format!("cannot look into {folder}: {error}")))?;
     let name = project_name(name.unwrap_or_else(|| absolute.file_name().unwrap_or("app")));
     let (mut compose, mut notes) = compose_files(folder);
@@ -108,7 +111,7 @@ pub fn look(folder: &Utf8Path, name: Option<&str>) -> Result<Found> {
     }
     let of_site = django.as_ref().map_or("", |django| django.folder.as_str());
     let packages = Packages::look(folder, &[of_site, ""])?;
-    let tracked = tracked(folder, of_site);
+    let tracked = tracked(folder, of_site, path);
     notes.extend(django.iter().flat_map(|django| django.notes.clone()));
     let env_file = [".env.production", ".env"].into_iter().find(|name| folder.join(name).is_file()).map(str::to_owned);
     let secrets = match &env_file {
@@ -119,16 +122,14 @@ pub fn look(folder: &Utf8Path, name: Option<&str>) -> Result<Found> {
 }
 
 /// Which of the folders that would be the server's alone have files in the repository: a demonstration's pictures, say.
-fn tracked(folder: &Utf8Path, of_site: &str) -> Vec<String> {
+fn tracked(folder: &Utf8Path, of_site: &str, path: Option<&str>) -> Vec<String> {
     let within = |name: &str| if of_site.is_empty() { name.to_owned() } else { format!("{of_site}/{name}") };
     let mut paths = vec!["data".to_owned(), "media".to_owned(), within("media")];
     paths.dedup();
-    let has_files = |path: &String| {
-        let is_there = folder.join(path).read_dir_utf8().is_ok_and(|mut entries| entries.next().is_some());
-        let path_of_programs = std::env::var("PATH").ok();
+    let has_files = |of: &String| {
+        let is_there = folder.join(of).read_dir_utf8().is_ok_and(|mut entries| entries.next().is_some());
         is_there
-            && (!folder.join(".git").exists()
-                || crate::process::git(folder, path_of_programs.as_deref(), &["ls-files", "--error-unmatch", "--", path]))
+            && (!folder.join(".git").exists() || crate::process::git(folder, path, &["ls-files", "--error-unmatch", "--", of]))
     };
     paths.retain(has_files);
     paths
@@ -173,7 +174,7 @@ fn compose_files(folder: &Utf8Path) -> (Vec<String>, Vec<String>) {
     let mut names: Vec<String> = entries
         .map(|entry| entry.file_name().to_owned())
         .filter(|name| name.ends_with(".yml") || name.ends_with(".yaml"))
-        .filter(|name| name != super::monitoring::MONITORING_FILE)
+        .filter(|name| name != MONITORING_FILE)
         .filter(|name| read_limited(&folder.join(name)).is_ok_and(|text| text.lines().any(|line| line.starts_with("services:"))))
         .collect();
     names.sort();
@@ -250,7 +251,7 @@ mod tests {
                 ("core/settings.py", ""),
                 ("docker-compose.yml", text),
             ]);
-            look(&folder, None).map(|found| found.compose).map_err(|error| error.to_string())
+            look(&folder, None, None).map(|found| found.compose).map_err(|error| error.to_string())
         };
         let error = of("services:\n  db:\n    image: postgres:16\n  mail:\n    image: axllent/mailpit\n").unwrap_err();
         assert!(error.contains("has no service that runs the site, only db, mail"), "{error}");
@@ -268,10 +269,10 @@ mod tests {
             ("backend/core/settings.py", ""),
             ("backend/media/default.png", "x"),
         ]);
-        assert_eq!(look(&folder, None).unwrap().tracked, ["backend/media"]);
+        assert_eq!(look(&folder, None, None).unwrap().tracked, ["backend/media"]);
         // What is only on this laptop is not the repository's.
         assert!(crate::process::git(&folder, Some("/usr/bin:/bin"), &["init", "-q"]));
-        assert!(look(&folder, None).unwrap().tracked.is_empty());
+        assert!(look(&folder, None, None).unwrap().tracked.is_empty());
     }
 
     #[test]

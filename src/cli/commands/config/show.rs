@@ -345,6 +345,7 @@ mod tests {
             include_str!("show.rs").split("#[cfg(test)]").next().unwrap(),
             include_str!("show/proof.rs"),
             include_str!("show/alerts.rs"),
+            include_str!("show/fleet.rs"),
         ]
         .concat();
         let forgotten: Vec<&String> = known
