@@ -98,7 +98,7 @@ fn notes(found: &Found, wishes: &Wishes) -> Vec<String> {
         ),
         (
             wishes.database && django.is_some_and(|django| django.sqlite),
-            "the settings keep the data in SQLite, and the stack has PostgreSQL; what is in the file now is not taken along. --database sqlite keeps SQLite",
+            "the settings keep the data in SQLite, and the stack has PostgreSQL; what is in the file now is not taken along. Migrations that were only ever run on SQLite can fail there; init --database sqlite, before anything is written or with --force for each file, keeps SQLite",
         ),
         (
             lacks_worker,

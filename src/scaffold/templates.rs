@@ -131,6 +131,26 @@ mod tests {
     }
 
     #[test]
+    fn a_second_time_the_same_is_written() {
+        for packages in ["Django\n", "channels\nchannels-redis\n"] {
+            for database in [true, false] {
+                let wishes = Wishes { database, ..wishes() };
+                let site = [
+                    ("manage.py", ""),
+                    ("core/wsgi.py", ""),
+                    ("core/asgi.py", ""),
+                    ("core/settings.py", ""),
+                    ("requirements.txt", packages),
+                ];
+                let made = super::files(&project(&site), &wishes, None).unwrap();
+                let written: Vec<(&str, &str)> = made.files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+                let again = super::files(&project(&[&site, written.as_slice()].concat()), &wishes, None).unwrap();
+                assert_eq!(again.files, made.files);
+            }
+        }
+    }
+
+    #[test]
     fn packages_are_installed_that_the_project_lacks_and_no_other_version_of_those_it_has() {
         let dockerfile = |files: &[(&str, &str)]| {
             let site = [("manage.py", ""), ("core/wsgi.py", ""), ("core/asgi.py", ""), ("core/settings.py", "")];

@@ -47,7 +47,11 @@ pub(in crate::cli) fn run(context: &Context, args: InitArgs) -> Result<ExitCode>
             .reporter
             .note(format!("= {path} exists and was not changed; --diff shows what init would write, --force {path} writes it"));
     }
-    for note in found.notes.iter().chain(&notes) {
+    // What is said of a stack is of the one that was written.
+    let is_written = [&done.written, &done.replaced]
+        .iter()
+        .any(|paths| paths.iter().any(|path| path == "compose.yml" || path == "deploy.toml"));
+    for note in found.notes.iter().chain(notes.iter().filter(|_| is_written)) {
         context.reporter.tell(Event::Warning(note.clone()));
     }
     if action.is_none() && done.written.iter().any(|path| path.starts_with(".github/")) {

@@ -247,9 +247,11 @@ fn no_debug(text: &str) -> &'static str {
             format!(r#"\b{call}\(\s*(?:os\.environ\.get|os\.getenv|os\.environ\[|env|config)\(?\s*['"][A-Z_]*DEBUG['"]"#);
         Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(text))
     };
+    // Its text is taken as it is, and any but an empty one is a yes.
+    let as_text = r#"(?m)^\s*DEBUG\s*=\s*os\.(?:getenv\(|environ\.get\(|environ\[)\s*['"][A-Z_]*DEBUG['"]\s*(?:,[^()\n]*)?[)\]]\s*(?:#.*)?$"#;
     if read("int") {
         "0"
-    } else if read("bool") || !text.contains("DEBUG") {
+    } else if read("bool") || Regex::new(as_text).is_ok_and(|pattern| pattern.is_match(text)) || !text.contains("DEBUG") {
         ""
     } else {
         "False"
@@ -381,8 +383,14 @@ mod tests {
             (vec!["CELERY_BACKEND".into(), "DEBUG".into()], vec!["CELERY_BACKEND".to_owned()])
         );
         assert_eq!((found.no_debug, found.sqlite, found.celery.as_deref()), ("0", true, Some("core.celery_app")));
-        for (text, word) in [("DEBUG = bool(os.getenv('DEBUG', True))", ""), ("DEBUG = env.bool('DJANGO_DEBUG', True)", "False")]
-        {
+        for (text, word) in [
+            ("DEBUG = os.getenv('DEBUG', True)", ""),
+            ("DEBUG = os.environ['DJANGO_DEBUG']  # no", ""),
+            ("DEBUG = os.getenv('DEBUG') == 'True'", "False"),
+            ("DEBUG = os.getenv('DEBUG', '').lower() in ('true', '1')", "False"),
+            ("DEBUG = bool(os.getenv('DEBUG', True))", ""),
+            ("DEBUG = env.bool('DJANGO_DEBUG', True)", "False"),
+        ] {
             assert_eq!(no_debug(text), word, "{text}");
         }
     }

@@ -41,6 +41,9 @@ const PRODUCTION: [&str; 4] = ["production", "prod", "deploy", "live"];
 /// What the first line of the Compose file that init writes ends with: it is told by that when init is run again.
 const OWN_STACK: &str = "runs it on a laptop (cp .env.example .env), `estiba deploy` on a server.";
 
+/// What the Dockerfile that init writes begins with.
+const OWN_IMAGE: &str = "# The image of the site. Packages are installed in a stage of their own";
+
 /// The Compose file of the monitoring that init adds: it is no stack by itself.
 pub(super) const MONITORING_FILE: &str = "compose.monitoring.yml";
 
@@ -102,7 +105,10 @@ pub fn look(folder: &Utf8Path, name: Option<&str>, path: Option<&str>) -> Result
         entries.filter(|entry| entry.path().join("__init__.py").is_file()).map(|entry| entry.file_name().to_owned()).collect();
     let django = Django::look(folder)?;
     let dockerfile = folder.join("Dockerfile");
-    let dockerfile = dockerfile.is_file().then(|| read_limited(&dockerfile)).transpose()?.map(|text| Dockerfile::read(&text));
+    let dockerfile = dockerfile.is_file().then(|| read_limited(&dockerfile)).transpose()?;
+    // The one that init has written is not the project's own, and is made again.
+    let dockerfile =
+        dockerfile.filter(|text| django.is_none() || !text.starts_with(OWN_IMAGE)).map(|text| Dockerfile::read(&text));
     if compose.is_empty() && django.is_none() && dockerfile.is_none() {
         return Err(Error::input(format!(
             "{absolute} holds neither a Compose file nor a Dockerfile nor a Django site (manage.py); nothing was written"
