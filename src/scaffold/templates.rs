@@ -142,9 +142,9 @@ mod tests {
                     ("core/settings.py", ""),
                     ("requirements.txt", packages),
                 ];
-                let made = super::files(&project(&site), &wishes, None).unwrap();
+                let made = files(&project(&site), &wishes, None).unwrap();
                 let written: Vec<(&str, &str)> = made.files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-                let again = super::files(&project(&[&site, written.as_slice()].concat()), &wishes, None).unwrap();
+                let again = files(&project(&[&site, written.as_slice()].concat()), &wishes, None).unwrap();
                 assert_eq!(again.files, made.files);
             }
         }
