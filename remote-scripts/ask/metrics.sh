@@ -63,20 +63,10 @@ of_containers() {
 		--format '{{.ID}} {{.Label "com.docker.compose.service"}} {{.Label "estiba.release"}}' 2>/dev/null >"$run_dir/containers"
 	[ -s "$run_dir/containers" ] || return 0
 	# shellcheck disable=SC2046 # ids, none with a space
-	docker inspect -f '{{.Id}} {{.RestartCount}}' $(cut -d ' ' -f 1 "$run_dir/containers") 2>/dev/null | awk -v known="$run_dir/containers" '
-		BEGIN {
-			while ((getline line <known) > 0) {
-				split(line, word, " ")
-				service[word[1]] = word[2]
-				release[word[1]] = word[3]
-			}
-		}
-		$1 in service {
-			printf "estiba_container_restarts_total{service=\"%s\",container=\"%s\",release=\"%s\"} %d\n", service[$1], substr($1, 1, 12), release[$1], $2
-		}'
+	docker inspect -f '{{.Id}} {{.RestartCount}}' $(cut -d ' ' -f 1 "$run_dir/containers") 2>/dev/null >"$run_dir/restarts"
 	# shellcheck disable=SC2046 # as above
 	docker stats --no-stream --no-trunc --format '{{.ID}};{{.CPUPerc}};{{.MemUsage}};{{.NetIO}};{{.BlockIO}};{{.PIDs}}' \
-		$(cut -d ' ' -f 1 "$run_dir/containers") 2>/dev/null | awk -F ';' -v known="$run_dir/containers" '
+		$(cut -d ' ' -f 1 "$run_dir/containers") 2>/dev/null | awk -F ';' -v known="$run_dir/containers" -v counted="$run_dir/restarts" '
 		function bytes(text,    number, unit) {
 			number = text + 0
 			unit = text
@@ -98,6 +88,10 @@ of_containers() {
 				service[word[1]] = word[2]
 				release[word[1]] = word[3]
 			}
+			while ((getline line <counted) > 0) {
+				split(line, word, " ")
+				restarts[word[1]] = word[2]
+			}
 		}
 		$1 in service {
 			labels = "service=\"" service[$1] "\",container=\"" substr($1, 1, 12) "\",release=\"" release[$1] "\""
@@ -112,6 +106,7 @@ of_containers() {
 			tell("disk_read_bytes_total", sprintf("%.0f", bytes(block[1])))
 			tell("disk_written_bytes_total", sprintf("%.0f", bytes(block[2])))
 			tell("processes", $6 + 0)
+			if ($1 in restarts) tell("restarts_total", restarts[$1] + 0)
 		}'
 }
 

@@ -58,11 +58,8 @@ impl Gate {
         let earlier: Vec<&String> = self.waves.iter().filter(|(_, other)| **other < wave).map(|(host, _)| host).collect();
         let through = |state: &State| {
             earlier.iter().all(|host| {
-                state.failed.contains(*host)
-                    || match self.mode {
-                        FleetMode::Together => state.arrived.contains(*host),
-                        FleetMode::Each => state.ended.contains(*host),
-                    }
+                let waits = self.mode == FleetMode::Together && state.arrived.contains(*host);
+                waits || state.ended.contains(*host) || state.failed.contains(*host)
             })
         };
         self.until(through).await?;
@@ -196,6 +193,10 @@ mod tests {
         assert!(waits(together.begins("b")).await);
         together.arrive("a");
         assert_eq!(together.begins("b").await, Ok(Some((2, 3))));
+        // A rollback waits for nobody's word: its hosts end without having arrived.
+        let back = gate(&["a", "b"], FleetMode::Together, &[1], 0);
+        back.end("a");
+        assert_eq!(back.begins("b").await, Ok(Some((2, 2))));
         assert!(waits(together.begins("c")).await && waits(together.word(async { Ok(()) })).await);
         together.fail("b", "sick");
         assert_eq!(together.begins("c").await, Err("sick".into()));
