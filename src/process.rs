@@ -2,11 +2,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "the room that starts programs")]
 
+mod pipes;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::pin::Pin;
 use std::process::Stdio;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,6 +15,8 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
+
+pub use pipes::{piped, shell};
 
 /// What a program printed, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,27 +49,6 @@ pub async fn run(program: &str, arguments: &[&str], folder: Option<&Utf8Path>) -
     })
 }
 
-/// Starts a command line of the person's own settings (`ProxyCommand`) in a shell; what it reads and writes is the stream. It is ended
-/// with the stream.
-pub fn piped(command: &str) -> Result<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + use<>> {
-    // It is the person's own, and may need the agent's socket or a cloud's settings; of estiba's secrets it needs none. It is a group of
-    // its own, which ends as a whole: what it started would hold on to our standard error.
-    let mut child = Command::new("/bin/sh");
-    for secret in ["ESTIBA_SSH_KEY", "ESTIBA_SSH_PASSPHRASE", "ESTIBA_TOKEN"] {
-        child.env_remove(secret);
-    }
-    child.args(["-c", &format!("exec {command}")]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    child.process_group(0).kill_on_drop(true);
-    let mut child = child.spawn().map_err(|error| cannot_start(command, &error))?;
-    match (child.stdout.take(), child.stdin.take()) {
-        (Some(output), Some(input)) => {
-            let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-            Ok(Piped { stream: tokio::io::join(output, input), _child: child, group })
-        }
-        _ => Err(Error::failed(format!("{command}: its input and output cannot be had"))),
-    }
-}
-
 /// Runs a program with this text on its standard input, to its end; one that fails is an error with its words.
 pub async fn feed(program: &str, arguments: &[&str], text: &str) -> Result<()> {
     let mut command = quiet(program)?;
@@ -87,46 +68,6 @@ pub async fn feed(program: &str, arguments: &[&str], text: &str) -> Result<()> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(Error::failed(format!("{program} {} failed: {}", arguments.join(" "), said.trim())))
-}
-
-/// A program's output and input, which ends with them.
-struct Piped<S> {
-    stream: S,
-    _child: tokio::process::Child,
-    group: Option<rustix::process::Pid>,
-}
-
-impl<S> Drop for Piped<S> {
-    fn drop(&mut self) {
-        if let Some(group) = self.group {
-            // One that has ended is gone already.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
-        }
-    }
-}
-
-impl<S: tokio::io::AsyncRead + Unpin> tokio::io::AsyncRead for Piped<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut tokio::io::ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl<S: tokio::io::AsyncWrite + Unpin> tokio::io::AsyncWrite for Piped<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }
 
 /// Runs a program with this environment and nothing else, without input, and waits for its end: at most so long.

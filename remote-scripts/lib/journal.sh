@@ -1,12 +1,21 @@
 # shellcheck shell=sh
 # The journal: one line a record, fields parted by tabs, appended to runs/RUN/journal:
 #   HUNDREDTHS-SINCE-BOOT  KIND  STEP  TEXT
-# Kinds: run, began, out, done, failed, undoing, undone, undo-failed, note, outcome.
+# Kinds: run, began, out, done, failed, undoing, undone, undo-failed, note, slots, outcome.
 # shellcheck disable=SC2154 # run_dir and uptime_cs come from the script and lib/common.sh
 
 journal() {
 	uptime_cs
 	printf '%s\t%s\t%s\t%s\n' "$uptime_cs" "$1" "$2" "$3" >>"$run_dir/journal"
+}
+
+# journal_slots APP SHARE LEFT NEW-REQUESTS NEW-ERRORS NEW-P50 NEW-P95 OLD-REQUESTS OLD-ERRORS OLD-P50 OLD-P95: how both releases do, for
+# whoever looks on: the share in percent, the seconds that are left, milliseconds or `-`. Every two seconds at most.
+journal_slots() {
+	uptime_cs
+	[ "$uptime_cs" -ge "$(get "slots-due.$1" | grep . || echo 0)" ] || return 0
+	put "slots-due.$1" "$((uptime_cs + 200))"
+	journal slots "$step" "$*"
 }
 
 # load_secrets: reads the values that the journal must never hold from where the release has them: its env file and the

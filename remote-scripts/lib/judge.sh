@@ -48,8 +48,8 @@ judge_errors() {
 		}'
 }
 
-# judge_times: of what edge_times prints, on standard input: the new release'\''s p95 and the old one'\''s in milliseconds, `-` where
-# there is none; and `bad` where more than 5 % of the new release'\''s answers took longer than MAX_P95_RATIO times the p95 before.
+# judge_times: of what edge_times prints, on standard input: the new release'\''s p95 and the old one'\''s, then the p50 of both, in
+# milliseconds, `-` where there is none; and `bad` where more than 5 % of the new release'\''s answers took longer than MAX_P95_RATIO times the p95 before.
 judge_times() {
 	sort -k 1,1 -k 2,2n | awk -v ratio="$MAX_P95_RATIO" -v least="$MIN_REQUESTS" "$judge_program"'
 		{ side[++rows] = $1; took[rows] = $2; count[rows] = $3; all[$1] += $3 }
@@ -61,8 +61,8 @@ judge_times() {
 			}
 			return took[rows]
 		}
-		function tell(which) {
-			return all[which] ? sprintf("%.1f", ranked(which, all[which] * 0.95) / 10) : "-"
+		function tell(which, share) {
+			return all[which] ? sprintf("%.1f", ranked(which, all[which] * share) / 10) : "-"
 		}
 		END {
 			new = all["new"] + 0
@@ -75,6 +75,6 @@ judge_times() {
 				for (at = 1; at <= rows; at++) if (side[at] == "new" && took[at] > limit) slow += count[at]
 				if (evidence(slow + 0, new, 0.05) >= log(1000)) verdict = " bad"
 			}
-			print tell("new") " " tell("old") verdict
+			print tell("new", 0.95) " " tell("old", 0.95) " " tell("new", 0.5) " " tell("old", 0.5) verdict
 		}'
 }

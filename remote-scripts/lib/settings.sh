@@ -13,7 +13,7 @@ read_run() {
 	. "$run_dir/run.env"
 	: "${KEEP_WARM:=0}" "${SERVICES:=}" "${ASKED:=}" "${IMAGE_IDS:=}" "${BUILT_IMAGE:=ESTIBA_IMAGE}" "${BACKUP_ID:=}" "${RECOVER:=}" "${OVERRIDE:=}" "${ALERTS:=1}"
 	: "${CANARY_STEPS:=}" "${CANARY_STEP_SECONDS:=30}" "${CANARY_TIME:=0}" "${CANARY_WAIT:=0}" "${CANARY_STICKY:=cookie}"
-	: "${CANARY_INCONCLUSIVE:=undo}" "${MAX_P95_RATIO:=1.5}" "${FLEET_TIME:=0}"
+	: "${CANARY_INCONCLUSIVE:=undo}" "${MAX_P95_RATIO:=1.5}" "${OBSERVE_P95:=0}" "${FLEET_TIME:=0}"
 }
 
 # read_release RELEASE: how it is deployed, and by what.

@@ -2,6 +2,7 @@
 # Requests that the team wants answered before anybody else gets the new release: the release's file `smoke`, a line each, the words of
 # a shell:
 #   app method path status most-ms (0 for any) contains (may be empty) body (may be empty) header…
+# A word that begins with a tab is no header but what the answer has to hold: a tab, a JSON pointer, a tab, a value as JSON.
 # Headers and body may hold secrets, so they stand in no argument list.
 # shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
@@ -19,7 +20,7 @@ smoke_all() {
 	note "$smoke_count smoke requests were answered as they should be"
 }
 
-# smoke_one APP METHOD PATH STATUS MOST TEXT BODY HEADER…: one that reads only is asked again where it took too long the first time.
+# smoke_one APP METHOD PATH STATUS MOST TEXT BODY WORD…: one that reads only is asked again where it took too long the first time.
 smoke_one() {
 	smoke_app=$1
 	smoke_method=$2
@@ -30,6 +31,7 @@ smoke_one() {
 	app_read "$RELEASE" "$smoke_app" || fail "release $RELEASE has no app $smoke_app" || return 1
 	shift 6
 	smoke_write "$@" || return 1
+	shift
 	smoke_tries=1
 	case $smoke_method in GET | HEAD) smoke_tries=3 ;; esac
 	while :; do
@@ -40,10 +42,43 @@ smoke_one() {
 			smoke_failed "answers ${smoke_said:-nothing}, not $smoke_status" || return 1
 		[ -z "$smoke_text" ] || grep -qaF -e "$smoke_text" "$run_dir/state/smoke.answer" ||
 			smoke_failed "answers $smoke_said without \`$smoke_text\` in its body" || return 1
+		smoke_holds "$@" || return 1
 		is_number "$smoke_took" || smoke_took=0
 		if [ "$smoke_most" = 0 ] || [ "$smoke_took" -le "$smoke_most" ]; then break; fi
 		smoke_tries=$((smoke_tries - 1))
 		[ "$smoke_tries" -gt 0 ] || smoke_failed "took $smoke_took ms, and max-ms is $smoke_most" || return 1
+	done
+}
+
+# smoke_again APP SLOT…: those of that app that only read, asked of each slot; how they are answered, the edge counts.
+smoke_again() {
+	smoke_only=$1
+	shift
+	while IFS= read -r smoke_line; do
+		for smoke_slot; do
+			(eval "set -- $smoke_line" && smoke_quietly "$@") </dev/null || fail "the smoke requests of $smoke_only could not be asked" || return 1
+		done
+	done <"$releases/$RELEASE/smoke"
+	rm -f "$run_dir/state/smoke.headers" "$run_dir/state/smoke.body"
+}
+
+smoke_quietly() {
+	smoke_app=$1
+	smoke_method=$2
+	smoke_path=$3
+	case $smoke_app/$smoke_method in "$smoke_only/GET" | "$smoke_only/HEAD") ;; *) return 0 ;; esac
+	app_read "$RELEASE" "$smoke_app" || return 1
+	shift 6
+	smoke_write "$@" && smoke_ask >/dev/null
+}
+
+# smoke_holds WORD…: does the answer hold what it should, as JSON?
+smoke_holds() {
+	for smoke_word; do
+		case $smoke_word in '	'*) ;; *) continue ;; esac
+		smoke_word=${smoke_word#?}
+		smoke_there=$(json_holds "$run_dir/state/smoke.answer" "${smoke_word%%	*}" "${smoke_word#*	}") ||
+			smoke_failed "answers $smoke_said, and at ${smoke_word%%	*} of its body is $smoke_there, not ${smoke_word#*	}" || return 1
 	done
 }
 
@@ -61,14 +96,16 @@ proof_failed() {
 	if has migrating; then fail "$2"; else refuse 1 "$2"; fi
 }
 
-# smoke_write BODY HEADER…: the request, as files that only this user may read.
+# smoke_write BODY WORD…: the request, as files that only this user may read.
 smoke_write() (
 	umask 077
 	printf '%s' "$1" >"$run_dir/state/smoke.body" || exit 1
 	shift
 	{
 		printf '%s\n' "Host: $app_host" 'User-Agent: estiba' 'X-Forwarded-Proto: https' 'Connection: close' "X-Estiba-Slot: $smoke_slot"
-		[ $# = 0 ] || printf '%s\n' "$@"
+		for smoke_word; do
+			case $smoke_word in '	'*) ;; *) printf '%s\n' "$smoke_word" ;; esac
+		done
 	} >"$run_dir/state/smoke.headers"
 )
 

@@ -8,7 +8,7 @@ RUN=$2
 step=$3
 verb=$4
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-for part in common settings journal history compose http edge apps judge watch warm smoke loadtest team picture proxies site static database volumes offsite; do
+for part in common settings journal history compose http edge apps judge watch warm smoke json loadtest team metric picture proxies site static database volumes offsite; do
 	. "$here/lib/$part.sh"
 done
 

@@ -51,6 +51,7 @@ canary_step() {
 		edge_put "$canary_app" share share "$((canary_share * 100))" || return 1
 	done
 	put canary-share "$canary_share" && rm -f "$run_dir/canary.next"
+	metrics_begin
 	note "$canary_share % of the visitors get $RELEASE"
 	for canary_app in $canary_apps; do
 		canary_counts "$canary_app" || return 1
@@ -69,6 +70,7 @@ canary_step() {
 			canary_here=$((canary_requests - $(get "canary-step.$canary_app")))
 			if [ -z "$canary_least" ] || [ "$canary_here" -lt "$canary_least" ]; then canary_least=$canary_here; fi
 		done
+		metrics_look || return 1
 		if [ -e "$run_dir/canary.next" ]; then
 			canary_tell
 			tell "the step of $canary_share % was ended by hand"
@@ -76,12 +78,17 @@ canary_step() {
 		fi
 		uptime_cs
 		if [ "$uptime_cs" -ge "$canary_end" ] && [ ! -e "$run_dir/canary.paused" ]; then
+			canary_missing=$(metrics_missing)
 			# shellcheck disable=SC2086 # names of services
-			if [ "$canary_least" -ge "$MIN_REQUESTS" ] && [ -z "$canary_doubt" ] && ! watch_is_sick $canary_apps; then
+			if [ "$canary_least" -ge "$MIN_REQUESTS" ] && [ -z "$canary_doubt$canary_missing" ] && ! watch_is_sick $canary_apps; then
 				canary_tell
 				return 0
 			fi
-			[ "$canary_least" -ge "$MIN_REQUESTS" ] || [ "$CANARY_INCONCLUSIVE" = wait ] || canary_inconclusive "" || return 1
+			if [ "$canary_least" -lt "$MIN_REQUESTS" ] && [ "$CANARY_INCONCLUSIVE" = synthetic ]; then
+				canary_ask || return 1
+			elif [ "$canary_least" -lt "$MIN_REQUESTS" ] || [ -n "$canary_missing" ]; then
+				[ "$CANARY_INCONCLUSIVE" = wait ] || canary_inconclusive "" || return 1
+			fi
 		fi
 		[ "$uptime_cs" -lt "$canary_end" ] || canary_waits
 		[ "$uptime_cs" -lt "$canary_limit" ] || canary_inconclusive ", and it has waited for $CANARY_WAIT s" || return 1
@@ -97,6 +104,8 @@ canary_waits() {
 		tell "the canary is paused at $canary_share %"
 	elif [ "$canary_least" -lt "$MIN_REQUESTS" ]; then
 		tell "the canary waits at $canary_share % for more requests: $canary_least came, and min-requests is $MIN_REQUESTS"
+	elif [ -n "$canary_missing" ]; then
+		tell "the canary waits at $canary_share %, because these metrics are not known: $canary_missing"
 	else
 		canary_tell
 		tell "the canary waits at $canary_share %, because the new release's errors are too many for chance and too few for a verdict"
@@ -108,11 +117,24 @@ canary_inconclusive() {
 	canary_tell
 	if [ -e "$run_dir/canary.paused" ]; then
 		fail "the canary was paused at $canary_share % for longer than longest-wait ($CANARY_WAIT s)"
+	elif [ "$canary_least" -ge "$MIN_REQUESTS" ] && [ -n "$canary_missing" ]; then
+		fail "the canary is inconclusive at $canary_share %: these metrics are not known: $canary_missing$1"
 	elif [ "$canary_least" -ge "$MIN_REQUESTS" ]; then
 		fail "the canary is inconclusive at $canary_share %: the new release's errors are too many for chance and too few for a verdict$1"
 	else
-		fail "the canary is inconclusive at $canary_share %: $canary_least requests came to the new release, and min-requests is $MIN_REQUESTS$1. Lower it, make step-duration longer, or set inconclusive = \"wait\""
+		fail "the canary is inconclusive at $canary_share %: $canary_least requests came to the new release, and min-requests is $MIN_REQUESTS$1. Lower it, make step-duration longer, or set inconclusive = \"wait\" or \"synthetic\""
 	fi
+}
+
+# canary_ask: the smoke requests that only read, of both releases, where too few came by themselves. The edge counts them as it does
+# others, but for their times.
+canary_ask() {
+	for canary_round in 1 2 3 4 5; do
+		[ "$((canary_least + canary_round))" -le "$MIN_REQUESTS" ] || break
+		for canary_app in $canary_apps; do
+			smoke_again "$canary_app" "$canary_slot" "$canary_old" || return 1
+		done
+	done
 }
 
 # canary_counts APP: sets canary_requests and canary_errors of the new release since the canary began, canary_old_requests and
@@ -141,9 +163,12 @@ canary_counts() {
 # canary_judge APP: is there evidence against the new release?
 canary_judge() {
 	canary_counts "$1" || return 1
+	uptime_cs
 	canary_times=$(edge_times "$1" | judge_times)
 	canary_words="$1: $canary_requests requests to the new release, $canary_errors answered with an error, p95 ${canary_times%% *} ms; $canary_old_requests to the one before, $canary_old_errors with an error, p95 $(printf '%s\n' "$canary_times" | cut -d ' ' -f 2) ms"
 	put "canary-words.$1" "$canary_words" || return 1
+	# shellcheck disable=SC2086 # numbers
+	canary_picture "$1" $canary_times
 	case $(judge_errors "$canary_requests" "$canary_errors" "$canary_old_requests" "$canary_old_errors") in
 	bad)
 		canary_logs "$1"
@@ -160,6 +185,13 @@ canary_judge() {
 	esac
 }
 
+# canary_picture APP NEW-P95 OLD-P95 NEW-P50 OLD-P50 …
+canary_picture() {
+	canary_left=$(((canary_end - uptime_cs) / 100))
+	[ "$canary_left" -ge 0 ] || canary_left=0
+	journal_slots "$1" "$canary_share" "$canary_left" "$canary_requests" "$canary_errors" "$4" "$2" "$canary_old_requests" "$canary_old_errors" "$5" "$3"
+}
+
 canary_logs() {
 	canary_id=$(containers "$1-$canary_slot" | head -n 1)
 	[ -z "$canary_id" ] || last_lines "$canary_id"
@@ -168,7 +200,7 @@ canary_logs() {
 # canary_tell: what is known at the end of a step.
 canary_tell() {
 	for canary_app in $canary_apps; do
-		tell "canary at $canary_share %: $(get "canary-words.$canary_app")"
+		tell "canary at $canary_share %: $(get "canary-words.$canary_app")$(metrics_words)"
 	done
 }
 

@@ -362,8 +362,9 @@ pub struct PlanArgs {
     /// Without a server: compare with a commit of the repository. Secrets need not be there.
     #[arg(long)]
     pub offline: bool,
-    /// With --offline: the commit to compare with. Default: the branch that a pull request goes to, else HEAD.
-    #[arg(long, value_name = "COMMIT", requires = "offline")]
+    /// Another target: show what differs between its server and this one's, instead of a plan. With --offline a commit to compare
+    /// with; default: the branch that a pull request goes to, else HEAD.
+    #[arg(long, value_name = "TARGET|COMMIT")]
     pub against: Option<String>,
     /// Build the image too, here, to tell its size and how many of its layers the server lacks. Nothing is sent.
     #[arg(long, conflicts_with = "offline")]

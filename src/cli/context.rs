@@ -11,7 +11,7 @@ use crate::config::{Project, Resolved, resolve};
 use crate::deploy::{Actor, Ending, Operation, Options};
 use crate::error::{Error, Result};
 use crate::image::Learning;
-use crate::notify::Collector;
+use crate::notify::{Collector, approval};
 use crate::report::{Asker, Event, Outcome, Reporter, timings};
 use crate::text::Environment;
 
@@ -89,7 +89,13 @@ impl Context {
 
     /// What was asked for, by whoever runs this, as from now.
     pub(super) async fn operation<'a>(&'a self, project: &'a Project, resolved: &'a Resolved, options: Options) -> Operation<'a> {
-        let actor = Actor::look(&self.environment, &project.folder, Self::now()).await;
+        let mut actor = Actor::look(&self.environment, &project.folder, Self::now()).await;
+        if let Some(name) = &resolved.target.require.approved_for {
+            actor.approved_by = approval(&self.environment, name).await.map_err(|error| error.text());
+            if let Ok(Some(who)) = &actor.approved_by {
+                self.reporter.note(format!("{who} approved this run for the environment {name}"));
+            }
+        }
         let mut operation = Operation::new(project, resolved, options, actor, &self.reporter);
         operation.learning = Learning::on_a_machine_that_lasts(!self.is_thrown_away());
         operation

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::text::{Environment, Offered, Source, fill, nearest, without_secrets};
 
 use super::envfile::may_be_secret;
-use super::{Config, checks, shape};
+use super::{Config, checks, extends, shape};
 
 /// A deploy.toml that was read, with its own text for later errors.
 #[derive(Debug, Clone)]
@@ -44,6 +44,7 @@ pub fn parse(source: Source<'_>, environment: &Environment) -> Result<Config> {
     let schema = shape::schema();
     check_keys(source, document.get_ref(), &schema, &schema, "")?;
     let mut config: Config = toml::from_str(source.text).map_err(|error| toml_error(source, &error))?;
+    extends::extend(source, &mut config.target)?;
     fill_values(source, &mut config, environment)?;
     checks::check(source, &config).map_err(|error| {
         let error = error.or_hint("`estiba config schema` has every key and its values");

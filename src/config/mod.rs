@@ -3,6 +3,7 @@
 mod checks;
 mod duration;
 mod envfile;
+mod extends;
 mod load;
 mod project;
 mod resolve;
@@ -18,8 +19,8 @@ pub use project::Project;
 pub use resolve::resolve;
 pub use resolved::{
     Accepted, Alerts, App, AppService, BackedUp, BackupService, Cache, Canary, Channel, Database, Decided, Edge, Fleet,
-    GUESSED_PORT, Health, Image, Job, KNOWN_HOSTS, LoadCheck, Origin, Port, Proof, Registered, Reload, Require, Resolved,
-    Rollout, Scan, Setting, Smoke, Smtp, StaticFiles, StaticPlace, Target, TeamStep, Tests, Watch,
+    GUESSED_PORT, Health, Image, Job, KNOWN_HOSTS, LOCAL, LoadCheck, Metric, MetricOf, Origin, Port, Proof, Registered, Reload,
+    Require, Resolved, Rollout, Scan, Setting, Smoke, Smtp, StaticFiles, StaticPlace, Target, TeamStep, Tests, Watch,
 };
 pub use schedule::Schedule;
 pub use shape::{

@@ -21,7 +21,7 @@ pub use alerts::{Alerts, Channel, Smtp, Watch};
 pub use data::{BackedUp, BackupService, Cache, Database};
 pub use fleet::Fleet;
 pub(super) use fleet::percent;
-pub use proof::{Accepted, Canary, LoadCheck, Proof, Require, Scan, Smoke, TeamStep, Tests};
+pub use proof::{Accepted, Canary, LoadCheck, Metric, MetricOf, Proof, Require, Scan, Smoke, TeamStep, Tests};
 
 /// How a port is called that nothing tells.
 pub const GUESSED_PORT: &str = "a guess: nothing tells it";
@@ -307,6 +307,9 @@ pub struct Target {
     /// How several hosts get a release.
     pub fleet: Fleet,
 }
+
+/// As a target's `hosts` name the machine that deploys.
+pub const LOCAL: &str = "local";
 
 /// The file of host keys that is read, and added to, where a target names none.
 pub const KNOWN_HOSTS: &str = "~/.ssh/known_hosts";

@@ -17,7 +17,9 @@ use super::Seconds;
 pub use alerts::{AlertOn, AlertsSection, EmailSection, WatchSection, WebhookSection};
 pub use data::{Backup, BackupSection, CacheSection, DatabaseSection, DuringMigrations, Engine, Restore};
 pub use fleet::{FleetMode, WaveSize};
-pub use proof::{LoadSection, RequireSection, ScanSection, SmokeSection, StepPlace, StepSection, TestSection};
+pub use proof::{
+    JsonScalar, LoadSection, MetricSection, RequireSection, ScanSection, SmokeSection, StepPlace, StepSection, TestSection,
+};
 pub use rollout::{Inconclusive, RolloutSection, Sticky, Strategy};
 
 /// deploy.toml: what to deploy, and where to.
@@ -72,6 +74,9 @@ pub struct Config {
     /// The same requests to the new release and to the one that serves, in turn, before anybody else gets the new one.
     #[serde(default)]
     pub load: LoadSection,
+    /// What is measured of a new release while a canary runs and while it is observed, beside its answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metric: Vec<MetricSection>,
     /// The team's own steps of a deploy, each with its undo. A rollback has none of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub step: Vec<StepSection>,
@@ -122,7 +127,14 @@ pub enum Become {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TargetSection {
-    /// `user@host[:port]`; several are a fleet of identical servers, deployed to as one: see docs/fleets.md.
+    /// Another target, whose keys are this one's too where it does not name them itself. Its `hosts`, `host-keys`, `url` and `require`
+    /// are not: they belong to that place. A file `.env.<target>` goes before the other one's `env-file`. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extends: Option<String>,
+    /// Is `env-file` that of the target that this one extends?
+    #[serde(skip)]
+    pub inherits_env_file: bool,
+    /// `user@host[:port]`, or `local` for the machine that deploys, without SSH; several are a fleet of identical servers, deployed to as one: see docs/fleets.md.
     pub hosts: Vec<String>,
     /// SHA-256 fingerprints (`SHA256:…`, or `HOST SHA256:…` for one host of a fleet), whole known_hosts lines, or the path of a
     /// known_hosts file.

@@ -3,6 +3,7 @@
 use camino::Utf8Path;
 use jiff::Timestamp;
 
+use crate::error::Answer;
 use crate::process;
 use crate::random;
 use crate::text::Environment;
@@ -22,6 +23,8 @@ pub struct Actor {
     pub dirty: bool,
     /// When.
     pub now: Timestamp,
+    /// Who approved this run of a workflow for the environment that the target asks for; why that is not known, where it is not.
+    pub approved_by: Answer<Option<String>>,
 }
 
 impl Actor {
@@ -52,7 +55,7 @@ impl Actor {
             Some(branch) => branch,
             None => git(&["symbolic-ref", "--short", "-q", "HEAD"]).await.unwrap_or_default(),
         };
-        Self { by: plain(&by), from: plain(&from), commit, branch, dirty, now }
+        Self { by: plain(&by), from: plain(&from), commit, branch, dirty, now, approved_by: Ok(None) }
     }
 
     /// The id of a release made now: UTC time and commit, or the content's digest where there is no commit.

@@ -54,7 +54,13 @@ impl<'a> Session<'a> {
         Self::open(project, resolved, settings(project, resolved, only(resolved)?)?).await
     }
 
-    /// The same with a person's own keys: for what no restricted key may do.
+    /// The session of the first host.
+    pub async fn open_first(project: &'a Project, resolved: &'a Resolved) -> Result<Self> {
+        let Some(host) = resolved.target.hosts.first() else { return Err(Error::input("the target has no host")) };
+        Self::open(project, resolved, settings(project, resolved, host)?).await
+    }
+
+    /// The session of the only host with a person's own keys: for what no restricted key may do.
     pub async fn open_as_a_person(project: &'a Project, resolved: &'a Resolved) -> Result<Self> {
         Self::open(project, resolved, settings_of_a_person(project, resolved, only(resolved)?)?).await
     }

@@ -1,6 +1,7 @@
 //! The client's side of a run on the servers, stage by stage.
 
 mod actor;
+mod against;
 mod backup;
 mod conclude;
 mod confirm;
@@ -23,6 +24,7 @@ mod promote;
 mod require;
 mod rollback;
 mod route;
+mod scan;
 mod setup;
 mod ship;
 mod signals;
@@ -38,6 +40,7 @@ use crate::error::Result;
 use crate::report::Event;
 
 pub use actor::Actor;
+pub use against::plan_against;
 pub use backup::{BackupRun, backup};
 pub use conclude::Ending;
 pub use connect::Session;

@@ -6,7 +6,6 @@ use crate::config::ImageSource;
 use crate::error::{Answer, Error, Result};
 use crate::image;
 use crate::plan::{BuiltImage, Plan, Planned, changed_paths, compare, moved, warnings};
-use crate::report::Reporter;
 use crate::server::Status;
 
 use super::connect::Session;
@@ -14,8 +13,8 @@ use super::hosts::{all, each};
 use super::look::{Look, Seen};
 use super::operation::Operation;
 use super::prepare::Prepared;
-use super::require;
 use super::steps::deploy_steps;
+use super::{require, scan};
 
 /// What a deploy would do, and what may go wrong. Nothing is changed on any server. With `build`, an image that changes is
 /// built here, to tell how large it is.
@@ -30,7 +29,7 @@ pub async fn plan(operation: &Operation<'_>, build: bool) -> Result<Plan> {
     let mut plan = plan_all(&sessions, &prepared, operation.actor.now).await?;
     plan.warnings.extend(require::unmet(operation).into_iter().map(|why| format!("a deploy would be refused: {why}")));
     if let (true, [session, ..]) = (build && plan.image_changes, sessions.as_slice()) {
-        build_for(session, &prepared, &mut plan, reporter).await?;
+        build_for(session, &prepared, &mut plan, operation).await?;
     }
     Ok(plan)
 }
@@ -128,18 +127,25 @@ fn moves(session: &Session<'_>) -> Vec<String> {
     told
 }
 
-/// Builds the image here, to tell how large it is and which of its layers the server lacks. Nothing is sent.
-async fn build_for(session: &Session<'_>, prepared: &Prepared<'_>, plan: &mut Plan, reporter: &Reporter) -> Result<()> {
+/// Builds the image here, to tell how large it is and which of its layers the server lacks, and has it scanned where the team has that.
+/// Nothing is sent.
+async fn build_for(session: &Session<'_>, prepared: &Prepared<'_>, plan: &mut Plan, operation: &Operation<'_>) -> Result<()> {
     let image = &prepared.images[0];
     let tag = format!("{}:estiba-build", image.name);
     if image.source != ImageSource::Build {
         return Ok(());
     }
-    let built = image::build(&image.context, &tag, session.facts.platform().as_deref(), reporter).await?;
+    let built = image::build(&image.context, &tag, session.facts.platform().as_deref(), operation.reporter).await?;
     let layers = built.layer_ids();
     let there = session.server().images().await?;
     let missing = layers.len() - image::common_layers(&layers, there.values());
     plan.image.built = Some(BuiltImage { id: built.id, size: built.size, layers: layers.len(), missing });
+    if let Some(scan) = &session.resolved.proof.scan {
+        let known = scan::findings_of(session).await?;
+        if let Err(error) = scan::scan(scan, &tag, known.as_deref(), operation.actor.now, operation.reporter).await {
+            plan.warnings.push(format!("a deploy would be refused: {}", error.message));
+        }
+    }
     Ok(())
 }
 

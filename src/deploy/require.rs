@@ -38,6 +38,17 @@ pub(super) fn unmet(operation: &Operation<'_>) -> Vec<String> {
         let target = &operation.resolved.target.name;
         missing.push(format!("a release gets there from {from} alone (estiba promote {from} {target})"));
     }
+    if let Some(environment) = &require.approved_for {
+        match &actor.approved_by {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                missing.push(format!("nobody has approved this workflow run for the environment {environment} of GitHub"))
+            }
+            Err(why) => {
+                missing.push(format!("whether this run was approved for the environment {environment} is not known: {why}"))
+            }
+        }
+    }
     if let Some(window) = require.not_between.iter().find(|window| window.contains(actor.now)) {
         missing.push(format!("it is {} UTC, and nothing is deployed in {}", actor.now.strftime("%a %H:%M"), window.text));
     }

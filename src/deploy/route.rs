@@ -3,9 +3,9 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::config::{KNOWN_HOSTS, Project, Resolved};
+use crate::config::{KNOWN_HOSTS, LOCAL, Project, Resolved};
 use crate::error::Result;
-use crate::ssh::{Address, Door, Hop, HostKeys, Identity, Settings, Sources, Traffic, UserConfig};
+use crate::ssh::{Address, Door, Hop, HostKeys, Identity, Settings, Sources, Traffic, UserConfig, local_fingerprint};
 
 /// How to get to a host of the target.
 pub(super) fn settings(project: &Project, resolved: &Resolved, host: &str) -> Result<Settings> {
@@ -22,6 +22,9 @@ pub(super) fn settings_of_a_person(project: &Project, resolved: &Resolved, host:
 
 fn route(project: &Project, resolved: &Resolved, host: &str, made: Option<&Utf8Path>) -> Result<Settings> {
     let target = &resolved.target;
+    if host == LOCAL {
+        return here(project, resolved);
+    }
     let (server, told) = hop(project, resolved, host, made)?;
     let mut proxy_command = None;
     // What deploy.toml says goes before what this machine's own settings say.
@@ -44,7 +47,25 @@ fn route(project: &Project, resolved: &Resolved, host: &str, made: Option<&Utf8P
         server,
         jump,
         proxy_command,
+        is_local: false,
         r#become: target.becomes,
+        asker: project.asker.clone(),
+        traffic: Traffic::default(),
+        door: Door::default(),
+    })
+}
+
+/// This very machine: what is dialled is a server of this process, whose key is known.
+fn here(project: &Project, resolved: &Resolved) -> Result<Settings> {
+    let host_keys = HostKeys::read(&[local_fingerprint()], &project.folder, None)?;
+    let (address, identity) = (Address::local(), Identity::default());
+    let server = Hop { address, real_host: None, known_as: None, host_keys, identity, password: false };
+    Ok(Settings {
+        server,
+        jump: Vec::new(),
+        proxy_command: None,
+        is_local: true,
+        r#become: resolved.target.becomes,
         asker: project.asker.clone(),
         traffic: Traffic::default(),
         door: Door::default(),

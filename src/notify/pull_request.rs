@@ -1,17 +1,15 @@
 //! One comment on a pull request, kept up to date.
 
-use std::time::Duration;
-
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::text::{Environment, read_limited};
 
+use super::github::{GitHub, Refusal, list};
+
 /// A comment holds 65,536 characters; what is longer is refused whole.
 const LONGEST: usize = 64_000;
-/// A page of a hundred of the longest comments, each character of four bytes, has less.
-const ANSWER: usize = 32 << 20;
 /// Pages of a hundred comments that are looked through for ours.
 const PAGES: u32 = 20;
 
@@ -23,7 +21,7 @@ pub async fn comment(environment: &Environment, name: &str, body: &str) -> Resul
     let pull_request = PullRequest::of(environment)?;
     let marker = format!("<!-- estiba {name} -->");
     let text = json!({ "body": format!("{marker}\n{}", shortened(body)) });
-    let issue = format!("{}/repos/{}/issues", pull_request.api, pull_request.repository);
+    let issue = format!("{}/issues", pull_request.github.repository);
     match pull_request.find(&issue, &marker).await? {
         Some(id) => pull_request.send(Method::PATCH, &format!("{issue}/comments/{id}"), Some(&text)).await.map(|_| false),
         None => {
@@ -44,42 +42,26 @@ fn number(event: &str, name: &str) -> Result<u64> {
 }
 
 struct PullRequest {
-    api: String,
-    repository: String,
+    github: GitHub,
     number: u64,
-    token: String,
-    client: reqwest::Client,
 }
 
 impl PullRequest {
     fn of(environment: &Environment) -> Result<Self> {
-        let get = |name: &str| environment.get(name).filter(|value| !value.is_empty()).cloned();
         let missing = |name: &str| {
             Error::input(format!("--comment needs {name}, which a workflow of GitHub Actions sets"))
                 .hint("on a laptop leave --comment out; `estiba plan --format markdown` prints the same text")
         };
-        let event = get("GITHUB_EVENT_PATH").ok_or_else(|| missing("GITHUB_EVENT_PATH"))?;
-        let number = number(&read_limited(event.as_str().into())?, &event)?;
-        let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(20))
-            .user_agent(concat!("estiba/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Error::failed(format!("no HTTP client: {error}")))?;
-        Ok(Self {
-            api: get("GITHUB_API_URL").unwrap_or_else(|| "https://api.github.com".into()),
-            repository: get("GITHUB_REPOSITORY").ok_or_else(|| missing("GITHUB_REPOSITORY"))?,
-            number,
-            token: get("ESTIBA_TOKEN").or_else(|| get("GITHUB_TOKEN")).ok_or_else(|| missing("GITHUB_TOKEN"))?,
-            client,
-        })
+        let event = environment.get("GITHUB_EVENT_PATH").filter(|path| !path.is_empty());
+        let event = event.ok_or_else(|| missing("GITHUB_EVENT_PATH"))?;
+        let number = number(&read_limited(event.as_str().into())?, event)?;
+        Ok(Self { github: GitHub::of(environment, missing)?, number })
     }
 
     async fn find(&self, issue: &str, marker: &str) -> Result<Option<u64>> {
         for page in 1..=PAGES {
             let address = format!("{issue}/{}/comments?per_page=100&page={page}", self.number);
-            let text = whole(self.send(Method::GET, &address, None).await?, &address).await?;
-            let comments: Vec<Value> = serde_json::from_slice(&text)
-                .map_err(|error| Error::failed(format!("{address} is no list of comments: {error}")))?;
+            let comments = list(self.send(Method::GET, &address, None).await?, &address).await?;
             let ours = comments.iter().find(|comment| comment["body"].as_str().is_some_and(|body| body.starts_with(marker)));
             if let Some(ours) = ours {
                 return Ok(ours["id"].as_u64());
@@ -92,20 +74,10 @@ impl PullRequest {
     }
 
     async fn send(&self, method: Method, address: &str, body: Option<&Value>) -> Result<Response> {
-        let mut request = self
-            .client
-            .request(method, address)
-            .bearer_auth(&self.token)
-            .header("Accept", "application/vnd.github+json")
-            .header("X-GitHub-Api-Version", "2022-11-28");
-        if let Some(body) = body {
-            request = request.header("Content-Type", "application/json").body(body.to_string());
-        }
-        let response = request.send().await.map_err(|error| Error::failed(format!("{address}: {error}")))?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response);
-        }
+        let Refusal { address, status } = match self.github.send(method, address, body).await? {
+            Ok(response) => return Ok(response),
+            Err(refusal) => refusal,
+        };
         let error =
             Error::failed(format!("the comment on pull request {} was not written: {address} answers {status}", self.number));
         Err(match status.as_u16() {
@@ -115,18 +87,6 @@ impl PullRequest {
             _ => error,
         })
     }
-}
-
-/// The whole answer, of a hundred comments at most: a longer one is no answer of GitHub's.
-async fn whole(mut response: Response, address: &str) -> Result<Vec<u8>> {
-    let mut text = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| Error::failed(format!("{address}: {error}")))? {
-        text.extend_from_slice(&piece);
-        if text.len() > ANSWER {
-            return Err(Error::failed(format!("{address} answers with more than {} MB", ANSWER >> 20)));
-        }
-    }
-    Ok(text)
 }
 
 /// As much of it as a comment holds.

@@ -12,7 +12,7 @@ use crate::render::Rendered;
 use crate::server::{Fact, Facts};
 
 /// Rendered files whose changes another file or another part of the plan shows.
-const SAID_ELSEWHERE: [&str; 3] = ["settings.env", "files/slot-green.yml", "files/plain.yml"];
+pub(super) const SAID_ELSEWHERE: [&str; 3] = ["settings.env", "files/slot-green.yml", "files/plain.yml"];
 
 /// What becomes of a file or a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,22 +119,28 @@ pub struct BuiltImage {
 }
 
 /// Files that tell of the release itself, not of what was asked for.
-const OWN: [&str; 2] = ["manifest", "release.env"];
+pub(super) const OWN: [&str; 2] = ["manifest", "release.env"];
 
 /// Paths of the release whose digest is not the server's.
 pub fn changed_paths(rendered: &Rendered, facts: &Facts) -> BTreeMap<String, Change> {
     let mut changes = BTreeMap::new();
     for (path, artefact) in &rendered.release {
-        match facts.files.get(path) {
-            None => changes.insert(path.clone(), Change::Added),
-            Some(digest) if *digest != artefact.digest() => changes.insert(path.clone(), Change::Changed),
-            Some(_) => None,
-        };
+        let change = change(facts.files.get(path), Some(&artefact.digest()));
+        changes.extend(change.map(|change| (path.clone(), change)));
     }
     let gone = facts.files.keys().filter(|path| !rendered.release.contains_key(*path));
     changes.extend(gone.map(|path| (path.clone(), Change::Removed)));
     changes.retain(|path, _| !OWN.contains(&path.as_str()));
     changes
+}
+
+/// What became of a thing of which these are the digests.
+pub(super) fn change(before: Option<&String>, after: Option<&String>) -> Option<Change> {
+    match (before, after) {
+        (None, Some(_)) => Some(Change::Added),
+        (Some(_), None) => Some(Change::Removed),
+        (before, after) => (before != after).then_some(Change::Changed),
+    }
 }
 
 /// The salted digests of an env file's lines, as the server computes them.
@@ -156,7 +162,11 @@ pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, 
         .map(|(path, change)| FileChange {
             path: path.clone(),
             change: *change,
-            diff: diff(path, contents.get(path), rendered.release.get(path).map(|artefact| artefact.bytes.as_slice())),
+            diff: diff(
+                path,
+                ("server", contents.get(path)),
+                ("new", rendered.release.get(path).map(|artefact| artefact.bytes.as_slice())),
+            ),
         })
         .collect();
     let environment = compare_environment(&environment_digests(env, salt), &facts.environment);
@@ -198,17 +208,12 @@ pub fn compare(planned: Planned<'_>, facts: &Facts, contents: &BTreeMap<String, 
     plan
 }
 
-fn compare_environment(desired: &BTreeMap<String, String>, actual: &BTreeMap<String, String>) -> BTreeMap<String, Change> {
-    let mut changes = BTreeMap::new();
-    for (key, value) in desired {
-        match actual.get(key) {
-            None => changes.insert(key.clone(), Change::Added),
-            Some(known) if known != value => changes.insert(key.clone(), Change::Changed),
-            Some(_) => None,
-        };
-    }
-    changes.extend(actual.keys().filter(|key| !desired.contains_key(*key)).map(|key| (key.clone(), Change::Removed)));
-    changes
+pub(super) fn compare_environment(
+    desired: &BTreeMap<String, String>,
+    actual: &BTreeMap<String, String>,
+) -> BTreeMap<String, Change> {
+    let keys = desired.keys().chain(actual.keys());
+    keys.filter_map(|key| Some((key.clone(), change(actual.get(key), desired.get(key))?))).collect()
 }
 
 /// Services of stack.yml whose settings differ, or that read a variable that changes.
@@ -235,10 +240,12 @@ fn replaced(before: Option<&Vec<u8>>, rendered: &Rendered, environment: &BTreeMa
         .collect()
 }
 
-fn diff(path: &str, before: Option<&Vec<u8>>, after: Option<&[u8]>) -> Option<String> {
+/// The unified diff of a file: of what has it before and after, by their names; none where it is not text.
+pub(super) fn diff(path: &str, before: (&str, Option<&Vec<u8>>), after: (&str, Option<&[u8]>)) -> Option<String> {
+    let ((old, before), (new, after)) = (before, after);
     let before = std::str::from_utf8(before.map_or(&[], Vec::as_slice)).ok()?;
     let after = std::str::from_utf8(after.unwrap_or(&[])).ok()?;
     let name = path.strip_prefix("files/").unwrap_or(path);
     let diff = similar::TextDiff::from_lines(before, after);
-    Some(diff.unified_diff().context_radius(3).header(&format!("server/{name}"), &format!("new/{name}")).to_string())
+    Some(diff.unified_diff().context_radius(3).header(&format!("{old}/{name}"), &format!("{new}/{name}")).to_string())
 }

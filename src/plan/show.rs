@@ -7,7 +7,7 @@ use crate::text::{code, fence, html, inline};
 use super::{Change, Plan, consequences};
 
 impl Change {
-    const fn sign(self) -> char {
+    pub(super) const fn sign(self) -> char {
         match self {
             Self::Added => '+',
             Self::Changed => '~',

@@ -6,8 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::artefact::{Artefact, manifest};
 use crate::config::{
-    Backup, DuringMigrations, Engine, LoadCheck, Origin, Project, Protocol, Resolved, Restore, Schedule, Setting, Smoke,
-    StaticFiles, StaticPlace, StepPlace, Strategy,
+    Backup, DuringMigrations, Engine, LoadCheck, Metric, MetricOf, Origin, Project, Protocol, Resolved, Restore, Schedule,
+    Setting, Smoke, StaticFiles, StaticPlace, StepPlace, Strategy,
 };
 use crate::error::{Error, Result};
 use crate::server::{SettingsFile, VERSION};
@@ -104,14 +104,18 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
     files.insert("settings.env".into(), Artefact::text(settings.to_text()));
     rendered.secrets.extend(offsite_secrets);
     rendered.secrets.extend(resolved.alerts.secrets.iter().cloned());
-    // What a key that may only look is given.
-    let public: String = files.iter().filter(|(_, file)| !file.secret).map(|(path, _)| format!("{path}\n")).collect();
-    files.insert("public".into(), Artefact::text(public));
+    files.insert("public".into(), Artefact::text(public(&files)));
     files.insert("manifest".into(), Artefact::text(manifest(&files)));
     rendered.release = files;
     rendered.notes.sort();
     rendered.notes.dedup();
     Ok(rendered)
+}
+
+/// What a key that may only look is given: all that holds no secret, and what a scan found.
+fn public(files: &BTreeMap<String, Artefact>) -> String {
+    let paths = files.iter().filter(|(_, file)| !file.secret).map(|(path, _)| path.as_str());
+    paths.chain(["findings"]).map(|path| format!("{path}\n")).collect()
 }
 
 /// Puts a file, or all that lies below a folder, into a folder of the release. Templates are filled in.
@@ -236,6 +240,9 @@ fn proof(resolved: &Resolved) -> Result<Vec<(String, Artefact)>> {
     if !resolved.proof.smoke.is_empty() {
         files.push(("smoke".into(), Artefact::secret(smoke(resolved))));
     }
+    if !resolved.proof.metrics.is_empty() {
+        files.push(("metrics".into(), Artefact::text(metrics(resolved)?)));
+    }
     if let Some(load) = &resolved.proof.load {
         files.push(("load".into(), Artefact::text(load_check(load))));
     }
@@ -277,9 +284,25 @@ fn smoke(resolved: &Resolved) -> String {
     let line = |smoke: &Smoke| {
         let (status, most) = (smoke.expect_status.to_string(), smoke.max_ms.to_string());
         let fields = [&smoke.app, &smoke.method, &smoke.path, &status, &most, &smoke.contains, &smoke.body];
-        shell_words(fields.into_iter().chain(&smoke.headers).map(String::as_str)) + "\n"
+        let held: Vec<String> = smoke.json.iter().map(|(pointer, value)| format!("\t{pointer}\t{value}")).collect();
+        shell_words(fields.into_iter().chain(&smoke.headers).chain(&held).map(String::as_str)) + "\n"
     };
     resolved.proof.smoke.iter().map(line).collect()
+}
+
+/// What is measured, a line each, as words of a shell; see remote-scripts/lib/metric.sh.
+fn metrics(resolved: &Resolved) -> Result<String> {
+    let bound = |bound: Option<f64>| bound.map_or_else(|| "-".to_owned(), |bound| bound.to_string());
+    let line = |metric: &Metric| -> Result<String> {
+        let (every, in_a_row) = (metric.every.0.to_string(), metric.in_a_row.to_string());
+        let fields = [metric.name.clone(), every, in_a_row, bound(metric.max), bound(metric.min)];
+        let of = match &metric.of {
+            MetricOf::Command(run) => format!("run {}", words(run)?),
+            MetricOf::Prometheus { address, query } => shell_words(["prometheus", address, query]),
+        };
+        Ok(format!("{} {of}\n", shell_words(fields.iter().map(String::as_str))))
+    };
+    resolved.proof.metrics.iter().map(line).collect()
 }
 
 /// Where in the values of an env file secrets stand, for the server to keep them out of its journal without a copy of

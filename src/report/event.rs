@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use crate::error::{Error, Kind};
 
+use super::slots::Slots;
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -61,6 +63,10 @@ pub enum Event {
         /// The line, as it came.
         line: String,
     },
+    /// What a check found: tests, or a scan.
+    Found(Found),
+    /// How both releases of an app do.
+    Slots(Slots),
     /// A line of a container's log.
     Log {
         /// The container.
@@ -101,6 +107,17 @@ pub enum Event {
         /// What happened there.
         event: Box<Event>,
     },
+}
+
+/// What a check found, for whoever keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// The step that found it.
+    pub step: String,
+    /// One line on it.
+    pub summary: String,
+    /// A name and a text for each thing.
+    pub details: Vec<(String, String)>,
 }
 
 /// How a deploy ended, in one word.

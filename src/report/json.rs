@@ -36,6 +36,14 @@ fn object(event: &Event) -> Option<Value> {
         Event::Undone { step } => json!({"event": "step-undone", "step": step}),
         Event::UndoFailed { step, reason } => json!({"event": "step-undo-failed", "step": step, "reason": reason}),
         Event::Output { step, line } => json!({"event": "output", "step": step, "line": line}),
+        Event::Slots(slots) => {
+            json!({"event": "slots", "app": slots.app, "share": slots.share, "seconds_left": slots.seconds_left,
+            "new": slots.new, "old": slots.old})
+        }
+        Event::Found(found) => {
+            let details: Vec<_> = found.details.iter().map(|(name, text)| json!({"name": name, "text": text})).collect();
+            json!({"event": "found", "step": found.step, "summary": found.summary, "details": details})
+        }
         Event::Log { container, time, line } => json!({"event": "log", "container": container, "time": time, "line": line}),
         Event::Progress { what, done, total } => json!({"event": "progress", "what": what, "done": done, "total": total}),
         Event::Error(error) => json!({

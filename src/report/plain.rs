@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::error::Error;
+
 use super::style::{BAD, BOLD, DIM, GOOD, OF_CONTAINERS, WARN, bytes, paint, seconds};
 use super::{Event, Outcome, OutcomeKind, Sink, StepStatus};
 
@@ -62,17 +64,12 @@ impl Plain {
                     self.tail.push_back(line.clone());
                 }
             }
+            Event::Found(found) if loud => lines.push(format!("  {}: {}", found.step, found.summary)),
             Event::Progress { what, done, total: Some(total) } if loud && done == total => {
                 lines.push(format!("  {what}: {} sent", bytes(*done)));
             }
             Event::Outcome(outcome) => lines.push(verdict(outcome)),
-            Event::Error(error) => {
-                let text = error.text();
-                let mut text = text.lines();
-                lines.push(format!("{} {}", paint(BAD, "error:"), text.next().unwrap_or_default()));
-                lines.extend(text.map(str::to_owned));
-                lines.extend(error.last_hints().iter().map(|hint| format!("  {} {hint}", paint(BOLD, "hint:"))));
-            }
+            Event::Error(error) => lines.extend(error_lines(error)),
             Event::OnHost { host, event } => {
                 let plain = self.hosts.entry(host.clone()).or_insert_with(|| Self::new(self.verbose, self.quiet));
                 let of_host = plain.lines(event);
@@ -86,6 +83,15 @@ impl Plain {
         }
         lines
     }
+}
+
+fn error_lines(error: &Error) -> Vec<String> {
+    let text = error.text();
+    let mut text = text.lines();
+    let mut lines = vec![format!("{} {}", paint(BAD, "error:"), text.next().unwrap_or_default())];
+    lines.extend(text.map(str::to_owned));
+    lines.extend(error.last_hints().iter().map(|hint| format!("  {} {hint}", paint(BOLD, "hint:"))));
+    lines
 }
 
 /// The lines that these events come to, without colours.

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::text::{printable, secret_forms, without_secrets};
 
 use super::plain::print;
-use super::{AlertTold, Event, Outcome, Sink, StepReport};
+use super::{AlertTold, Event, Found, Outcome, Sink, StepReport};
 
 /// Hands events to a sink, from any task. Secrets are taken out of every text on the way.
 #[derive(Clone)]
@@ -135,6 +135,12 @@ fn redacted(event: Event, secrets: &[String]) -> Event {
         Event::Undone { step } => Event::Undone { step: clean(step) },
         Event::UndoFailed { step, reason } => Event::UndoFailed { step: clean(step), reason: clean(reason) },
         Event::Output { step, line } => Event::Output { step: clean(step), line: clean(line) },
+        Event::Slots(slots) => Event::Slots(slots),
+        Event::Found(found) => Event::Found(Found {
+            step: clean(found.step),
+            summary: clean(found.summary),
+            details: found.details.into_iter().map(|(name, text)| (clean(name), clean(text))).collect(),
+        }),
         Event::Log { container, time, line } => Event::Log { container: clean(container), time: clean(time), line: clean(line) },
         Event::Progress { what, done, total } => Event::Progress { what: clean(what), done, total },
         Event::Plan { document, markdown } => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::plain::{Plain, print, wanted};
+use super::slots::Picture;
 use super::{Event, Sink};
 
 /// Lines of the running step that stay in sight.
@@ -18,11 +19,19 @@ pub(super) struct Terminal {
     step: Option<ProgressBar>,
     tail: Vec<String>,
     bar: Option<ProgressBar>,
+    picture: Picture,
 }
 
 impl Terminal {
     pub(super) fn new(verbose: bool) -> Self {
-        Self { plain: Plain::new(verbose, false), area: MultiProgress::new(), step: None, tail: Vec::new(), bar: None }
+        Self {
+            plain: Plain::new(verbose, false),
+            area: MultiProgress::new(),
+            step: None,
+            tail: Vec::new(),
+            bar: None,
+            picture: Picture::default(),
+        }
     }
 
     fn end_step(&mut self) {
@@ -30,6 +39,7 @@ impl Terminal {
             step.finish_and_clear();
         }
         self.tail.clear();
+        self.picture = Picture::default();
     }
 
     fn begin(&mut self, what: &str) {
@@ -46,9 +56,14 @@ impl Terminal {
         if self.tail.len() > TAIL {
             self.tail.remove(0);
         }
-        if let Some(step) = &self.step {
-            step.set_message(self.tail.iter().map(|line| format!("\n    {line}")).collect::<String>());
-        }
+        self.draw();
+    }
+
+    /// What stands below the running step: both releases where there is a canary, and its last lines.
+    fn draw(&self) {
+        let Some(step) = &self.step else { return };
+        let picture = self.picture.lines();
+        step.set_message(picture.iter().chain(&self.tail).map(|line| format!("\n    {line}")).collect::<String>());
     }
 
     fn progress(&mut self, what: &str, done: u64, total: Option<u64>) {
@@ -76,6 +91,10 @@ impl Sink for Terminal {
             Event::Began { step } => self.begin(step),
             Event::Undoing { step } => self.begin(&format!("undoing {step}")),
             Event::Output { line, .. } => self.show_tail(line),
+            Event::Slots(slots) => {
+                self.picture.see(slots);
+                self.draw();
+            }
             Event::Progress { what, done, total } => self.progress(what, *done, *total),
             Event::Done { .. } | Event::Failed { .. } | Event::Undone { .. } | Event::UndoFailed { .. } => self.end_step(),
             Event::Outcome(_) | Event::Error(_) => {

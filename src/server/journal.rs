@@ -21,6 +21,8 @@ pub enum RecordKind {
     UndoFailed,
     /// Something worth knowing.
     Note,
+    /// How both releases do while a canary runs, or a release is observed.
+    Slots,
     /// The end: exit code, word and reason.
     Outcome,
 }
@@ -53,6 +55,7 @@ impl Record {
             "undone" => RecordKind::Undone,
             "undo-failed" => RecordKind::UndoFailed,
             "note" => RecordKind::Note,
+            "slots" => RecordKind::Slots,
             "outcome" => RecordKind::Outcome,
             _ => return None,
         };

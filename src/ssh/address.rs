@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::LOCAL;
 use crate::error::{Error, Result};
 
 /// Where to connect to, and as whom.
@@ -68,8 +69,18 @@ fn wrong(text: &str) -> Error {
     Error::input(format!("`{text}` is not user@host or user@host:port"))
 }
 
+impl Address {
+    /// This very machine, and the user who runs this.
+    pub fn local() -> Self {
+        Self { user: String::new(), host: LOCAL.into(), port: 22 }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.user.is_empty() && self.host == LOCAL {
+            return f.write_str(LOCAL);
+        }
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         match self.port {
             22 => write!(f, "{}@{host}", self.user),

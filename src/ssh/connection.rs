@@ -21,7 +21,7 @@ use super::hostkey::{all_algorithms, family};
 use super::listener::Listener;
 use super::settings::{Hop, Settings};
 use super::stream::{Heard, Tapped};
-use super::{Address, Traffic, failure};
+use super::{Address, Traffic, failure, local};
 
 const DIAL: Duration = Duration::from_secs(15);
 /// A server that cannot be reached again for this long is gone.
@@ -230,7 +230,7 @@ async fn enter(
     Ok(handle)
 }
 
-/// The stream to a hop: through the hop before it, through a command, or by TCP.
+/// The stream to a hop: through the hop before it, to this machine, through a command, or by TCP.
 async fn way(settings: &Settings, hop: &Hop, before: Option<&Handle<Client>>) -> Result<(Tapped, Heard), Refused> {
     let address = &hop.address;
     if let Some(before) = before {
@@ -244,6 +244,9 @@ async fn way(settings: &Settings, hop: &Hop, before: Option<&Handle<Client>>) ->
             }
             Err(error) => Err(failure::lost(address, "going on from the hop before it", &error).into()),
         };
+    }
+    if settings.is_local {
+        return Ok(Tapped::new(local::connect()));
     }
     if let Some(command) = &settings.proxy_command {
         return Ok(Tapped::new(process::piped(command)?));

@@ -43,6 +43,8 @@ pub struct Settings {
     pub server: Hop,
     /// The hops on the way there, in the order in which they are passed.
     pub jump: Vec<Hop>,
+    /// Is it this very machine? Then nothing is dialled.
+    pub is_local: bool,
     /// A command whose input and output lead to the first hop, in place of a TCP connection.
     pub proxy_command: Option<String>,
     /// The words before each command there: those of `sudo`, where the user needs it.

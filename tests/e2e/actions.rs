@@ -227,6 +227,25 @@ fn a_push_goes_to_staging_and_production_and_a_broken_one_is_taken_back() {
 }
 
 #[test]
+fn a_deploy_asks_whether_its_run_was_approved() {
+    let site = Site::new("approved", "require = { approved-for = \"production\" }\n[rollout]\nobserve = \"0s\"\n");
+    site.estiba(&["deploy"]).says(1, &["whether this run was approved", "GITHUB_RUN_ID is not set"]);
+    let (address, requests) = github();
+    let deploy = |run: &str| {
+        let mut command = site.command(&["deploy", "--json"]);
+        command.env("GITHUB_API_URL", &address).env("GITHUB_REPOSITORY", "somebody/certificados");
+        Site::ended(command.env("GITHUB_TOKEN", "a-token-of-this-test").env("GITHUB_RUN_ID", run).spawn().unwrap())
+    };
+    deploy("41").says(1, &["nobody has approved this workflow run for the environment production of GitHub"]);
+    assert!(!site.root.exists(), "nothing was dialled");
+    let run = deploy("42");
+    assert!(run.stderr.contains("eva approved this run for the environment production"), "{}", run.stderr);
+    run.expect(0, "deployed");
+    let asked = requests.lock().unwrap()[0].0.clone();
+    assert!(asked.starts_with("GET /repos/somebody/certificados/actions/runs/41/approvals "), "{asked}");
+}
+
+#[test]
 fn a_pull_request_has_one_comment_with_its_plan() {
     let repository = Repository::new("pull");
     let site = &repository.site;

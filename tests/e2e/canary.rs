@@ -75,6 +75,43 @@ fn without_requests_nothing_is_decided_and_anybody_may_order_a_canary() {
     assert_eq!(site.serving(), serving);
     site.estiba(&["pause"]).says(1, &["no canary runs"]);
 
+    // The server's own requests decide, where deploy.toml says so; and a metric that is out of its bounds.
+    let good = site.keep();
+    site.edit(
+        "deploy.toml",
+        "observe = \"1s\"\n",
+        "observe = \"1s\"\ninconclusive = \"synthetic\"\n[[smoke]]\npath = \"/certificados/\"\n",
+    );
+    let depth = site.folder.join("depth");
+    let metric = format!("[[metric]]\nname = \"depth\"\nrun = \"cat {}/{{slot}}\"\nmax = 4\nevery = \"1s\"\n", depth.display());
+    site.append("deploy.toml", &metric);
+    std::fs::create_dir(&depth).unwrap();
+    std::fs::write(depth.join("green"), "7.5\n").unwrap();
+    let outcome = site.estiba(&["deploy", "--json"]).expect(3, "rolled-back");
+    let reason = outcome["reason"].as_str().unwrap();
+    assert!(reason.contains("the metric depth is 7.5, 3 times in a row out of its bounds (at most 4)"), "{outcome}");
+    std::fs::write(depth.join("green"), "4\n").unwrap();
+    let run = site.estiba(&["deploy", "--json"]);
+    assert!(run.stderr.contains("; depth 4"), "{}", run.stderr);
+    let seen = run.stdout.lines().filter(|line| line.contains("\"event\":\"slots\""));
+    let shares: BTreeSet<u64> =
+        seen.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["share"].as_u64().unwrap()).collect();
+    assert_eq!(shares, BTreeSet::from([20, 50, 100]));
+    run.expect(0, "deployed");
+    // One that fails the requests that it is asked is found by them.
+    let synthetic = site.serving();
+    certificates_begin_with(
+        &site,
+        "    import random\n    born = globals().setdefault('BORN', time.monotonic())\n    if time.monotonic() > born + 8 and random.random() < 0.6:\n        raise RuntimeError\n",
+    );
+    std::fs::write(depth.join("blue"), "0\n").unwrap();
+    let outcome = site.estiba(&["deploy", "--json"]).expect(3, "rolled-back");
+    assert!(outcome["reason"].as_str().unwrap().contains("fails more than the one before"), "{outcome}");
+    assert_eq!(site.serving(), synthetic);
+    good.restore();
+    site.append("templates/home.html", "<!-- again -->\n");
+    let serving = synthetic;
+
     site.edit("deploy.toml", "observe = \"1s\"\n", "observe = \"1s\"\ninconclusive = \"wait\"\n");
     let child = site.spawn(&["deploy", "--json"]);
     let share = || std::fs::read_to_string(site.root.join("edge/web/state/share.map")).unwrap_or_default();

@@ -1,10 +1,9 @@
 //! What an operator does between deploys: commands in containers, logs, restarts, numbers of containers, maintenance, the end.
 
-use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{Site, Steady, docker, wait_for};
+use crate::support::{Site, Steady, docker, in_a_terminal, wait_for, with_input};
 
 const WORKER: &str = "services:\n  worker:\n    <<: *app\n    init: true\n    command: [\"sleep\", \"infinity\"]\n";
 
@@ -13,16 +12,6 @@ fn site(name: &str) -> Site {
     site.edit("compose.yml", "services:\n", WORKER);
     site.write("maintenance.html", "<h1>Volvemos enseguida</h1>\n");
     site
-}
-
-/// The command, with this on its standard input.
-fn with_input(mut command: Command, input: &str) -> std::process::Output {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(move || stdin.write_all(input.as_bytes()).unwrap());
-        child.wait_with_output().unwrap()
-    })
 }
 
 #[test]
@@ -56,14 +45,7 @@ fn commands_run_in_containers_of_the_release_that_serves() {
         "-c",
         "test -t 0 && test -t 1 && while [ \"$(stty size)\" = '0 0' ]; do sleep 0.1; done; stty size",
     ]);
-    let words: Vec<String> =
-        [command.get_program()].into_iter().chain(command.get_args()).map(|word| shlex(&word.to_string_lossy())).collect();
-    let mut script = Command::new("script");
-    script.args(["-qec", &format!("stty rows 33 cols 111; {}", words.join(" ")), "/dev/null"]);
-    script
-        .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
-        .current_dir(command.get_current_dir().unwrap());
-    let output = with_input(script, "");
+    let output = in_a_terminal(&command, 33, 111);
     assert!(String::from_utf8_lossy(&output.stdout).contains("33 111"), "{output:?}");
 
     let ps = site.estiba(&["ps"]).stdout;
@@ -101,11 +83,6 @@ fn commands_run_in_containers_of_the_release_that_serves() {
         .collect();
     let all: Vec<String> = (1..=300).map(|number| format!("line {number}.")).collect();
     assert_eq!(lines, all);
-}
-
-/// A word of a shell.
-fn shlex(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 #[test]

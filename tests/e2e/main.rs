@@ -18,6 +18,7 @@ mod fleet;
 mod hostile;
 mod images;
 mod init;
+mod local;
 mod lock;
 mod mariadb;
 mod metrics;

@@ -81,7 +81,7 @@ fn the_teams_own_steps_run_in_their_places_and_are_undone_with_the_rest() {
 fn what_the_team_asks_for_is_answered_before_anybody_sees_the_release() {
     let secret = "Bearer smoke-token-92";
     let smoke = format!(
-        "{QUICK}[[smoke]]\npath = \"/health/\"\ncontains = \"\\\"database\\\": \\\"ok\\\"\"\nmax-ms = 20000\n\
+        "{QUICK}[[smoke]]\npath = \"/health/\"\ncontains = \"\\\"database\\\": \\\"ok\\\"\"\njson = {{ \"/database\" = \"ok\" }}\nmax-ms = 20000\n\
          [[smoke]]\npath = \"/certificados/\"\nmethod = \"POST\"\nbody = \"holder=smoke\"\nexpect-status = 201\n\
          headers = {{ Authorization = \"${{SMOKE_TOKEN}}\", Content-Type = \"application/x-www-form-urlencoded\" }}\n"
     );
@@ -104,6 +104,14 @@ fn what_the_team_asks_for_is_answered_before_anybody_sees_the_release() {
     );
     assert_eq!(site.serving(), serving);
     assert_eq!((docker(&["image", "ls", "-q", &site.name]), site.containers()), (images, containers));
+
+    // What the answer's body holds counts, too.
+    site.edit("certificados/views.py", "status=202)", "status=201)");
+    site.edit("deploy.toml", "\"/database\" = \"ok\"", "\"/database\" = \"ok\", \"/release\" = 7");
+    let outcome = deploy().expect(1, "refused");
+    let reason = outcome["reason"].as_str().unwrap();
+    assert!(reason.contains("the smoke request GET /health/ answers 200, and at /release of its body is \"20"), "{outcome}");
+    assert!(reason.contains(", not 7"), "{outcome}");
     let path = site.root.join("releases").join(&serving).join("smoke");
     assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
 }
@@ -147,7 +155,7 @@ fn a_new_image_is_tested_and_scanned_before_it_is_sent() {
     let site = Site::new("tested", "");
     site.write(
         "compose.test.yml",
-        "services:\n  web:\n    build: .\n    command: sh -c 'echo tests ran; test ! -e broken'\n    environment: { DJANGO_SECRET_KEY: test }\n    depends_on: [cache]\n  cache:\n    image: redis:7\n",
+        "services:\n  web:\n    build: .\n    command: sh -c 'echo tests ran; cat results.xml 2>/dev/null >/tmp/junit.xml; test ! -e broken'\n    environment: { DJANGO_SECRET_KEY: test }\n    depends_on: [cache]\n  cache:\n    image: redis:7\n",
     );
     let scanner = site.app("scanner.sh");
     let script =
@@ -157,7 +165,7 @@ fn a_new_image_is_tested_and_scanned_before_it_is_sent() {
     let report = |results: &str| format!("{{\"version\": \"2.1.0\", \"runs\": [{{\"results\": [{results}]}}]}}");
     site.write("report.json", &report(""));
     let settings = format!(
-        "{QUICK}[stack]\ntest-compose = \"compose.test.yml\"\n[scan]\ncommand = \"{} {{image}}\"\naccept = [{{ id = \"CVE-1\", reason = \"not reached\", until = \"2999-12-31\" }}, {{ id = \"CVE-2\", reason = \"old\", until = \"2020-01-01\" }}]\n",
+        "{QUICK}[stack]\ntest-compose = \"compose.test.yml\"\n[test]\njunit = \"../tmp/junit.xml\"\n[scan]\ncommand = \"{} {{image}}\"\naccept = [{{ id = \"CVE-1\", reason = \"not reached\", until = \"2999-12-31\" }}, {{ id = \"CVE-2\", reason = \"old\", until = \"2020-01-01\" }}]\n",
         scanner.display()
     );
     site.deploy_toml(&settings);
@@ -187,13 +195,22 @@ fn a_new_image_is_tested_and_scanned_before_it_is_sent() {
 
     // A test that fails.
     site.write("broken", "");
-    let outcome = site.estiba(&["deploy", "--json"]).expect(1, "failed");
+    site.write(
+        "results.xml",
+        "<testsuite><testcase classname=\"shop\" name=\"test_a\"/><testcase classname=\"shop\" name=\"test_b\"><failure message=\"1 != 2\"/></testcase></testsuite>",
+    );
+    let run = site.estiba(&["deploy", "--json"]);
+    assert!(run.stderr.contains("test: 2 tests, 1 failed, 0 skipped"), "{}", run.stderr);
+    let found = run.stdout.lines().find(|line| line.contains("\"found\"")).unwrap_or_default();
+    assert!(found.contains("{\"name\":\"shop.test_b\",\"text\":\"1 != 2\"}"), "{}", run.stdout);
+    let outcome = run.expect(1, "failed");
     assert_eq!(outcome["failed_step"], "test", "{outcome}");
+    assert!(outcome["reason"].as_str().unwrap().contains("1 of 2 failed: shop.test_b"), "{outcome}");
     assert_eq!(left(), [""; 0]);
     // The client is killed while they run.
     site.edit("compose.test.yml", "test ! -e broken", "sleep 600");
     let mut child = site.spawn(&["deploy", "--json"]);
-    wait_for("the tests", Duration::from_secs(60), || left().iter().any(|name| name.contains("-web-run-")));
+    wait_for("the tests", Duration::from_secs(60), || left().iter().any(|name| name.ends_with("-tests")));
     child.kill().unwrap();
     child.wait().unwrap();
     wait_for("the clean-up", Duration::from_secs(30), || left().is_empty());
@@ -214,7 +231,24 @@ fn a_new_image_is_tested_and_scanned_before_it_is_sent() {
     assert!(outcome["reason"].as_str().unwrap().contains("1 finding that is not accepted: CVE-2"), "{outcome}");
     assert_eq!((site.serving(), site.containers()), (serving, containers));
     site.write("report.json", &report(&[result("CVE-1", "error"), result("CVE-3", "warning")].join(",")));
-    site.deployed();
+    let run = site.estiba(&["deploy", "--json"]);
+    let new = "scan: 2 findings, 1 not accepted, 2 that the release that serves does not have";
+    assert!(run.stderr.contains(new), "{}", run.stderr);
+    run.expect(0, "deployed");
+
+    // What the release that serves has is not new; a plan that builds tells it, too.
+    site.append("templates/home.html", "<!-- third -->\n");
+    site.write("report.json", &report(&[result("CVE-3", "warning"), result("CVE-4", "warning")].join(",")));
+    let plan = site.estiba(&["plan", "--build", "--json"]);
+    let found = plan.stdout.lines().find(|line| line.contains("\"found\"")).unwrap_or_default();
+    assert!(
+        found.contains("{\"name\":\"CVE-4\",\"text\":\"bad (new)\"},{\"name\":\"CVE-3\",\"text\":\"bad\"}"),
+        "{}",
+        plan.stdout
+    );
+    site.write("report.json", &report(&result("CVE-5", "error")));
+    let plan = site.estiba(&["plan", "--build"]).stdout;
+    assert!(plan.contains("a deploy would be refused: the scan of the image has 1 finding"), "{plan}");
 }
 
 #[test]
@@ -261,6 +295,9 @@ fn a_target_takes_what_it_requires_and_what_was_promoted() {
     let outcome = site.estiba(&["promote", "staging", "production", "--json"]).expect(0, "deployed");
     let names: Vec<&str> = outcome["steps"].as_array().unwrap().iter().map(|step| step["name"].as_str().unwrap()).collect();
     assert!(!names.contains(&"build"), "{names:?}");
+    let differs = site.estiba(&["plan", "production", "--against", "staging"]).stdout;
+    assert!(differs.contains("production differs from staging") && differs.contains("~ HTTP_PORT"), "{differs}");
+    assert!(!differs.contains("image ESTIBA_IMAGE") && !differs.contains("commit"), "{differs}");
     let image = |project: &str| docker(&["inspect", "-f", "{{.Image}}", &format!("{project}-web-blue-1")]);
     assert_eq!(image(&site.name), image(&format!("{}-staging", site.name)));
 

@@ -55,5 +55,5 @@ doubtful' ]
 		took 3 | judge_times; took 1 | judge_times; took 1.2 | judge_times; printf "" | judge_times'
 	[[ ${lines[0]} == *" bad" ]]
 	[[ ${lines[1]} != *bad* && ${lines[2]} != *bad* ]]
-	[ "${lines[3]}" = '- -' ]
+	[ "${lines[3]}" = '- - - -' ]
 }

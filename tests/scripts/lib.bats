@@ -420,19 +420,91 @@ site.example says hello' ]
 
 @test "HTTP is asked with BusyBox where there is neither" { http_with busybox; }
 
-@test "a release is judged by what its app answered since the switch" {
+@test "a release is judged by what its app answered since the switch, and by what the one before answered" {
 	mkdir -p "$ROOT/releases/r"
 	printf 'web\t8000:http\t/\tlocalhost\t200\t1\t60\tblue-green\tbehind\n' >"$ROOT/releases/r/apps"
-	script 'common settings compose edge apps' '. "$here/steps/observe.sh"; RELEASE=r MIN_REQUESTS=4 MAX_ERROR_RATE=0.25 observe_slot=green observe_closed="" step=observe
+	script 'common settings compose edge apps judge' '. "$here/steps/observe.sh"; RELEASE=r MIN_REQUESTS=4 MAX_ERROR_RATE=0.02 OBSERVE_P95=0 observe_slot=green observe_closed="" step=observe
 		containers() { :; }
+		journal_slots() { :; }
+		edge_slot_times() { :; }
 		edge_users() { echo "$counted"; }
-		judged() { counted=$1; observe_requests=0; observe_errors=0; observe_count web && echo "$observe_requests $observe_errors" || { cat "$run_dir/reason" && rm "$run_dir/reason"; }; }
+		MAX_P95_RATIO=1.5 observe_end=0 uptime_cs=0
+		judged() { counted=$1; observe_requests=0; observe_errors=0 observe_doubt=; observe_count web && echo "$observe_requests $observe_errors $observe_doubt" || { cat "$run_dir/reason" && rm "$run_dir/reason"; }; }
 		put counted.web "10 3"
-		judged "13 6"; judged "14 4"; judged "14 5"; judged "2 2"'
-	[ "$output" = '3 3
-4 1
-web answered 2 of 4 real requests with an error; at most 0.25 of them are allowed
-2 2' ]
+		: >"$run_dir/state/observe.web"
+		judged "13 3"; judged "60 4"; judged "60 8"; judged "60 12"; judged "2 2"
+		echo "50 1000 150" >"$run_dir/state/observe.web"
+		judged "60 12"; judged "60 43"'
+	[ "$output" = '3 0 
+50 1 
+50 5 web 
+web answered 9 of 50 real requests with an error; at most 0.02 of them are allowed
+2 2 web 
+50 9 
+web answered 40 of 50 real requests with an error; at most 0.02 of them are allowed' ]
+}
+
+@test "a release is slower than the one before where more of its answers take longer than its p95 allows" {
+	script 'common settings edge judge' '. "$here/steps/observe.sh"; MIN_REQUESTS=20 MAX_P95_RATIO=1.5 observe_slot=green step=observe
+		edge_slot_times() { echo "$here_times"; }
+		echo "200 1000 0" >"$run_dir/state/observe.web"
+		slow() { OBSERVE_P95=$1; here_times=$2; observe_times web; observe_slow web && echo fine || cat "$run_dir/reason"; }
+		slow 1 "600 100 0"; slow 0 "600 100 0"; slow 1 "220 100 0"; slow 1 "600 10 0"'
+	[ "$output" = 'web is slower than the release before was: p95 60.0 ms, and before 20.0 ms; it may be 1.5 times as long
+fine
+fine
+fine' ]
+}
+
+@test "what stands in an answer of JSON is found by its pointer" {
+	cat >"$ROOT/there.json" <<-'JSON'
+		{"status": "ok", "n": [1, 2.50, {"a/b": "\u00e4\ud83d\ude00\n"}],
+		 "t": true, "z": null}
+	JSON
+	printf '{"a": 1}x' >"$ROOT/wrong.json"
+	script 'common json' 'of() { printf "%s: " "$2"; json_holds "$root/$1.json" "$2" "$3" && echo yes; }
+		of there /status "\"ok\""; of there /n/1 2.5; of there "/n/2/a~1b" "\"ä😀\\n\""; of there /t true; of there /z null
+		of there /t "\"true\""; of there /n/7 1; of there /n/2 1; of wrong /a 1
+		json_at "$root/there.json" /n/1; json_at "$root/there.json" /n || echo none'
+	[ "$output" = '/status: yes
+/n/1: yes
+/n/2/a~1b: yes
+/t: yes
+/z: yes
+/t: true
+/n/7: nothing
+/n/2: {"a/b": "\u00e4\ud83d\ude00\n"}
+/a: no JSON
+2.50
+none' ]
+}
+
+@test "a metric is judged by its bounds, in a row, and is unknown where it cannot be had" {
+	mkdir -p "$ROOT/releases/r/files"
+	printf '%s\n' "rate 0 2 '0.5' - run cat 'value of {slot}'" "queue 0 3 - 2 prometheus http://h:1 'depth{s=\"{slot}\"}'" >"$ROOT/releases/r/metrics"
+	script 'common settings http json team metric' 'RELEASE=r PROJECT=p TARGET=t EXPECT_CURRENT= step=canary; put slot green
+		tell() { echo "told: $*"; }
+		http_body() { cat "$root/answer"; }
+		look() { metrics_look && echo "fine$(metrics_words), missing: $(metrics_missing)" || { cat "$run_dir/reason"; rm "$run_dir/reason"; }; }
+		metrics_begin
+		look
+		echo 0.4 >"$releases/r/files/value of green"
+		echo "{\"data\": {\"resultType\": \"vector\", \"result\": [{\"value\": [1, \"3\"]}]}}" >"$root/answer"
+		look
+		echo 9e-1 >"$releases/r/files/value of green"
+		look; look
+		echo 0 >"$releases/r/files/value of green"
+		echo "{\"data\": {\"resultType\": \"scalar\", \"result\": [1, \"1\"]}}" >"$root/answer"
+		look; look; look'
+	[ "$output" = "told: the metric rate is not known: cat: 'value of green': No such file or directory
+told: the metric queue is not known: no answer of Prometheus from http://h:1
+fine; rate not known; queue not known, missing: rate, queue
+fine; rate 0.4; queue 3, missing: 
+fine; rate 9e-1; queue 3, missing: 
+the metric rate is 9e-1, 2 times in a row out of its bounds (at most 0.5)
+fine; rate 0; queue 1, missing: 
+fine; rate 0; queue 1, missing: 
+the metric queue is 1, 3 times in a row out of its bounds (at least 2)" ]
 }
 
 @test "a load check is judged by its errors, by its times, and against the release that serves" {

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::deploy::{plan, plan_offline};
+use serde_json::Value;
+
+use crate::config::resolve;
+use crate::deploy::{plan, plan_against, plan_offline};
 use crate::error::{Error, Result};
 use crate::notify::comment;
 use crate::plan::Plan;
@@ -12,6 +15,9 @@ use super::super::args::{Format, PlanArgs};
 use super::super::context::Context;
 
 pub(in crate::cli) async fn run(context: &Context, args: PlanArgs) -> Result<ExitCode> {
+    if let (Some(other), false) = (&args.against, args.offline) {
+        return against(context, &args, other).await;
+    }
     let (target, plan) = if args.offline { offline(context, &args).await? } else { online(context, &args).await? };
     show(context, &args, &plan)?;
     if args.comment {
@@ -23,6 +29,21 @@ pub(in crate::cli) async fn run(context: &Context, args: PlanArgs) -> Result<Exi
         });
     }
     Ok(if args.detailed_exitcode && plan.changes { ExitCode::from(10) } else { ExitCode::SUCCESS })
+}
+
+/// What differs between two servers.
+async fn against(context: &Context, args: &PlanArgs, other: &str) -> Result<ExitCode> {
+    // Only servers are looked at.
+    let project = context.project_to_look()?;
+    let here = context.resolve(&project, args.target.as_deref())?;
+    if here.target.name == other {
+        return Err(Error::input(format!("{other} does not differ from itself")).hint("--against names another target"));
+    }
+    let there = resolve(&project, Some(other))?;
+    let found = plan_against(&project, &here, &there).await?;
+    let document = serde_json::to_value(&found).map_err(|error| Error::failed(error.to_string()))?;
+    write(context, args, document, found.to_text(), found.to_markdown())?;
+    Ok(if args.detailed_exitcode && !found.same { ExitCode::from(10) } else { ExitCode::SUCCESS })
 }
 
 async fn online(context: &Context, args: &PlanArgs) -> Result<(String, Plan)> {
@@ -43,12 +64,17 @@ async fn offline(context: &Context, args: &PlanArgs) -> Result<(String, Plan)> {
 
 fn show(context: &Context, args: &PlanArgs, plan: &Plan) -> Result<()> {
     let document = serde_json::to_value(plan).map_err(|error| Error::failed(error.to_string()))?;
+    context.reporter.tell(Event::Plan { document: document.clone(), markdown: plan.to_markdown() });
+    write(context, args, document, plan.to_text(), plan.to_markdown())
+}
+
+/// Shows it as it is asked for, and writes it to the file that `--out` names.
+fn write(context: &Context, args: &PlanArgs, document: Value, text: String, markdown: String) -> Result<()> {
     let text = match args.format {
-        Format::Text => plan.to_text(),
-        Format::Markdown => plan.to_markdown(),
+        Format::Text => text,
+        Format::Markdown => markdown,
         Format::Json => format!("{document:#}\n"),
     };
-    context.reporter.tell(Event::Plan { document: document.clone(), markdown: plan.to_markdown() });
     if let Some(path) = &args.out {
         // What `deploy --plan` reads is JSON, whatever is shown.
         let json = path.extension() == Some("json");

@@ -3,9 +3,15 @@
 use camino::Utf8PathBuf;
 
 use crate::error::{Error, Result};
+use crate::text::command_words;
 
-use super::super::resolved::{Accepted, AppService, Canary, LoadCheck, Proof, Require, Scan, Setting, Smoke, TeamStep, Tests};
-use super::super::shape::{ImageSource, LoadSection, Protocol, SmokeSection, StepPlace, StepSection, TargetSection};
+use super::super::resolved::{
+    Accepted, AppService, Canary, LoadCheck, Metric, MetricOf, Origin, Proof, Require, Scan, Setting, Smoke, TeamStep, Tests,
+};
+use super::super::shape::{
+    ImageSource, Inconclusive, JsonScalar, LoadSection, MetricSection, Protocol, SmokeSection, StepPlace, StepSection,
+    TargetSection,
+};
 use super::super::{Project, Resolved, Seconds, Window};
 use super::common::{check_line, check_words, named};
 
@@ -17,9 +23,11 @@ pub(super) fn resolve(project: &Project, resolved: &Resolved) -> Result<Proof> {
             scan: scan(project)?,
             smoke: smoke(project, &resolved.apps)?,
             load: load(project, &resolved.apps)?,
+            metrics: metrics(project)?,
             team_steps: steps(project, resolved)?,
         };
         has_image_here(project, resolved, &proof)?;
+        can_be_synthetic(project, resolved, &proof)?;
         Ok(proof)
     };
     read().map_err(hinted)
@@ -49,6 +57,7 @@ pub(super) fn require(project: &Project, name: &str, section: &TargetSection) ->
         clean: section.clean.unwrap_or(false),
         promoted_from: section.promoted_from.clone(),
         max_age: section.max_age,
+        approved_for: section.approved_for.clone(),
         not_between: windows.collect::<Result<_>>().map_err(hinted)?,
     })
 }
@@ -77,8 +86,24 @@ fn tests(project: &Project) -> Result<Option<Tests>> {
         compose,
         service: config.test.service.clone(),
         command: config.test.command.clone(),
+        junit: junit(project)?,
         timeout: Setting::or_default(config.test.timeout, Seconds(900)),
     }))
+}
+
+/// Where the tests' results are: as deploy.toml says, else as their command does, in the words of pytest.
+fn junit(project: &Project) -> Result<Option<Setting<String>>> {
+    let section = &project.loaded.config.test;
+    if let Some(path) = &section.junit {
+        check_line(project, "junit", path)?;
+        return Ok(Some(Setting { value: path.clone(), origin: Origin::File }));
+    }
+    let words = section.command.as_deref().and_then(command_words).unwrap_or_default();
+    let named = words.iter().enumerate().find_map(|(at, word)| {
+        let rest = word.strip_prefix("--junitxml").or_else(|| word.strip_prefix("--junit-xml"))?;
+        rest.strip_prefix('=').map(str::to_owned).or_else(|| words.get(at + 1).filter(|_| rest.is_empty()).cloned())
+    });
+    Ok(named.map(|path| Setting { value: path, origin: Origin::Found("the tests' command".into()) }))
 }
 
 fn scan(project: &Project) -> Result<Option<Scan>> {
@@ -145,8 +170,103 @@ fn smoke_one(project: &Project, apps: &[AppService], section: &SmokeSection) -> 
         body: section.body.clone().unwrap_or_default(),
         expect_status,
         contains: section.contains.clone().unwrap_or_default(),
+        json: json(project, section)?,
         max_ms: section.max_ms.unwrap_or(0),
     })
+}
+
+/// What the body of an answer is to hold, by JSON pointers.
+fn json(project: &Project, section: &SmokeSection) -> Result<Vec<(String, serde_json::Value)>> {
+    let one = |(pointer, value): (&String, &JsonScalar)| {
+        let plain = |character: char| character.is_control();
+        if !(pointer.is_empty() || pointer.starts_with('/')) || pointer.contains(plain) {
+            let error = project.loaded.source().error_near(pointer, format!("[[smoke]] json: `{pointer}` is no JSON pointer"));
+            return Err(error.hint("it begins with /, with a / between the names: \"/checks/0/status\""));
+        }
+        let value = match value {
+            JsonScalar::Boolean(value) => (*value).into(),
+            JsonScalar::Integer(value) => (*value).into(),
+            JsonScalar::Number(value) => (*value).into(),
+            JsonScalar::Text(value) => value.as_str().into(),
+        };
+        Ok((pointer.clone(), value))
+    };
+    section.json.iter().map(one).collect()
+}
+
+/// Requests of the server's own come from the smoke requests: there must be some that only read.
+fn can_be_synthetic(project: &Project, resolved: &Resolved, proof: &Proof) -> Result<()> {
+    let reads = |smoke: &Smoke| matches!(smoke.method.as_str(), "GET" | "HEAD");
+    if resolved.rollout.canary.inconclusive.value != Inconclusive::Synthetic || proof.smoke.iter().any(reads) {
+        return Ok(());
+    }
+    Err(project
+        .loaded
+        .source()
+        .error_near(
+            "synthetic",
+            "inconclusive is \"synthetic\", and there is no [[smoke]] request by GET or HEAD that could be asked",
+        )
+        .hint("[[smoke]]\n        path = \"/\""))
+}
+
+fn metrics(project: &Project) -> Result<Vec<Metric>> {
+    let metrics: Vec<Metric> =
+        project.loaded.config.metric.iter().map(|section| metric(project, section)).collect::<Result<_>>()?;
+    let twice = metrics.iter().enumerate().find(|(at, one)| metrics[..*at].iter().any(|other| other.name == one.name));
+    match twice {
+        Some((_, one)) => Err(project.loaded.source().error_near(&one.name, format!("two metrics are called `{}`", one.name))),
+        None => Ok(metrics),
+    }
+}
+
+fn metric(project: &Project, section: &MetricSection) -> Result<Metric> {
+    let name = &section.name;
+    let wrong = |near: &str, message: String| project.loaded.source().error_near(near, message);
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.bytes().all(plain) || name.len() > 40 {
+        return Err(wrong(name, format!("`{name}` is not the name of a metric"))
+            .hint("lower-case letters, digits and -, a letter first, 40 at most"));
+    }
+    let of = match (&section.run, &section.query) {
+        (Some(run), None) => {
+            check_words(project, "[[metric]] run", run)?;
+            MetricOf::Command(run.clone())
+        }
+        (None, Some(query)) => {
+            check_line(project, "query", query)?;
+            let address = section.prometheus.clone().unwrap_or_else(|| "http://127.0.0.1:9090".into());
+            let address = address.trim_end_matches('/').to_owned();
+            if !address.starts_with("http://") || address.contains(|one: char| one.is_whitespace() || one.is_control()) {
+                return Err(wrong(
+                    &address,
+                    format!("the metric `{name}` asks Prometheus at `{address}`, which is no http:// address"),
+                ));
+            }
+            MetricOf::Prometheus { address, query: query.clone() }
+        }
+        _ => {
+            return Err(wrong(
+                name,
+                format!("the metric `{name}` comes either of a command (`run`) or of a `query` of Prometheus"),
+            ));
+        }
+    };
+    if section.max.is_none() && section.min.is_none() {
+        return Err(wrong(name, format!("the metric `{name}` has no bound")).hint("max = 0.01, min = 5, or both"));
+    }
+    if [section.max, section.min].into_iter().flatten().any(|bound| !bound.is_finite()) {
+        return Err(wrong(name, format!("a bound of the metric `{name}` is no finite number")));
+    }
+    let in_a_row = section.in_a_row.unwrap_or(3);
+    if in_a_row == 0 {
+        return Err(wrong(
+            "in-a-row",
+            format!("in-a-row of the metric `{name}` is 0: one look at least must find it out of its bounds"),
+        ));
+    }
+    let every = section.every.unwrap_or(Seconds(5));
+    Ok(Metric { name: name.clone(), of, max: section.max, min: section.min, every, in_a_row })
 }
 
 /// Requests that a section names: is that an app that speaks HTTP, and is that a path?

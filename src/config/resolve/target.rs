@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::text::nearest;
 
 use super::super::Project;
-use super::super::resolved::{KNOWN_HOSTS, Origin, Setting, Target};
+use super::super::resolved::{KNOWN_HOSTS, LOCAL, Origin, Setting, Target};
 use super::super::shape::TargetSection;
 
 /// The target of that name, or the only one.
@@ -36,21 +36,22 @@ pub(super) fn choose<'a>(project: &'a Project, target: Option<&str>) -> Result<(
 
 /// The target's section with its defaults.
 pub(super) fn resolve(project: &Project, name: &str, section: &TargetSection) -> Result<Target> {
-    for host in &section.hosts {
+    for host in section.hosts.iter().filter(|host| *host != LOCAL) {
         let (user, address) = host.split_once('@').unwrap_or(("", host));
         if user.is_empty() || address.is_empty() || host.contains(char::is_whitespace) {
             return Err(project
                 .loaded
                 .source()
                 .error_near(host, format!("`{host}` is not user@host or user@host:port"))
-                .hint("the user must be one who may run docker on the server"));
+                .hint("the user must be one who may run docker on the server; `local` is this very machine, without SSH"));
         }
     }
     if let Some(twice) = section.hosts.iter().enumerate().find(|(at, host)| section.hosts[..*at].contains(host)) {
         return Err(project.loaded.source().error_near(twice.1, format!("`{}` is listed twice in `hosts`", twice.1)));
     }
-    let env_file =
-        Setting::or_found(section.env_file.clone().map(|file| Some(Utf8PathBuf::from(file))), || find_env_file(project, name))?;
+    let named = section.env_file.clone().map(|file| Some(Utf8PathBuf::from(file)));
+    let own = section.inherits_env_file && project.path(own_env_file(name)).is_file();
+    let env_file = Setting::or_found(named.filter(|_| !own), || find_env_file(project, name))?;
     if let Some(path) = env_file.value.as_deref().filter(|path| !project.path(path).is_file()) {
         return Err(project
             .loaded
@@ -94,8 +95,13 @@ pub(super) fn resolve(project: &Project, name: &str, section: &TargetSection) ->
     })
 }
 
+/// The env file that a target's name stands for.
+fn own_env_file(target: &str) -> String {
+    format!(".env.{target}")
+}
+
 fn find_env_file(project: &Project, target: &str) -> Result<(Option<Utf8PathBuf>, String)> {
-    let own = format!(".env.{target}");
+    let own = own_env_file(target);
     if project.path(&own).is_file() {
         return Ok((Some(own.into()), "the target's name".into()));
     }

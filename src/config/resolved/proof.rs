@@ -18,6 +18,8 @@ pub struct Proof {
     pub smoke: Vec<Smoke>,
     /// The requests that it and the release that serves are asked at once.
     pub load: Option<LoadCheck>,
+    /// What is measured of it while real requests come.
+    pub metrics: Vec<Metric>,
     /// The team's own steps, in the order of deploy.toml.
     pub team_steps: Vec<TeamStep>,
 }
@@ -33,6 +35,8 @@ pub struct Require {
     pub promoted_from: Option<String>,
     /// The longest time since it was deployed there.
     pub max_age: Option<Seconds>,
+    /// The environment of GitHub that the workflow run must have been approved for.
+    pub approved_for: Option<String>,
     /// When nothing is deployed.
     pub not_between: Vec<Window>,
 }
@@ -46,6 +50,8 @@ pub struct Tests {
     pub service: Option<String>,
     /// Its command, where deploy.toml tells it.
     pub command: Option<String>,
+    /// Where in the container their results are, in JUnit's XML.
+    pub junit: Option<Setting<String>>,
     /// The longest that they may take.
     pub timeout: Setting<Seconds>,
 }
@@ -89,8 +95,41 @@ pub struct Smoke {
     pub expect_status: u16,
     /// What the body must hold; empty for nothing.
     pub contains: String,
+    /// What stands in its body where, as JSON.
+    pub json: Vec<(String, serde_json::Value)>,
     /// The longest time in milliseconds; 0 for any.
     pub max_ms: u32,
+}
+
+/// `[[metric]]`, resolved.
+#[derive(Debug, Clone)]
+pub struct Metric {
+    /// Its name.
+    pub name: String,
+    /// Where it comes from.
+    pub of: MetricOf,
+    /// The largest value that is good.
+    pub max: Option<f64>,
+    /// The smallest one.
+    pub min: Option<f64>,
+    /// Time between two looks.
+    pub every: Seconds,
+    /// So many in a row undo the deploy.
+    pub in_a_row: u32,
+}
+
+/// Where a metric comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetricOf {
+    /// A command on the server.
+    Command(String),
+    /// A query of Prometheus.
+    Prometheus {
+        /// Where that answers.
+        address: String,
+        /// The query.
+        query: String,
+    },
 }
 
 /// `[load]`, resolved, where there is one.

@@ -24,6 +24,10 @@ pub struct RequireSection {
     /// The longest time since the release was deployed there. Default: any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<Seconds>,
+    /// The environment of GitHub that this workflow run must have been approved for, by one of its reviewers. The job needs
+    /// `permissions: actions: read` and `GITHUB_TOKEN`. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_for: Option<String>,
     /// Times, UTC, at which nothing is deployed: `"22:00-06:00"` each day, `"Fri 16:00 - Mon 07:00"` each week. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_between: Option<Vec<String>>,
@@ -39,6 +43,10 @@ pub struct TestSection {
     /// Its command. Default: the service's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
+    /// The file in which the tests leave their results in JUnit's XML, in the container: absolute, or from its working folder. What it
+    /// tells goes into the summary. Default: what the command names by `--junitxml` or `--junit-xml`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub junit: Option<String>,
     /// Tests that take longer have failed. Default: 15m.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Seconds>,
@@ -96,9 +104,58 @@ pub struct SmokeSection {
     /// A text that the answer's body must hold. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contains: Option<String>,
+    /// What stands in the answer's body, which is JSON then: JSON pointers (RFC 6901) and the string, number or boolean that each
+    /// leads to: `{ "/status" = "ok", "/checks/0/failed" = 0 }`. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub json: BTreeMap<String, JsonScalar>,
     /// The longest that the answer may take, in milliseconds. A GET has three tries. Default: any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_ms: Option<u32>,
+}
+
+/// A value that an answer of JSON is to hold.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum JsonScalar {
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A number.
+    Integer(i64),
+    /// A number with a fraction.
+    Number(f64),
+    /// A string.
+    Text(String),
+}
+
+/// `[[metric]]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct MetricSection {
+    /// Its name: lower-case letters, digits and `-`.
+    pub name: String,
+    /// A command that prints the number on its first line, within 5 s. It runs on the server as a `[[step]]` with `on = "server"` does.
+    /// In it, `{slot}` and `{release}` stand for those of the new release, `{window}` for the seconds since it gets these requests.
+    /// Either this or `query`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// A query of Prometheus that has one number as its result; the same names stand in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// Where Prometheus answers the server that is deployed to. Default: `http://127.0.0.1:9090`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<String>,
+    /// The largest value that is good: this, `min` or both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// The smallest value that is good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// Time between two looks. Default: 5s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<Seconds>,
+    /// So many looks in a row that find it out of its bounds undo the deploy. Default: 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_a_row: Option<u32>,
 }
 
 /// `[load]`

@@ -38,6 +38,8 @@ pub enum Inconclusive {
     Undo,
     /// The step goes on, for `longest-wait` at most; then the deploy is undone.
     Wait,
+    /// The server asks both releases the `[[smoke]]` requests that only read (GET and HEAD), until there are enough.
+    Synthetic,
 }
 
 /// `[rollout]`
@@ -54,14 +56,16 @@ pub struct RolloutSection {
     /// How long each of these steps lasts at least. Default: 30s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_duration: Option<Seconds>,
-    /// How many times as long as that of the release before the new one's 95th percentile of answer times may be. Default: 1.5.
+    /// How many times as long as that of the release before the new one's 95th percentile of answer times may be. Where it is set, it
+    /// counts while a release is observed, too: against all answers of the release before. Default: 1.5, of a canary alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_p95_ratio: Option<f64>,
     /// What keeps a visitor with one release while a canary runs: `cookie` (default) or `address`. A request that says
     /// `X-Estiba-Try: new` or `old`, as a header or as the cookie `estiba_try`, has its choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<Sticky>,
-    /// What happens at the end of a step in which fewer than `min-requests` came to the new release: `undo` (default) or `wait`.
+    /// What happens at the end of a step in which fewer than `min-requests` came to the new release, or a `[[metric]]` is not known:
+    /// `undo` (default), `wait`, or `synthetic`: the server asks the `[[smoke]]` requests itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inconclusive: Option<Inconclusive>,
     /// The longest that a step may go on beyond its time: paused, in doubt, or for want of requests. Default: 1h.

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use crate::report::{Event, Outcome, OutcomeKind, Reporter, StepReport, StepStatus};
+use crate::report::{Event, Outcome, OutcomeKind, Reporter, Slots, StepReport, StepStatus};
 use crate::server::{Record, RecordKind};
 
 use super::super::gate::Gate;
@@ -164,6 +164,7 @@ impl<'a> Journal<'a> {
                 self.mark(&step, StepStatus::UndoFailed);
                 self.reporter.tell(Event::UndoFailed { step, reason: text });
             }
+            RecordKind::Slots => Slots::parse(&text).into_iter().for_each(|slots| self.reporter.tell(Event::Slots(slots))),
             RecordKind::Note => {
                 if step == "compare" && self.differs.len() < MOST_REPORTS {
                     self.differs.push(text.clone());

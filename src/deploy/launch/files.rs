@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::artefact::Artefact;
-use crate::config::{ImageSource, Inconclusive, Resolved, Seconds, Sticky};
+use crate::config::{ImageSource, Inconclusive, Origin, Resolved, Seconds, Sticky};
 use crate::server::{BuildFile, Fact, Facts, ReleaseFile, RunFile, Scripts};
 use crate::text::shell_words;
 
@@ -32,6 +32,8 @@ pub(in crate::deploy) struct RunSettings {
     pub(in crate::deploy) asked: String,
     /// Of a fleet, the first host that has a run tells people of all.
     pub(in crate::deploy) is_silent: bool,
+    /// What a scan found of its images, a line each; `None` where there is no scan.
+    pub(in crate::deploy) findings: Option<String>,
 }
 
 /// The scripts, where the server does not have this version's.
@@ -107,8 +109,10 @@ fn run_file(session: &Session<'_>, settings: &RunSettings, operation: &Operation
         canary_inconclusive: match canary.inconclusive.value {
             Inconclusive::Undo => "undo",
             Inconclusive::Wait => "wait",
+            Inconclusive::Synthetic => "synthetic",
         },
         max_p95_ratio: canary.max_p95_ratio.value,
+        observe_p95: canary.max_p95_ratio.origin == Origin::File,
         alerts: !settings.is_silent,
     }
 }

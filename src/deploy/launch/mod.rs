@@ -21,6 +21,7 @@ use super::connect::Session;
 use super::hosts::{all, each};
 use super::operation::Operation;
 use super::prepare::{Candidate, Prepared};
+use super::scan::FINDINGS;
 use super::ship::{Ids, Shipped};
 use super::step::step;
 
@@ -59,7 +60,7 @@ pub(super) async fn launch<'a>(
     candidate: &Candidate<'_>,
     operation: &Operation<'_>,
 ) -> Result<Launched<'a>, Stop> {
-    let Shipped { to_do, unchanged, mut steps } = shipped;
+    let Shipped { to_do, unchanged, mut steps, findings } = shipped;
     let is_fleet = to_do.len() + unchanged.len() > 1;
     let mut launches: Vec<Launch<'a>> = unchanged.into_iter().map(|session| nothing_to_do(session, operation)).collect();
     if to_do.is_empty() {
@@ -70,7 +71,8 @@ pub(super) async fn launch<'a>(
         let sent = each(to_do, async |(mut session, ids)| {
             session.mend().await?;
             let is_silent = names.first().is_some_and(|first| *first != session.host());
-            let settings = RunSettings { is_silent, ..settings(ids, candidate, operation, is_fleet) };
+            let findings = findings.clone();
+            let settings = RunSettings { is_silent, findings, ..settings(ids, candidate, operation, is_fleet) };
             upload(&session, &candidate.prepared, &settings, operation).await?;
             let image = Some(settings.image.clone()).filter(|image| !image.is_empty());
             let blank = Outcome { image, ..blank(&session.facts, &candidate.id, operation) };
@@ -125,6 +127,8 @@ fn settings(images: Ids, candidate: &Candidate<'_>, operation: &Operation<'_>, i
 async fn upload(session: &Session<'_>, prepared: &Prepared<'_>, settings: &RunSettings, operation: &Operation<'_>) -> Result<()> {
     let mut files = files::scripts(&session.facts);
     files.extend(files::release(prepared, &settings.release, &operation.actor));
+    let findings = settings.findings.as_ref().map(|found| (format!("releases/{}/{FINDINGS}", settings.release), found.clone()));
+    files.extend(findings.map(|(path, found)| (path, Artefact::text(found))));
     files.extend(files::run(session, settings, operation));
     let mut changed = None;
     if settings.source == Some(ImageSource::Server) {

@@ -16,8 +16,9 @@ use super::super::connect::Session;
 use super::super::hosts::{all, each};
 use super::super::operation::Operation;
 use super::super::prepare::{Prepared, PreparedImage};
+use super::super::scan;
 use super::super::step::step;
-use super::{scan, tests};
+use super::tests;
 
 /// The ids of a release's images on one server, by the variables that they stand in.
 pub(in crate::deploy) type Ids = BTreeMap<String, String>;
@@ -31,9 +32,9 @@ pub(super) async fn bring(
     name: &str,
     operation: &Operation<'_>,
     steps: &mut Vec<StepReport>,
-) -> std::result::Result<Vec<Ids>, (&'static str, Error)> {
+) -> std::result::Result<(Vec<Ids>, Option<String>), (&'static str, Error)> {
     let reporter = operation.reporter;
-    let Some(_) = sessions.first() else { return Ok(Vec::new()) };
+    let Some(first) = sessions.first() else { return Ok((Vec::new(), None)) };
     let mut ids: Vec<Ids> = vec![Ids::new(); sessions.len()];
     let mut open = Vec::new();
     for image in prepared.images.iter().filter(|image| image.source != ImageSource::Server) {
@@ -70,7 +71,7 @@ pub(super) async fn bring(
         };
         built = made.map_err(|error| ("build", error))?;
     }
-    prove(&open, &built, operation, steps).await?;
+    let findings = prove(first, &open, &built, operation, steps).await?;
     let sending = async {
         for image in &open {
             let local = built.get(image.variable.as_str()).or(image.local.as_ref());
@@ -82,20 +83,26 @@ pub(super) async fn bring(
         bring_edge(sessions, name, operation).await?;
         Ok(ids)
     };
-    step(operation, "send", steps, sending).await.map_err(|error| ("send", error))
+    let ids = step(operation, "send", steps, sending).await.map_err(|error| ("send", error))?;
+    Ok((ids, findings))
 }
 
-/// Has new images tested and looked at, by what the team has for it.
+/// Has new images tested and looked at, by what the team has for it. Returns what the scan found of the release's images.
 async fn prove(
+    first: &Session<'_>,
     open: &[&PreparedImage],
     built: &BTreeMap<&str, Built>,
     operation: &Operation<'_>,
     steps: &mut Vec<StepReport>,
-) -> std::result::Result<(), (&'static str, Error)> {
+) -> std::result::Result<Option<String>, (&'static str, Error)> {
     let Operation { project, resolved, reporter, actor, options, .. } = operation;
+    let known = match &resolved.proof.scan {
+        Some(_) => scan::findings_of(first).await.map_err(|error| ("scan", error))?,
+        None => None,
+    };
     // What is promoted has been tested where it comes from.
     if open.is_empty() || options.promoted_from.is_some() {
-        return Ok(());
+        return Ok(known);
     }
     let here = |image: &&PreparedImage| match (built.get(image.variable.as_str()), &image.reference) {
         (Some(_), _) => Some((image.variable.clone(), tag(image))),
@@ -109,14 +116,15 @@ async fn prove(
     }
     if let Some(scan) = &resolved.proof.scan {
         let scanning = async {
+            let mut found = String::new();
             for image in images.values() {
-                scan::scan(scan, image, actor.now, reporter).await?;
+                found += &scan::scan(scan, image, known.as_deref(), actor.now, reporter).await?;
             }
-            Ok(())
+            Ok(Some(found))
         };
-        step(operation, "scan", steps, scanning).await.map_err(|error| ("scan", error))?;
+        return step(operation, "scan", steps, scanning).await.map_err(|error| ("scan", error));
     }
-    Ok(())
+    Ok(None)
 }
 
 /// A tag of the way, not of the release: the server takes it off once it has its own.

@@ -1,7 +1,7 @@
 //! The images get to the servers that lack them: built here, or read from where they lie. Nothing that serves is touched.
 
 mod images;
-mod scan;
+mod junit;
 mod tests;
 
 use crate::error::Kind;
@@ -23,6 +23,8 @@ pub(super) struct Shipped<'a> {
     pub(super) unchanged: Vec<Session<'a>>,
     /// The client's steps so far.
     pub(super) steps: Vec<StepReport>,
+    /// What the scan of the images found, a line each; `None` where there is no scan.
+    pub(super) findings: Option<String>,
 }
 
 /// Brings the images to all hosts that get the release. A failure is told, and ends the deploy.
@@ -34,7 +36,7 @@ pub(super) async fn ship<'a>(
     let Inspected { to_do, unchanged } = inspected;
     let mut steps = candidate.before.clone();
     match images::bring(&to_do, &candidate.prepared, &candidate.id, operation, &mut steps).await {
-        Ok(ids) => Ok(Shipped { to_do: to_do.into_iter().zip(ids).collect(), unchanged, steps }),
+        Ok((ids, findings)) => Ok(Shipped { to_do: to_do.into_iter().zip(ids).collect(), unchanged, steps, findings }),
         Err((step, error)) => {
             let reason = Some(error.text());
             operation.reporter.tell(Event::Error(error));

@@ -9,9 +9,11 @@ use yaml_serde::{Mapping, Value};
 use crate::compose::{Compose, Model, Reading};
 use crate::config::{Project, Resolved, Tests};
 use crate::error::{Error, Result};
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Found, Reporter};
 use crate::text::{Environment, command_words};
 use crate::{private, process, random};
+
+use super::junit::{self, TestReport};
 
 /// Runs them in the shell, which cleans up behind them.
 const SCRIPT: &str = include_str!("tests.sh");
@@ -32,16 +34,20 @@ pub(super) async fn test(
     let text = serde_json::to_string(&document).map_err(|error| Error::failed(format!("writing the tests' stack: {error}")))?;
     std::fs::write(&path, text).map_err(|error| Error::failed(format!("writing {path}: {error}")))?;
     let words = tests.command.as_deref().map(|command| command_words(command).unwrap_or_default()).unwrap_or_default();
-    let arguments: Vec<&str> = [name.as_str(), path.as_str(), model.folder.as_str(), service.as_str()]
+    let report = folder.join("junit.xml");
+    let results = tests.junit.as_ref().map(|junit| junit.value.as_str()).unwrap_or_default();
+    let arguments: Vec<&str> = [name.as_str(), path.as_str(), model.folder.as_str(), results, report.as_str(), service.as_str()]
         .into_iter()
         .chain(words.iter().map(String::as_str))
         .collect();
     let patience = Duration::from_secs(tests.timeout.value.0);
     let see = |line| reporter.tell(Event::Output { step: "test".into(), line });
     let ended = process::attended(SCRIPT, &arguments, patience, see).await?;
+    let told = told(tests, &report, reporter);
     let failed = |what: String| {
+        let which = told.as_ref().and_then(TestReport::which_failed).map(|which| format!(": {which}")).unwrap_or_default();
         Error::failed(format!(
-            "the tests of `{service}` in {} {what}; nothing was sent, and nothing on the server changed",
+            "the tests of `{service}` in {} {what}{which}; nothing was sent, and nothing on the server changed",
             tests.compose
         ))
     };
@@ -50,6 +56,24 @@ pub(super) async fn test(
             .hint("[test] timeout gives them longer")),
         Some((true, _)) => Ok(()),
         Some((false, status)) => Err(failed(format!("ended with {status}")).hint("their output is above")),
+    }
+}
+
+/// What the tests' results tell, where they left any.
+fn told(tests: &Tests, report: &Utf8Path, reporter: &Reporter) -> Option<TestReport> {
+    let junit = tests.junit.as_ref()?;
+    let text = std::fs::read_to_string(report).unwrap_or_default();
+    let read = if text.trim().is_empty() { Err("there is no such file in the container".to_owned()) } else { junit::read(&text) };
+    match read {
+        Ok(report) => {
+            let details = report.failures.clone();
+            reporter.tell(Event::Found(Found { step: "test".into(), summary: report.summary(), details }));
+            Some(report)
+        }
+        Err(why) => {
+            reporter.tell(Event::Warning(format!("the results of the tests in {} are not told: {why}", junit.value)));
+            None
+        }
     }
 }
 

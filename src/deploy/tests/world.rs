@@ -110,6 +110,7 @@ impl World {
             branch: String::new(),
             dirty: false,
             now: jiff::Timestamp::UNIX_EPOCH,
+            approved_by: Ok(None),
         };
         let options = Options {
             patience: self.patience,

@@ -87,7 +87,7 @@ impl Sink for Files {
             Event::Error(error) => self.error = Some(error.clone()),
             Event::Plan { document, markdown } => {
                 self.outputs(&of_plan(document));
-                append(self.workflow.summary.as_deref(), &Summary::of_plan(markdown));
+                append(self.workflow.summary.as_deref(), &self.summary.of_plan(markdown));
             }
             _ => {}
         }

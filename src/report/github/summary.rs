@@ -7,8 +7,9 @@ use crate::error::Error;
 use crate::text::{fence, inline, printable};
 
 use super::super::plain::verdict;
+use super::super::slots::Picture;
 use super::super::style::seconds;
-use super::super::{Event, Outcome, OutcomeKind, StepStatus};
+use super::super::{Event, Found, Outcome, OutcomeKind, StepStatus};
 use super::command::cut;
 
 /// GitHub drops a summary of more than 1 MiB whole; nobody reads half of that.
@@ -22,6 +23,8 @@ pub(super) struct Summary {
     last: VecDeque<String>,
     failed: Vec<String>,
     hosts: Vec<(String, Outcome)>,
+    found: Vec<Found>,
+    picture: Picture,
 }
 
 impl Summary {
@@ -35,6 +38,8 @@ impl Summary {
                 self.last.push_back(cut(line, 500));
             }
             Event::Failed { .. } if self.failed.is_empty() => self.failed = self.last.drain(..).collect(),
+            Event::Slots(slots) => self.picture.see(slots),
+            Event::Found(found) => self.found.push(found.clone()),
             Event::OnHost { host, event } => {
                 if let Event::Outcome(outcome) = &**event {
                     self.hosts.push((host.clone(), (**outcome).clone()));
@@ -76,6 +81,8 @@ impl Summary {
             }
             text.push_str(&timeline(outcome));
         }
+        self.found.iter().for_each(|found| write_found(&mut text, found));
+        text.push_str(&self.picture.to_markdown());
         if !self.failed.is_empty() {
             let lines = self.failed.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
             let fence = fence(&lines);
@@ -97,9 +104,24 @@ impl Summary {
         bounded(text)
     }
 
-    pub(super) fn of_plan(markdown: &str) -> String {
-        bounded(markdown.to_owned())
+    pub(super) fn of_plan(&self, markdown: &str) -> String {
+        let mut text = markdown.to_owned();
+        self.found.iter().for_each(|found| write_found(&mut text, found));
+        bounded(text)
     }
+}
+
+/// What a check found: a line, and a table that opens.
+fn write_found(text: &mut String, found: &Found) {
+    let _ = write!(text, "\n**{}**: {}\n", found.step, inline(&found.summary));
+    if found.details.is_empty() {
+        return;
+    }
+    text.push_str("\n<details><summary>Each of them</summary>\n\n| | |\n| --- | --- |\n");
+    for (name, what) in &found.details {
+        let _ = writeln!(text, "| {} | {} |", inline(name), inline(what));
+    }
+    text.push_str("\n</details>\n");
 }
 
 const fn status(status: StepStatus) -> &'static str {

@@ -278,12 +278,14 @@ file! {
         canary_wait: u64 = "CANARY_WAIT",
         /// What keeps a visitor with one release: `cookie` or `address`.
         canary_sticky: &'static str = "CANARY_STICKY",
-        /// What becomes of it for want of requests: `undo` or `wait`.
+        /// What becomes of it for want of requests: `undo`, `wait` or `synthetic`.
         canary_inconclusive: &'static str = "CANARY_INCONCLUSIVE",
         /// Is the end of this run told by alerts? Of a fleet one host tells it.
         alerts: bool = "ALERTS",
         /// How many times as long the new release's p95 may be.
         max_p95_ratio: f64 = "MAX_P95_RATIO",
+        /// Is that judged while the new release is observed, too?
+        observe_p95: bool = "OBSERVE_P95",
     }
 }
 

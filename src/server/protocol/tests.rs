@@ -89,6 +89,7 @@ fn the_backup_service_writes_the_run_file_that_the_client_writes() {
                     "IMAGE_IDS",
                     "KEEP_WARM",
                     "MAX_P95_RATIO",
+                    "OBSERVE_P95",
                     "OVERRIDE",
                     "SERVICES",
                 ]

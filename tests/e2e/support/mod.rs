@@ -11,6 +11,7 @@ mod run;
 mod scripted;
 mod site;
 mod sshd;
+mod terminal;
 
 pub use docker::docker;
 pub use github::{Requests, github};
@@ -23,3 +24,4 @@ pub use run::Run;
 pub use scripted::{Manner, Scripted};
 pub use site::{Kept, PASSWORD, Site, remove_project};
 pub use sshd::{Sshd, sshd, sshd_configured, sshd_with};
+pub use terminal::{in_a_terminal, with_input};

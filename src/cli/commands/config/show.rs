@@ -305,7 +305,8 @@ mod tests {
     use serde_json::Value;
 
     /// Keys that are shown in another way, or never.
-    const ELSEWHERE: [(&str, &str); 10] = [
+    const ELSEWHERE: [(&str, &str); 11] = [
+        ("extends", "as the keys that it brings"),
         ("require", "as a section of its target"),
         ("port", "as one of `ports`"),
         ("protocol", "as one of `ports`"),

@@ -1,6 +1,6 @@
 //! The sections about what a release has to prove.
 
-use crate::config::{Resolved, StepPlace};
+use crate::config::{MetricOf, Resolved, StepPlace};
 
 use super::Shown;
 
@@ -13,6 +13,9 @@ impl Shown {
                 if let Some(value) = value {
                     self.said(key, value);
                 }
+            }
+            if let Some(junit) = &tests.junit {
+                self.add("junit", junit);
             }
             self.add("timeout", &tests.timeout);
         }
@@ -40,6 +43,7 @@ impl Shown {
             self.add("max-p95-ms", &load.max_p95_ms);
             self.add("max-p95-ratio", &load.max_p95_ratio);
         }
+        self.metrics(resolved);
         for step in &resolved.proof.team_steps {
             self.begin_one_of("step");
             self.said("name", &step.name);
@@ -59,7 +63,7 @@ impl Shown {
     fn require(&mut self, resolved: &Resolved) {
         let require = &resolved.target.require;
         let windows: Vec<&str> = require.not_between.iter().map(|window| window.text.as_str()).collect();
-        let age = require.max_age.is_some();
+        let age = require.max_age.is_some() || require.approved_for.is_some();
         if require.branches.is_empty() && !require.clean && require.promoted_from.is_none() && !age && windows.is_empty() {
             return;
         }
@@ -74,8 +78,30 @@ impl Shown {
         if let Some(age) = require.max_age {
             self.said("max-age", age);
         }
+        if let Some(environment) = &require.approved_for {
+            self.said("approved-for", environment);
+        }
         if !windows.is_empty() {
             self.said("not-between", windows);
+        }
+    }
+
+    fn metrics(&mut self, resolved: &Resolved) {
+        for metric in &resolved.proof.metrics {
+            self.begin_one_of("metric");
+            self.said("name", &metric.name);
+            match &metric.of {
+                MetricOf::Command(run) => self.said("run", run),
+                MetricOf::Prometheus { address, query } => {
+                    self.said("prometheus", address);
+                    self.said("query", query);
+                }
+            }
+            for (key, bound) in [("max", metric.max), ("min", metric.min)] {
+                bound.into_iter().for_each(|bound| self.said(key, bound));
+            }
+            self.said("every", metric.every);
+            self.said("in-a-row", metric.in_a_row);
         }
     }
 
@@ -97,6 +123,11 @@ impl Shown {
             }
             if !smoke.contains.is_empty() {
                 self.said("contains", &smoke.contains);
+            }
+            let held = smoke.json.iter().map(|(pointer, value)| (pointer.clone(), toml::Value::try_from(value)));
+            let held: toml::Table = held.filter_map(|(pointer, value)| Some((pointer, value.ok()?))).collect();
+            if !held.is_empty() {
+                self.said("json", held);
             }
             if smoke.max_ms > 0 {
                 self.said("max-ms", smoke.max_ms);

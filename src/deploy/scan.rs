@@ -10,8 +10,13 @@ use tokio::time::timeout;
 use crate::config::{Accepted, Scan};
 use crate::error::{Error, Result};
 use crate::process::{self, Said};
-use crate::report::{Event, Reporter};
+use crate::report::{Event, Found, Reporter};
 use crate::text::command_words;
+
+use super::connect::Session;
+
+/// The file of a release that keeps what a scan found of its images, a line each.
+pub(super) const FINDINGS: &str = "findings";
 
 /// What a scanner reports of an image, in SARIF.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +26,19 @@ struct Finding {
     text: String,
 }
 
-/// Has the image looked at. What is found and not accepted is an error that lists it.
-pub(super) async fn scan(scan: &Scan, image: &str, now: Timestamp, reporter: &Reporter) -> Result<()> {
+/// What the scan of the release that serves found; `None` where none was made of it.
+pub(super) async fn findings_of(session: &Session<'_>) -> Result<Option<String>> {
+    let Some(current) = session.facts.current() else { return Ok(None) };
+    let read = session.server().read(&format!("releases/{current}"), &[FINDINGS]).await?;
+    Ok(read.get(FINDINGS).map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+}
+
+/// Has the image looked at. What is found and not accepted is an error that lists it. Returns all that was found, a line each: what is
+/// not among `known`, which the release that serves has, is told as new.
+pub(super) async fn scan(scan: &Scan, image: &str, known: Option<&str>, now: Timestamp, reporter: &Reporter) -> Result<String> {
     let words: Vec<String> =
         command_words(&scan.command).unwrap_or_default().iter().map(|word| word.replace("{image}", image)).collect();
-    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+    let Some((program, arguments)) = words.split_first() else { return Ok(String::new()) };
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let mut printed = String::new();
     let see = |said: Said| match said {
@@ -44,12 +57,14 @@ pub(super) async fn scan(scan: &Scan, image: &str, now: Timestamp, reporter: &Re
     };
     let Some(findings) = findings(&printed) else {
         printed.lines().for_each(|line| reporter.tell(Event::Output { step: "scan".into(), line: line.to_owned() }));
-        return if success { Ok(()) } else { Err(failed(format!("the scan of the image ended with {status}"))) };
+        return if success { Ok(String::new()) } else { Err(failed(format!("the scan of the image ended with {status}"))) };
     };
     let open = open(&findings, &scan.accept, now, reporter);
     for finding in &open {
         reporter.tell(Event::Output { step: "scan".into(), line: format!("{}: {}", finding.id, finding.text) });
     }
+    tell(&findings, &open, known, reporter);
+    let all: String = findings.iter().map(|finding| format!("{}\n", finding.id)).collect();
     let count = |findings: &[&Finding]| match findings {
         [one] => format!("1 finding that is not accepted: {}", one.id),
         several => {
@@ -60,13 +75,37 @@ pub(super) async fn scan(scan: &Scan, image: &str, now: Timestamp, reporter: &Re
     };
     let errors: Vec<&Finding> = open.iter().copied().filter(|finding| finding.is_error).collect();
     match (success, open.as_slice(), errors.as_slice()) {
-        (true, _, []) => Ok(()),
+        (true, _, []) => Ok(all),
         (true, _, errors) => Err(failed(format!("the scan of the image has {}", count(errors)))),
         // It says no because of findings that are all accepted.
-        (false, [], _) if !findings.is_empty() => Ok(()),
+        (false, [], _) if !findings.is_empty() => Ok(all),
         (false, [], _) => Err(failed(format!("the scan of the image ended with {status} and reports no finding"))),
         (false, open, _) => Err(failed(format!("the scan of the image has {}", count(open)))),
     }
+}
+
+/// Tells what was found, what of it is not accepted, and what the release that serves does not have.
+fn tell(findings: &[Finding], open: &[&Finding], known: Option<&str>, reporter: &Reporter) {
+    let is_new = |finding: &Finding| known.is_some_and(|known| !known.lines().any(|line| line == finding.id));
+    let new = findings.iter().filter(|finding| is_new(finding)).count();
+    let against = match known {
+        Some(_) => format!("{new} that the release that serves does not have"),
+        None => "what the release that serves has is not known".to_owned(),
+    };
+    let count = findings.len();
+    let summary = format!("{count} finding{}, {} not accepted, {against}", if count == 1 { "" } else { "s" }, open.len());
+    let detail = |finding: &Finding| {
+        let accepted = !open.iter().any(|one| one.id == finding.id);
+        let marks = [(is_new(finding), "new"), (finding.is_error, "error"), (accepted, "accepted")];
+        let marks: Vec<&str> = marks.into_iter().filter(|(holds, _)| *holds).map(|(_, mark)| mark).collect();
+        let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
+        (finding.id.clone(), format!("{}{marks}", finding.text))
+    };
+    // The new ones first: they are what somebody has to look at.
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    sorted.sort_by_key(|finding| !is_new(finding));
+    let details = sorted.into_iter().take(100).map(detail).collect();
+    reporter.tell(Event::Found(Found { step: "scan".into(), summary, details }));
 }
 
 fn failed(message: String) -> Error {
