@@ -1,4 +1,4 @@
-//! Programs on this machine. The one room that spawns them, `ssh` excepted.
+//! Programs on this machine. The one room that spawns them.
 
 #![expect(clippy::disallowed_methods, reason = "the room that starts programs")]
 

@@ -76,6 +76,7 @@ pub fn send(arguments: &[String]) {
         },
         jump: Vec::new(),
         proxy_command: None,
+        is_local: false,
         r#become: None,
         asker: Asker::nobody(),
         traffic: Traffic::default(),

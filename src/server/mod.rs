@@ -1,6 +1,7 @@
 //! The server's half as typed calls: the embedded scripts, the facts, the upload, a run and its journal.
 
 mod backups;
+mod bundle;
 mod calls;
 mod facts;
 mod first_answer;

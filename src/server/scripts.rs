@@ -20,6 +20,7 @@ const FILES: &[(&str, &str)] = scripts![
     "scheduled.sh",
     "ask/applied.sh",
     "ask/backups.sh",
+    "ask/bundle.sh",
     "ask/cat.sh",
     "ask/compare.sh",
     "ask/doctor.sh",

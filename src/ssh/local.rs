@@ -1,15 +1,18 @@
-//! This very machine in the place of a server: an SSH server of this process, which only this process can reach, and which runs
-//! commands as its user. So a target with `hosts = ["local"]` is deployed to like any other, and needs no sshd.
+//! This very machine in the place of a server: an SSH server of this process, which runs commands as its user. A target with
+//! `hosts = ["local"]` is deployed to like any other over a stream that nobody else can have, and needs no sshd; the demo has one that
+//! listens.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use russh::keys::{Algorithm, HashAlg, PrivateKey};
-use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, Session};
+use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey};
+use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, Pty};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::process::ChildStdin;
+use tokio::sync::{mpsc, watch};
 
 use crate::error::Result;
 use crate::process;
@@ -32,24 +35,33 @@ pub fn fingerprint() -> String {
 /// A stream to a server of this process.
 pub(super) fn connect() -> DuplexStream {
     let (here, there) = tokio::io::duplex(BUFFER);
+    if let Some(key) = KEY.clone() {
+        tokio::spawn(serve(there, key, None));
+    }
+    here
+}
+
+/// Is an SSH server to whoever is at the other end of the stream, until that ends: one with this host key, which lets in who has the key
+/// `allowed`, or everybody where there is none. Commands are run as the user of this process.
+pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, key: PrivateKey, allowed: Option<PublicKey>) {
     let config = server::Config {
-        keys: KEY.iter().cloned().collect(),
-        auth_rejection_time: Duration::ZERO,
+        keys: vec![key],
+        auth_rejection_time: Duration::from_secs(1),
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        nodelay: true,
         window_size: 16 << 20,
         maximum_packet_size: 65_535,
         ..server::Config::default()
     };
-    tokio::spawn(async move {
-        if let Ok(session) = server::run_stream(Arc::new(config), there, Here::default()).await {
-            let _ = session.await;
-        }
-    });
-    here
+    let client = Here { allowed, channels: HashMap::new(), terminals: HashMap::new() };
+    if let Ok(session) = server::run_stream(Arc::new(config), stream, client).await {
+        let _ = session.await;
+    }
 }
 
 /// One connection, with the channels on which no command has been asked for yet.
-#[derive(Default)]
 struct Here {
+    allowed: Option<PublicKey>,
     channels: HashMap<ChannelId, Channel<Msg>>,
     /// The terminals that were asked for: kind, columns and rows.
     terminals: HashMap<ChannelId, (String, u32, u32)>,
@@ -58,9 +70,13 @@ struct Here {
 impl server::Handler for Here {
     type Error = russh::Error;
 
-    // Nobody else can have this stream.
     async fn auth_none(&mut self, _user: &str) -> Result<Auth, russh::Error> {
-        Ok(Auth::Accept)
+        Ok(if self.allowed.is_none() { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn auth_publickey(&mut self, _user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
+        let is_allowed = self.allowed.as_ref().is_none_or(|allowed| allowed.key_data() == key.public_key.key_data());
+        Ok(if is_allowed { Auth::Accept } else { Auth::reject() })
     }
 
     async fn channel_open_session(
@@ -107,6 +123,43 @@ fn in_terminal(command: &str, kind: &str, columns: u32, rows: u32) -> String {
     format!("TERM={} exec script -qec {} /dev/null", shell_words([kind]), shell_words([within.as_str()]))
 }
 
+/// Bytes of output that may wait to be taken.
+const WAITING: usize = 1 << 20;
+
+/// What is known of a command's streams while it runs. The session hands on input and takes output one after the other, so that a command
+/// that takes no more input until its output is read would wait for ever, were that not read meanwhile.
+#[derive(Debug)]
+struct Flow {
+    /// Is the command given input that it does not take?
+    is_stuck: AtomicBool,
+    /// Bytes of output that nobody has taken yet.
+    waiting: AtomicUsize,
+    /// Something of this is another.
+    changed: watch::Sender<()>,
+}
+
+impl Flow {
+    fn set_stuck(&self, is_stuck: bool) {
+        self.is_stuck.store(is_stuck, Ordering::SeqCst);
+        self.changed.send_replace(());
+    }
+
+    fn taken(&self, count: usize) {
+        self.waiting.fetch_sub(count, Ordering::SeqCst);
+        self.changed.send_replace(());
+    }
+
+    /// Waits until more output may be read.
+    async fn may_read(&self) {
+        let mut changed = self.changed.subscribe();
+        while self.waiting.load(Ordering::SeqCst) >= WAITING && !self.is_stuck.load(Ordering::SeqCst) {
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
 /// Runs a command to its end, as sshd does.
 async fn run(command: String, channel: Channel<Msg>, handle: Handle, id: ChannelId) {
     let (read, _write) = channel.split();
@@ -117,18 +170,13 @@ async fn run(command: String, channel: Channel<Msg>, handle: Handle, id: Channel
         }
         Ok(mut child) => {
             let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-            let feeding = tokio::spawn(feed(read, input));
-            let out = async {
-                if let Some(output) = output {
-                    pass(output, None, &handle, id).await;
-                }
-            };
-            let err = async {
-                if let Some(errors) = errors {
-                    pass(errors, Some(1), &handle, id).await;
-                }
-            };
-            tokio::join!(out, err);
+            let (changed, _) = watch::channel(());
+            let flow = Arc::new(Flow { is_stuck: AtomicBool::new(false), waiting: AtomicUsize::new(0), changed });
+            let feeding = tokio::spawn(feed(read, input, flow.clone()));
+            let (sender, said) = mpsc::unbounded_channel();
+            let out = pass(output, None, sender.clone(), &flow);
+            let err = pass(errors, Some(1), sender, &flow);
+            tokio::join!(out, err, tell(said, &handle, id, &flow));
             let ended = child.wait().await;
             feeding.abort();
             // What a signal ended has no status of its own: 128 and the signal's number is a shell's.
@@ -144,7 +192,7 @@ async fn run(command: String, channel: Channel<Msg>, handle: Handle, id: Channel
 }
 
 /// Hands on what comes as the command's input, until its end.
-async fn feed(mut from: ChannelReadHalf, input: Option<ChildStdin>) {
+async fn feed(mut from: ChannelReadHalf, input: Option<ChildStdin>, flow: Arc<Flow>) {
     let Some(mut input) = input else { return };
     loop {
         let data = match from.wait().await {
@@ -152,24 +200,44 @@ async fn feed(mut from: ChannelReadHalf, input: Option<ChildStdin>) {
             Some(ChannelMsg::Eof | ChannelMsg::Close) | None => return,
             Some(_) => continue,
         };
-        if input.write_all(&data).await.is_err() {
+        flow.set_stuck(true);
+        let is_taken = input.write_all(&data).await.is_ok();
+        flow.set_stuck(false);
+        if !is_taken {
             return;
         }
     }
 }
 
-/// Hands on all that comes, for as long as somebody takes it: as output, or as that kind of further output.
-async fn pass(mut from: impl AsyncRead + Unpin, kind: Option<u32>, handle: &Handle, id: ChannelId) {
+/// A piece of a command's output, or of that kind of further output.
+type Said = (Option<u32>, Vec<u8>);
+
+/// Reads all that comes, no further ahead than it must.
+async fn pass(from: Option<impl AsyncRead + Unpin>, kind: Option<u32>, to: mpsc::UnboundedSender<Said>, flow: &Flow) {
+    let Some(mut from) = from else { return };
     let mut piece = vec![0; PIECE];
-    while let Ok(count) = from.read(&mut piece).await {
-        let bytes = piece[..count].to_vec();
+    loop {
+        flow.may_read().await;
+        let Ok(count @ 1..) = from.read(&mut piece).await else { return };
+        flow.waiting.fetch_add(count, Ordering::SeqCst);
+        if to.send((kind, piece[..count].to_vec())).is_err() {
+            return;
+        }
+    }
+}
+
+/// Hands on what was read, for as long as somebody takes it.
+async fn tell(mut said: mpsc::UnboundedReceiver<Said>, handle: &Handle, id: ChannelId, flow: &Flow) {
+    while let Some((kind, bytes)) = said.recv().await {
+        let count = bytes.len();
         let is_taken = match kind {
-            _ if count == 0 => false,
             None => handle.data(id, bytes).await.is_ok(),
             Some(kind) => handle.extended_data(id, kind, bytes).await.is_ok(),
         };
+        flow.taken(count);
         if !is_taken {
-            return;
+            // What reads finds out that nobody takes it.
+            return flow.taken(flow.waiting.load(Ordering::SeqCst));
         }
     }
 }

@@ -32,7 +32,7 @@ pub use forward::{Forward, Incoming};
 pub use hostkey::HostKeys;
 pub use identity::{Identity, Sources};
 pub use key::{new_key, parse_key, public_line};
-pub use local::fingerprint as local_fingerprint;
+pub use local::{fingerprint as local_fingerprint, serve};
 pub(crate) use pieces::ChannelWriter;
 pub use settings::{Hop, Settings};
 pub use traffic::Traffic;

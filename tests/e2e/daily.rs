@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{Site, Steady, docker, in_a_terminal, wait_for, with_input};
+use crate::support::{PASSWORD, Site, Steady, docker, in_a_terminal, wait_for, with_input};
 
 const WORKER: &str = "services:\n  worker:\n    <<: *app\n    init: true\n    command: [\"sleep\", \"infinity\"]\n";
 
@@ -56,6 +56,21 @@ fn commands_run_in_containers_of_the_release_that_serves() {
     assert_eq!(site.estiba(&["env", "diff"]).stdout, "+ GREETING\n");
     let run = site.estiba(&["logs", "--run", &release]);
     assert!(run.stdout.contains("the edges serve") && run.code == 0, "{}", run.stdout);
+
+    // A bundle for whoever helps, without secrets.
+    let path = site.folder.join("bundle.tar.gz");
+    site.estiba(&["logs", "export", "--out", path.to_str().unwrap()]).says(0, &["read it before you hand it on"]);
+    let tar = |way: &str| {
+        let output = Command::new("tar").arg(way).arg(&path).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let (names, all) = (tar("-tzf"), tar("-xzOf"));
+    for name in
+        ["/server.txt", "/logs.txt", "/history.jsonl", "/status.json", "/doctor.json", "/release/files/stack.yml", "/runs/"]
+    {
+        assert!(names.contains(name), "no {name} in {names}");
+    }
+    assert!(all.contains("ready to accept") && all.contains("\"drift\"") && !all.contains(PASSWORD), "{names}");
 
     // Logs of all, picked; and going on through a deploy, each line once.
     let run = site.estiba(&["logs", "--service", "db", "--grep", "ready to accept"]);

@@ -1,5 +1,6 @@
 //! Commands that show what a target does.
 
+use camino::Utf8PathBuf;
 use clap::Args;
 
 /// `metrics`
@@ -18,8 +19,15 @@ pub struct MetricsArgs {
 /// `logs`
 #[derive(Debug, Clone, Args)]
 pub struct LogsArgs {
-    /// The target. Optional if deploy.toml has only one.
+    /// The target. Optional if deploy.toml has only one. `export` in its place, with the target behind it, writes a bundle for whoever helps:
+    /// logs, journals, history, the state of server and containers, without the secrets of the release.
     pub target: Option<String>,
+    /// With `export`: the target.
+    #[arg(value_name = "TARGET OF EXPORT")]
+    pub of: Option<String>,
+    /// With `export`: the archive (.tar.gz). Default: estiba-TARGET.tar.gz.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<Utf8PathBuf>,
     /// Go on with what comes, through deploys and lost connections.
     #[arg(short, long)]
     pub follow: bool,
@@ -52,6 +60,8 @@ impl LogsArgs {
     pub fn followed(target: Option<String>, service: Option<String>) -> Self {
         Self {
             target,
+            of: None,
+            out: None,
             follow: true,
             service: service.into_iter().collect(),
             tail: None,

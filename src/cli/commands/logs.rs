@@ -1,18 +1,30 @@
 //! `logs`
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use crate::deploy::{Session, logs};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::config::Project;
+use crate::deploy::{Session, examine, logs};
 use crate::error::{Error, Result};
 use crate::logs::{Level, Pick};
+use crate::private;
 use crate::report::{Event, Reporter};
-use crate::server::{LogsAsked, Record};
+use crate::server::{LogsAsked, Record, Status};
 
 use super::super::args::LogsArgs;
 use super::super::context::Context;
 
 pub(in crate::cli) async fn run(context: &Context, args: LogsArgs) -> Result<ExitCode> {
     let project = context.project_to_look()?;
+    let is_target = |name: &str| project.loaded.config.target.contains_key(name);
+    match (args.target.as_deref(), args.of.as_deref()) {
+        (Some("export"), of) if of.is_some() || !is_target("export") => return export(context, &project, of, &args).await,
+        (_, Some(more)) => return Err(Error::input(format!("`{more}` is one word too many")).hint("estiba logs export TARGET")),
+        _ => {}
+    }
     let resolved = context.resolve(&project, args.target.as_deref())?;
     let asked = asked(&args)?;
     pick(&args)?;
@@ -39,6 +51,45 @@ pub(in crate::cli) async fn run(context: &Context, args: LogsArgs) -> Result<Exi
     for ended in futures_util::future::join_all(followed).await {
         ended?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a bundle of what every host of the target tells, a folder each.
+async fn export(context: &Context, project: &Project, target: Option<&str>, args: &LogsArgs) -> Result<ExitCode> {
+    let resolved = context.resolve(project, target)?;
+    let lines = match args.tail.as_deref() {
+        None => 2000,
+        Some(count) => count
+            .parse()
+            .map_err(|_| Error::input(format!("--tail {count} is no number, and a bundle has a bound")).hint("--tail 5000"))?,
+    };
+    let path = args.out.clone().unwrap_or_else(|| format!("estiba-{}.tar.gz", resolved.target.name).into());
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
+    let cannot = |error: std::io::Error| Error::failed(format!("the bundle {path} cannot be written: {error}"));
+    let mut sessions = Session::open_all(project, &resolved).await?;
+    for session in &mut sessions {
+        let host = session.host();
+        let mut parts = session.server().bundle(lines).await?;
+        let status = serde_json::to_value(Status::of(&host, &session.facts)).unwrap_or_default();
+        let findings = serde_json::to_value(examine(session, Context::now()).await?).unwrap_or_default();
+        parts.insert("status.json".into(), format!("{status:#}\n"));
+        parts.insert("doctor.json".into(), format!("{findings:#}\n"));
+        parts.insert("version.txt".into(), format!("estiba {}\n", env!("CARGO_PKG_VERSION")));
+        for (name, text) in parts {
+            let text = context.reporter.shown(&text);
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o600);
+            archive
+                .append_data(&mut header, format!("{}/{name}", host.replace(['/', ':'], "-")), text.as_bytes())
+                .map_err(cannot)?;
+        }
+    }
+    let bytes = archive.into_inner().and_then(GzEncoder::finish).map_err(cannot)?;
+    // It tells much of a server: nobody else on this machine reads it.
+    private::create(&path).and_then(|mut file| file.write_all(&bytes)).map_err(cannot)?;
+    context.reporter.tell(Event::Text(format!("{path} holds logs, journals, history and the state of {}", resolved.target.name)));
+    context.reporter.note("values of the env file that are secrets are taken out; read it before you hand it on");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -46,6 +46,8 @@ entries! {
     Applied = "ask/applied.sh", Look;
     /// The backups.
     Backups = "ask/backups.sh", Look;
+    /// What somebody who helps from afar needs.
+    Bundle = "ask/bundle.sh", Look;
     /// Files below the root.
     Cat = "ask/cat.sh", Look;
     /// What of the release that serves is not as it says.

@@ -33,6 +33,8 @@ pub const CANARY: &str = "estiba:canary";
 
 /// Behind it, the logs of containers: the server's time when they were asked for.
 pub const LOGS: &str = "estiba:logs";
+/// A part of a bundle: its name.
+pub const BUNDLE: &str = "estiba:bundle";
 
 /// Behind it, what became of an alert by each channel.
 pub const ALERTS: &str = "estiba:alerts";
@@ -54,9 +56,9 @@ pub const CLOCK: &str = "estiba:clock";
 
 /// All of them.
 #[cfg(test)]
-pub(super) const ALL: [&str; 21] = [
+pub(super) const ALL: [&str; 22] = [
     SYSTEM, ITEM, FINDING, CLOCK, FACTS, END, FILE, RECEIVED, ERROR, JOURNAL, TAKEN, SIZE, IMAGE, WHOLE, APPLIED, UNKNOWN,
-    COMPARED, CANARY, LOGS, ALERTS, METRICS,
+    COMPARED, CANARY, LOGS, BUNDLE, ALERTS, METRICS,
 ];
 
 /// What stands behind a marker in a line of its own.
