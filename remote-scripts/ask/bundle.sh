@@ -16,6 +16,10 @@ mkdir "$run_dir/state"
 for part in common settings journal; do
 	. "$here/lib/$part.sh"
 done
+[ -e "$releases/${RELEASE:-none}/settings.env" ] || {
+	echo 'estiba:unknown no release serves, so that it is not known which secrets to take out'
+	exit
+}
 read_release "$RELEASE"
 load_secrets
 # A project in the user's own folder is another one.

@@ -5,8 +5,13 @@
 # Both programs below read a document into `text`, and look for `wanted`.
 # shellcheck disable=SC2016 # a program
 json_program='
-	BEGIN { for (at = 1; at < 256; at++) code_of[sprintf("%c", at)] = at }
-	{ text = text (NR > 1 ? "\n" : "") $0 }
+	BEGIN {
+		for (at = 1; at < 256; at++) code_of[sprintf("%c", at)] = at
+		# All of it at once: no JSON has that character.
+		RS = "\001"
+	}
+	NR == 1 { text = $0 }
+	NR > 1 { text = "" }
 	# Reads a whole document; sets found (the type of what stands at the pointer, empty for nothing), decoded, written and wrong.
 	function read_document(of, pointer) {
 		begin(of)
@@ -115,6 +120,7 @@ json_program='
 # json_holds FILE POINTER VALUE: is that the value at that place? VALUE is a string, a number, true, false or null, as JSON. Prints what
 # stands there otherwise: a value as JSON, `nothing`, or `no JSON`.
 json_holds() {
+	[ -e "$1" ] || { echo 'no JSON' && return 1; } || return 1
 	JSON_POINTER=$2 JSON_VALUE=$3 LC_ALL=C awk "$json_program"'
 		END {
 			read_document(text, ENVIRON["JSON_POINTER"])
@@ -132,6 +138,7 @@ json_holds() {
 
 # json_at FILE POINTER: prints the string or number at that place.
 json_at() {
+	[ -e "$1" ] || return 1
 	JSON_POINTER=$2 LC_ALL=C awk "$json_program"'
 		END {
 			read_document(text, ENVIRON["JSON_POINTER"])

@@ -33,15 +33,17 @@ judge_program='
 	}
 '
 
-# judge_errors NEW ERRORS OLD ERRORS: prints `bad` where the new release answers more of its requests with an error than MAX_ERROR_RATE
-# and than the release before; `doubtful` where it may well do so, and more requests will tell.
+# judge_errors NEW ERRORS OLD ERRORS [past]: prints `bad` where the new release answers more of its requests with an error than MAX_ERROR_RATE
+# and than the release before; `doubtful` where it may well do so, and more requests will tell. With `past`, the old ones
+# do not grow beside the new ones: an interval would stay as wide as it is, so their share counts as it stands, where they are 200 at least.
 judge_errors() {
-	awk -v n="$1" -v x="$2" -v before="$3" -v bad_before="$4" -v most="$MAX_ERROR_RATE" "$judge_program"'
+	awk -v n="$1" -v x="$2" -v before="$3" -v bad_before="$4" -v most="$MAX_ERROR_RATE" -v past="${5:-}" "$judge_program"'
 		BEGIN {
 			q = most + 0
 			# Of an error rate of nothing there is no evidence: one in a thousand is as good.
 			if (q < 0.001) q = 0.001
-			known = bad_before > 0 || before >= 100 ? upper(bad_before, before) : q
+			if (past != "") known = before >= 200 ? bad_before / before : q
+			else known = bad_before > 0 || before >= 100 ? upper(bad_before, before) : q
 			if (known > q) q = known
 			found = evidence(x, n, q)
 			if (found >= log(1000)) print "bad"; else if (found >= log(10)) print "doubtful"

@@ -5,9 +5,10 @@
 # A value that cannot be had is unknown, which is neither good nor bad.
 # shellcheck disable=SC2154 # the settings come from lib/settings.sh
 
-# metrics_begin: what was seen before does not count any more. The window of what is measured begins here.
+# metrics_begin: what was seen before is not known any more, but how often in a row it was wrong. The window of what is measured begins
+# here.
 metrics_begin() {
-	rm -f "$run_dir/state/metric."*
+	rm -f "$run_dir/state/metric.value."* "$run_dir/state/metric.told."*
 	uptime_cs
 	metrics_since=$uptime_cs
 }
@@ -31,7 +32,9 @@ metric_look() {
 	uptime_cs
 	[ "$uptime_cs" -ge "$(get "metric.due.$1" | grep . || echo 0)" ] || return 0
 	put "metric.due.$1" "$((uptime_cs + $2 * 100))" || return 1
-	metric_said=$(metric_value "$@" 2>"$run_dir/state/metric.error")
+	# What it says may be anybody's: it stays on its line of the journal.
+	metric_said=$(metric_value "$@" 2>"$run_dir/state/metric.error" | tr '\t\r\n' '   ' | cut -c 1-200)
+	metric_said=${metric_said% }
 	if ! metric_is_number "$metric_said"; then
 		has "metric.told.$1" || tell "the metric $1 is not known: ${metric_said:-$(tail -n 1 "$run_dir/state/metric.error" | cut -c 1-200 | grep . || echo 'nothing was printed')}"
 		put "metric.told.$1" 1
@@ -72,7 +75,9 @@ metric_value() {
 			metric_words="$metric_words '$(metric_filled "$metric_word" | sed "s/'/'\\\\''/g")'"
 		done
 		# Five seconds, so that the looks at health are not kept waiting.
-		team_on_server "timeout 5 $metric_words" | sed -n 1p
+		# Into a file: a pipe would be waited for as long as anything that was started holds it.
+		team_on_server "timeout -k 1 5 $metric_words" >"$run_dir/state/metric.out" || :
+		sed -n 1p "$run_dir/state/metric.out"
 		;;
 	esac
 }
@@ -122,6 +127,15 @@ metrics_missing() {
 
 metric_missing() {
 	has "metric.value.$1" || printf '%s\n' "$1"
+}
+
+# metrics_wrong: the names of those that were out of their bounds at the last look, with a comma between them.
+metrics_wrong() {
+	metrics_each metric_wrong | sed -e ':a' -e '$!{N;ba' -e '}' -e 's/\n/, /g'
+}
+
+metric_wrong() {
+	! has "metric.wrong.$1" || printf '%s\n' "$1"
 }
 
 # metrics_words: what was seen last of each, behind a semicolon.

@@ -61,6 +61,8 @@ canary_step() {
 	canary_end=$((uptime_cs + CANARY_STEP_SECONDS * 100))
 	canary_limit=$((canary_end + CANARY_WAIT * 100))
 	canary_told=
+	canary_missing=
+	canary_wrong=
 	while :; do
 		new_runs 'in the canary' || return 1
 		canary_least=
@@ -79,15 +81,16 @@ canary_step() {
 		uptime_cs
 		if [ "$uptime_cs" -ge "$canary_end" ] && [ ! -e "$run_dir/canary.paused" ]; then
 			canary_missing=$(metrics_missing)
+			canary_wrong=$(metrics_wrong)
 			# shellcheck disable=SC2086 # names of services
-			if [ "$canary_least" -ge "$MIN_REQUESTS" ] && [ -z "$canary_doubt$canary_missing" ] && ! watch_is_sick $canary_apps; then
+			if [ "$canary_least" -ge "$MIN_REQUESTS" ] && [ -z "$canary_doubt$canary_missing$canary_wrong" ] && ! watch_is_sick $canary_apps; then
 				canary_tell
 				return 0
 			fi
 			if [ "$canary_least" -lt "$MIN_REQUESTS" ] && [ "$CANARY_INCONCLUSIVE" = synthetic ]; then
 				canary_ask || return 1
 			elif [ "$canary_least" -lt "$MIN_REQUESTS" ] || [ -n "$canary_missing" ]; then
-				[ "$CANARY_INCONCLUSIVE" = wait ] || canary_inconclusive "" || return 1
+				[ "$CANARY_INCONCLUSIVE" != undo ] || canary_inconclusive "" || return 1
 			fi
 		fi
 		[ "$uptime_cs" -lt "$canary_end" ] || canary_waits
@@ -106,6 +109,8 @@ canary_waits() {
 		tell "the canary waits at $canary_share % for more requests: $canary_least came, and min-requests is $MIN_REQUESTS"
 	elif [ -n "$canary_missing" ]; then
 		tell "the canary waits at $canary_share %, because these metrics are not known: $canary_missing"
+	elif [ -n "$canary_wrong" ]; then
+		tell "the canary waits at $canary_share %, because these metrics are out of their bounds: $canary_wrong"
 	else
 		canary_tell
 		tell "the canary waits at $canary_share %, because the new release's errors are too many for chance and too few for a verdict"
@@ -129,11 +134,10 @@ canary_inconclusive() {
 # canary_ask: the smoke requests that only read, of both releases, where too few came by themselves. The edge counts them as it does
 # others, but for their times.
 canary_ask() {
-	for canary_round in 1 2 3 4 5; do
-		[ "$((canary_least + canary_round))" -le "$MIN_REQUESTS" ] || break
-		for canary_app in $canary_apps; do
-			smoke_again "$canary_app" "$canary_slot" "$canary_old" || return 1
-		done
+	for canary_app in $canary_apps; do
+		canary_counts "$canary_app" || return 1
+		canary_here=$((canary_requests - $(get "canary-step.$canary_app")))
+		[ "$canary_here" -ge "$MIN_REQUESTS" ] || smoke_again "$canary_app" "$canary_slot" "$canary_old" || return 1
 	done
 }
 

@@ -31,8 +31,13 @@ observe_do() {
 		# shellcheck disable=SC2086 # names of services
 		# One that does not answer when the time is over is looked at until it does, or has failed.
 		if [ "$uptime_cs" -ge "$observe_end" ] && ! watch_is_sick $APPS; then
-			if [ -z "$observe_doubt" ] || [ "$observe_requests" -lt "$MIN_REQUESTS" ]; then break; fi
-			[ "$uptime_cs" -lt "$observe_limit" ] || observe_failed "${observe_doubt%% *}" || return 1
+			observe_wrong=$(metrics_wrong)
+			[ "$observe_requests" -ge "$MIN_REQUESTS" ] || observe_doubt=
+			[ -n "$observe_doubt$observe_wrong" ] || break
+			if [ "$uptime_cs" -ge "$observe_limit" ]; then
+				[ -z "$observe_wrong" ] || fail "out of its bounds when the time was over: the metric $observe_wrong" || return 1
+				observe_failed "${observe_doubt%% *}" || return 1
+			fi
 		fi
 		nap 0.5
 	done
@@ -88,7 +93,7 @@ observe_count() {
 	observe_left=$(((observe_end - uptime_cs) / 100))
 	[ "$observe_left" -ge 0 ] || observe_left=0
 	journal_slots "$1" 100 "$observe_left" "$observe_own" "$observe_own_errors" "$observe_new_p50" "$observe_new_p95" "$6" "$7" "$observe_old_p50" "$observe_old_p95"
-	case $(judge_errors "$observe_own" "$observe_own_errors" "$6" "$7") in
+	case $(judge_errors "$observe_own" "$observe_own_errors" "$6" "$7" past) in
 	bad) observe_failed "$1" || return 1 ;;
 	doubtful) observe_doubt="$1 $observe_doubt" ;;
 	esac

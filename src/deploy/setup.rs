@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::sync::mpsc;
 
 use crate::compose::Compose;
-use crate::config::{Become, Project, Resolved};
+use crate::config::{Become, LOCAL, Project, Resolved};
 use crate::error::{Error, Result};
 use crate::private;
 use crate::report::{Event, Reporter};
@@ -108,6 +108,11 @@ impl<'a> Setup<'a> {
         if !is_plain(root) || !is_plain(&resolved.compose_project.value) {
             let error = Error::input(format!("the root `{root}` has characters that a restricted key's line cannot hold"));
             return Err(error.hint("letters, digits and `._/-` can stand in `root`"));
+        }
+        if host == LOCAL {
+            return Err(Error::input("setup prepares a server over SSH, and the host of this target is this very machine").hint(
+                "what it would do is in docs/setup.md: Docker with Compose, the root's folder, a user who may use Docker",
+            ));
         }
         let user = Address::parse(host)?.user;
         let settings = as_admin(settings_of_a_person(project, resolved, host)?, admin);

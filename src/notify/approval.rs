@@ -26,17 +26,14 @@ pub async fn approval(environment: &Environment, name: &str) -> Result<Option<St
     }
 }
 
-/// The last word on that environment counts: a run that is started again is asked about again.
+/// Whoever rejected it is not overruled: a run that is to be approved after that is a new one.
 fn approved(reviews: &[Value], name: &str) -> Option<String> {
     let of_it = |review: &&Value| {
         review["environments"].as_array().is_some_and(|all| all.iter().any(|environment| environment["name"] == name))
     };
-    let last = reviews.iter().filter(of_it).max_by_key(|review| {
-        let when =
-            review["environments"].as_array().into_iter().flatten().filter_map(|environment| environment["updated_at"].as_str());
-        when.max().unwrap_or_default().to_owned()
-    })?;
-    (last["state"] == "approved").then(|| last["user"]["login"].as_str().unwrap_or("somebody").to_owned())
+    let mut of_it = reviews.iter().filter(of_it).peekable();
+    let first = of_it.peek().map(|review| review["user"]["login"].as_str().unwrap_or("somebody").to_owned());
+    first.filter(|_| of_it.all(|review| review["state"] == "approved"))
 }
 
 #[cfg(test)]
@@ -46,13 +43,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_word_on_an_environment_counts() {
-        let review = |state: &str, name: &str, when: &str, who: &str| json!({"state": state, "environments": [{"name": name, "updated_at": when}], "user": {"login": who}});
-        let mut reviews = vec![review("approved", "staging", "2026-01-01T00:00:00Z", "ana")];
+    fn a_run_is_approved_where_somebody_approved_it_and_nobody_rejected_it() {
+        let review = |state: &str, name: &str, who: &str| json!({"state": state, "environments": [{"name": name}], "user": {"login": who}});
+        let mut reviews = vec![review("approved", "staging", "ana")];
         assert_eq!(approved(&reviews, "production"), None);
-        reviews.push(review("approved", "production", "2026-01-01T00:00:00Z", "eva"));
+        reviews.push(review("approved", "production", "eva"));
         assert_eq!(approved(&reviews, "production").as_deref(), Some("eva"));
-        reviews.insert(0, review("rejected", "production", "2026-01-02T00:00:00Z", "ana"));
-        assert_eq!(approved(&reviews, "production"), None);
+        for at in [0, 2] {
+            let mut rejected = reviews.clone();
+            rejected.insert(at, review("rejected", "production", "ana"));
+            assert_eq!(approved(&rejected, "production"), None);
+        }
     }
 }

@@ -115,7 +115,7 @@ pub fn render(renderer: &Renderer<'_>) -> Result<Rendered> {
 /// What a key that may only look is given: all that holds no secret, and what a scan found.
 fn public(files: &BTreeMap<String, Artefact>) -> String {
     let paths = files.iter().filter(|(_, file)| !file.secret).map(|(path, _)| path.as_str());
-    paths.chain(["findings"]).map(|path| format!("{path}\n")).collect()
+    paths.chain(["findings", "public"]).map(|path| format!("{path}\n")).collect()
 }
 
 /// Puts a file, or all that lies below a folder, into a folder of the release. Templates are filled in.

@@ -77,9 +77,10 @@ const KEPT: usize = 4000;
 
 impl Picture {
     pub(super) fn see(&mut self, slots: &Slots) {
-        if self.seen.len() < KEPT {
-            self.seen.push(slots.clone());
+        if self.seen.len() == KEPT {
+            self.seen.remove(0);
         }
+        self.seen.push(slots.clone());
     }
 
     fn apps(&self) -> Vec<&str> {

@@ -18,8 +18,11 @@ use crate::error::Result;
 use crate::process;
 use crate::text::shell_words;
 
-/// Bytes on their way between the two halves.
-const BUFFER: usize = 1 << 20;
+/// Bytes that may be on their way between the two halves. Either writes before it reads on, so there must be room for as much as the
+/// windows of their channels let through; none of it is taken before it is needed.
+const BUFFER: usize = 64 << 20;
+/// Bytes of a command's input that may be on their way to it.
+const WINDOW: u32 = 2 << 20;
 /// Bytes of a command's output that are taken at once.
 const PIECE: usize = 32 << 10;
 
@@ -49,7 +52,7 @@ pub async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         auth_rejection_time: Duration::from_secs(1),
         auth_rejection_time_initial: Some(Duration::ZERO),
         nodelay: true,
-        window_size: 16 << 20,
+        window_size: WINDOW,
         maximum_packet_size: 65_535,
         ..server::Config::default()
     };
@@ -239,5 +242,60 @@ async fn tell(mut said: mpsc::UnboundedReceiver<Said>, handle: &Handle, id: Chan
             // What reads finds out that nobody takes it.
             return flow.taken(flow.waiting.load(Ordering::SeqCst));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::config::LOCAL;
+    use crate::report::Asker;
+    use crate::ssh::{Address, Connection, Door, Hop, HostKeys, Identity, Piece, Settings, Traffic};
+
+    fn here() -> Settings {
+        let host_keys = HostKeys::read(&[fingerprint()], "/".into(), None).unwrap();
+        let address = Address::local();
+        assert_eq!(address.to_string(), LOCAL);
+        Settings {
+            server: Hop { address, real_host: None, known_as: None, host_keys, identity: Identity::default(), password: false },
+            jump: Vec::new(),
+            proxy_command: None,
+            is_local: true,
+            r#become: None,
+            asker: Asker::nobody(),
+            traffic: Traffic::default(),
+            door: Door::default(),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_command_gets_its_input_and_says_what_it_says() {
+        let connection = Connection::open(&here()).await.unwrap();
+        let output = connection.run("cat; echo err >&2; exit 7", "in").await.unwrap();
+        assert_eq!((output.text().as_str(), output.status), ("in", Some(7)));
+        assert!(output.complaint().contains("err"), "{}", output.complaint());
+        assert_eq!(connection.run("kill -KILL $$", "").await.unwrap().status, Some(137));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_goes_in_and_comes_out_at_once_does_not_stand_still() {
+        let connection = Connection::open(&here()).await.unwrap();
+        let (sender, input) = mpsc::channel(1);
+        tokio::spawn(async move {
+            for _ in 0..200 {
+                sender.send(Bytes::from(vec![b'x'; 256 << 10])).await.unwrap();
+            }
+        });
+        let mut length = 0;
+        let said = |piece| {
+            if let Piece::Out(bytes) = piece {
+                length += bytes.len();
+            }
+        };
+        let echoed = connection.attach("exec cat", None, input, said);
+        let status = tokio::time::timeout(Duration::from_secs(120), echoed).await.expect("it stands still").unwrap();
+        assert_eq!((status, length), (Some(0), 200 * (256 << 10)));
     }
 }

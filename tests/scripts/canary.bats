@@ -49,6 +49,16 @@ draws='draws() {
 doubtful' ]
 }
 
+@test "a release is held against what the one before did by its share, where that tells" {
+	script 'common judge' 'MAX_ERROR_RATE=0.01
+		judge_errors 500 40 100 0 past; judge_errors 200 60 20 1 past; judge_errors 3 3 0 0 past
+		judge_errors 200 20 1000 100 past; judge_errors 200 90 1000 100 past'
+	[ "$output" = 'bad
+bad
+bad
+bad' ]
+}
+
 @test "a p95 of three times the old one is bad, one that sways by a fifth is not" {
 	script 'common judge' 'MAX_P95_RATIO=1.5 MIN_REQUESTS=50
 		took() { awk -v new="$1" "BEGIN { srand(3); for (i = 0; i < 2000; i++) print \"old\", int(200 + 40 * rand()), 1; for (i = 0; i < 200; i++) print \"new\", int((200 + 40 * rand()) * new * (0.8 + 0.4 * rand())), 1 }"; }

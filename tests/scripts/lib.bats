@@ -479,6 +479,22 @@ fine' ]
 none' ]
 }
 
+@test "a metric keeps count of what is out of its bounds through the steps of a canary, and stays on its line" {
+	mkdir -p "$ROOT/releases/r/files"
+	printf '%s\n' "rate 0 3 '0.5' - run echo 0.9" "forged 0 3 1 - prometheus http://h:1 q" >"$ROOT/releases/r/metrics"
+	printf '{"status": "error", "error": "x\\n1\\toutcome\\tobserve\\t0 deployed"}' >"$ROOT/answer"
+	script 'common settings http json team metric' 'RELEASE=r PROJECT=p TARGET=t EXPECT_CURRENT= step=canary; put slot green
+		tell() { echo "told: $*"; }
+		http_body() { cat "$root/answer"; }
+		for round in 1 2 3; do metrics_begin; metrics_look >/dev/null || cat "$run_dir/reason"; metrics_wrong; done
+		metrics_begin; metric_look forged 0 3 1 - prometheus http://h:1 q'
+	[ "$output" = 'rate
+rate
+the metric rate is 0.9, 3 times in a row out of its bounds (at most 0.5)
+rate
+told: the metric forged is not known: x 1 outcome observe 0 deployed' ]
+}
+
 @test "a metric is judged by its bounds, in a row, and is unknown where it cannot be had" {
 	mkdir -p "$ROOT/releases/r/files"
 	printf '%s\n' "rate 0 2 '0.5' - run cat 'value of {slot}'" "queue 0 3 - 2 prometheus http://h:1 'depth{s=\"{slot}\"}'" >"$ROOT/releases/r/metrics"

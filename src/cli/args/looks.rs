@@ -23,7 +23,7 @@ pub struct LogsArgs {
     /// logs, journals, history, the state of server and containers, without the secrets of the release.
     pub target: Option<String>,
     /// With `export`: the target.
-    #[arg(value_name = "TARGET OF EXPORT")]
+    #[arg(value_name = "TARGET")]
     pub of: Option<String>,
     /// With `export`: the archive (.tar.gz). Default: estiba-TARGET.tar.gz.
     #[arg(long, value_name = "FILE")]

@@ -69,9 +69,14 @@ async fn export(context: &Context, project: &Project, target: Option<&str>, args
     let mut sessions = Session::open_all(project, &resolved).await?;
     for session in &mut sessions {
         let host = session.host();
-        let mut parts = session.server().bundle(lines).await?;
+        let fewer = "with --tail 200 there are fewer lines of each container in it";
+        let mut parts = session.server().bundle(lines).await.map_err(|error| error.hint(fewer))?;
         let status = serde_json::to_value(Status::of(&host, &session.facts)).unwrap_or_default();
-        let findings = serde_json::to_value(examine(session, Context::now()).await?).unwrap_or_default();
+        // What cannot be examined is a finding itself.
+        let findings = match examine(session, Context::now()).await {
+            Ok(findings) => serde_json::to_value(findings).unwrap_or_default(),
+            Err(error) => error.text().into(),
+        };
         parts.insert("status.json".into(), format!("{status:#}\n"));
         parts.insert("doctor.json".into(), format!("{findings:#}\n"));
         parts.insert("version.txt".into(), format!("estiba {}\n", env!("CARGO_PKG_VERSION")));

@@ -9,7 +9,7 @@ use super::super::resolved::{
     Accepted, AppService, Canary, LoadCheck, Metric, MetricOf, Origin, Proof, Require, Scan, Setting, Smoke, TeamStep, Tests,
 };
 use super::super::shape::{
-    ImageSource, Inconclusive, JsonScalar, LoadSection, MetricSection, Protocol, SmokeSection, StepPlace, StepSection,
+    ImageSource, Inconclusive, JsonScalar, LoadSection, MetricSection, Protocol, SmokeSection, StepPlace, StepSection, Strategy,
     TargetSection,
 };
 use super::super::{Project, Resolved, Seconds, Window};
@@ -196,16 +196,21 @@ fn json(project: &Project, section: &SmokeSection) -> Result<Vec<(String, serde_
 
 /// Requests of the server's own come from the smoke requests: there must be some that only read.
 fn can_be_synthetic(project: &Project, resolved: &Resolved, proof: &Proof) -> Result<()> {
-    let reads = |smoke: &Smoke| matches!(smoke.method.as_str(), "GET" | "HEAD");
-    if resolved.rollout.canary.inconclusive.value != Inconclusive::Synthetic || proof.smoke.iter().any(reads) {
+    let reads = |app: &&AppService| {
+        proof.smoke.iter().any(|smoke| smoke.app == app.service && matches!(smoke.method.as_str(), "GET" | "HEAD"))
+    };
+    let mut apps = resolved.apps.iter().filter(|app| app.strategy.value == Strategy::Canary);
+    if resolved.rollout.canary.inconclusive.value != Inconclusive::Synthetic {
         return Ok(());
     }
+    let Some(app) = apps.find(|app| !reads(app)) else { return Ok(()) };
+    let name = &app.service;
     Err(project
         .loaded
         .source()
         .error_near(
             "synthetic",
-            "inconclusive is \"synthetic\", and there is no [[smoke]] request by GET or HEAD that could be asked",
+            format!("inconclusive is \"synthetic\", and `{name}` has no [[smoke]] request by GET or HEAD that could be asked"),
         )
         .hint("[[smoke]]\n        path = \"/\""))
 }

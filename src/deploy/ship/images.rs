@@ -101,7 +101,10 @@ async fn prove(
         None => None,
     };
     // What is promoted has been tested where it comes from.
-    if open.is_empty() || options.promoted_from.is_some() {
+    if options.promoted_from.is_some() {
+        return Ok(None);
+    }
+    if open.is_empty() {
         return Ok(known);
     }
     let here = |image: &&PreparedImage| match (built.get(image.variable.as_str()), &image.reference) {
@@ -116,7 +119,9 @@ async fn prove(
     }
     if let Some(scan) = &resolved.proof.scan {
         let scanning = async {
-            let mut found = String::new();
+            // Of images that have not changed, what was found stays.
+            let is_whole = images.len() == resolved.images.len();
+            let mut found = known.clone().filter(|_| !is_whole).unwrap_or_default();
             for image in images.values() {
                 found += &scan::scan(scan, image, known.as_deref(), actor.now, reporter).await?;
             }

@@ -62,7 +62,7 @@ pub(super) async fn test(
 /// What the tests' results tell, where they left any.
 fn told(tests: &Tests, report: &Utf8Path, reporter: &Reporter) -> Option<TestReport> {
     let junit = tests.junit.as_ref()?;
-    let text = std::fs::read_to_string(report).unwrap_or_default();
+    let text = String::from_utf8_lossy(&std::fs::read(report).unwrap_or_default()).into_owned();
     let read = if text.trim().is_empty() { Err("there is no such file in the container".to_owned()) } else { junit::read(&text) };
     match read {
         Ok(report) => {
