@@ -96,14 +96,14 @@ async fn prove(
     steps: &mut Vec<StepReport>,
 ) -> std::result::Result<Option<String>, (&'static str, Error)> {
     let Operation { project, resolved, reporter, actor, options, .. } = operation;
-    let known = match &resolved.proof.scan {
-        Some(_) => scan::findings_of(first).await.map_err(|error| ("scan", error))?,
-        None => None,
-    };
     // What is promoted has been tested where it comes from.
     if options.promoted_from.is_some() {
         return Ok(None);
     }
+    let known = match &resolved.proof.scan {
+        Some(_) => scan::findings_of(first).await.map_err(|error| ("scan", error))?,
+        None => None,
+    };
     if open.is_empty() {
         return Ok(known);
     }
