@@ -5,6 +5,7 @@
 mod pipes;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Read as _;
 use std::process::Stdio;
 use std::time::Duration;
@@ -47,6 +48,35 @@ pub async fn run(program: &str, arguments: &[&str], folder: Option<&Utf8Path>) -
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     })
+}
+
+/// Runs a program without input to its end, while `read` takes what it prints on its standard output. `stdout` of what comes back is
+/// empty.
+///
+/// Fails only when the program cannot be started.
+pub async fn read_by<T: Send + 'static>(
+    program: &str,
+    arguments: &[&str],
+    read: impl FnOnce(File) -> T + Send + 'static,
+) -> Result<(Ended, T)> {
+    let mut child = quiet(program)?
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| cannot_start(program, &error))?;
+    let broken = |error: &dyn std::fmt::Display| Error::failed(format!("reading what {program} prints: {error}"));
+    let printed = child.stdout.take().ok_or_else(|| broken(&"it has no output"))?;
+    let printed = printed.into_owned_fd().map_err(|error| broken(&error))?;
+    let reading = tokio::task::spawn_blocking(move || read(File::from(printed)));
+    let output = child.wait_with_output().await.map_err(|error| broken(&error))?;
+    let ended = Ended {
+        success: output.status.success(),
+        status: output.status.to_string(),
+        stdout: String::new(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    Ok((ended, reading.await.map_err(|error| broken(&error))?))
 }
 
 /// Runs a program with this text on its standard input, to its end; one that fails is an error with its words.

@@ -10,7 +10,7 @@ use super::support::{Scripted, Site};
 const ROUND_TRIP: Duration = Duration::from_millis(20);
 
 pub fn fleet() {
-    for count in [50, 200] {
+    for count in [50, 200, 1000] {
         let what = format!("deploy to {count} servers, 20 ms each · to one of them");
         if !wanted(&what) {
             continue;
@@ -23,7 +23,7 @@ pub fn fleet() {
         let memory = AtomicU64::new(0);
         timed(
             &what,
-            7,
+            if count == 1000 { 3 } else { 7 },
             || {
                 site.write("deploy.toml", &all);
                 deploy(&site, &memory)

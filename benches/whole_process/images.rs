@@ -226,8 +226,8 @@ pub fn one_line() {
 /// the second deploy has it better.
 pub fn never_pushed() {
     let cold = "one changed line, an Engine that never pushed it, a runner thrown away: until the image is there · docker save, ssh docker load";
-    let learning = "the same on a machine that stays, its first deploy · the same pipe";
-    let learned = "the same, its second deploy · the same pipe";
+    let learning = "the same, never pushed, on a machine that stays, its first deploy · the same pipe";
+    let learned = "the same, never pushed, its second deploy · the same pipe";
     if ![cold, learning, learned].iter().any(|what| wanted(what)) {
         return;
     }

@@ -63,6 +63,51 @@ static_fill() {
 	static_give
 }
 
+# static_make: this release's own files, before anything is collected. static_unmake: they go again.
+static_make() {
+	put static-made 1 || return 1
+	static_each "$RELEASE" static_fill
+}
+
+static_unmake() {
+	! has static-made || static_forget "$RELEASE"
+}
+
+# static_begin_early STATE: begins to collect them, while the app is asked for something else: each boots the app, which takes a second of
+# one core. Only where the database refuses writes in the environment of that state, since no backup is made yet, and where no entry
+# script would have set up something for the command. static_end_early waits for it, not longer than two minutes; what it did not get
+# to, the step `static` does.
+static_begin_early() {
+	static_early=
+	[ -n "$COLLECT_STATIC" ] && [ -s "$run_dir/state/$1" ] && [ ! -e "$static_root/$RELEASE/.collected" ] && static_has_no_entry || return 0
+	(
+		static_make && one_off_past_entry=1 && one_off static "$COLLECT_STATIC" "$1" &&
+			mv "$run_dir/state/static.tells" "$run_dir/state/static.said" && put static-early 1
+	) >"$run_dir/state/static.tells" 2>&1 &
+	static_early=$!
+}
+
+static_end_early() {
+	[ -n "$static_early" ] || return 0
+	deadline_in 120
+	while kill -0 "$static_early" 2>/dev/null; do
+		if past_deadline; then
+			docker rm -f "$COMPOSE_PROJECT-static-$RUN" 9>&- >/dev/null 2>&1
+			break
+		fi
+		nap 0.05
+	done
+	wait "$static_early" || note 'the static files could not be collected beside the look at the migrations: that is done later'
+}
+
+static_has_no_entry() {
+	! grep -q '^ *entrypoint:' "$releases/$RELEASE/files/slot-$(get slot).yml" || return 1
+	case $(docker image inspect -f '{{json .Config.Entrypoint}}' "$(image_id ESTIBA_IMAGE)" 9>&-) in
+	null | '[]' | '') return 0 ;;
+	esac
+	return 1
+}
+
 # static_give: they belong to whom the shared ones belong to, or else to the image's user, who must write there.
 static_give() {
 	# shellcheck disable=SC2016 # for the shell in the container

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # pending: which migrations the new release would run, asked of its own image. Changes nothing: the image's entry script, which
-# may migrate, is passed by, and the database lets nothing be written; what was applied before is compared with what is after.
+# may migrate, is passed by, and the database lets nothing be written; what was applied before is compared with what is after. Where
+# that holds for them too, the static files are collected at the same time.
 # Deadline: 300 seconds.
 # A failure: undone; the release before serves all the while.
 
@@ -20,7 +21,11 @@ pending_do() {
 		pending_mark >"$run_dir/state/pending.before" ||
 			{ nap 2 && database_wait 60 && pending_mark >"$run_dir/state/pending.before"; } || return 1
 	fi
-	pending_ask || return 1
+	static_begin_early look-environment
+	pending_ask
+	pending_asked=$?
+	static_end_early
+	[ "$pending_asked" = 0 ] || return 1
 	if [ -e "$run_dir/state/pending.before" ]; then
 		pending_mark >"$run_dir/state/pending.after" || return 1
 		cmp -s "$run_dir/state/pending.before" "$run_dir/state/pending.after" || {
@@ -75,6 +80,7 @@ pending_ask() {
 	esac | write_file "$run_dir/state/pending"
 }
 
+# The static files may have been collected beside.
 pending_undo() {
-	return 0
+	static_unmake
 }

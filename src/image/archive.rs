@@ -62,6 +62,11 @@ impl Archive {
         images.into_iter().map(archive).collect()
     }
 
+    /// Do the layers from this one on lie elsewhere than at these places of the file?
+    pub(super) fn is_whole_from(&self, from: usize, holes: &BTreeSet<u64>) -> bool {
+        self.layers.iter().skip(from).all(|layer| !holes.contains(&layer.blob.offset))
+    }
+
     /// An archive of an image's parts that lie in files: its configuration, with its digest, and its layers, of which the
     /// lowest may be absent. It is good for what lies above those, and written to this path.
     pub(super) fn partial(

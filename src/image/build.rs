@@ -134,6 +134,24 @@ impl Way {
     }
 }
 
+/// How many bytes the files of an image's upper layers have together: at least of so many layers. The Engine's history also has what made
+/// no layer, as an empty one.
+pub(super) async fn size_of_upper(built: &Built, layers: usize) -> Option<u64> {
+    let arguments = ["history", "--human=false", "--no-trunc", "--format", "{{.Size}}", &built.id];
+    let ended = process::run("docker", &arguments, None).await.ok().filter(|ended| ended.success)?;
+    let mut left = layers;
+    let mut bytes = 0_u64;
+    for size in ended.stdout.lines() {
+        if left == 0 {
+            break;
+        }
+        let size: u64 = size.trim().parse().ok()?;
+        bytes = bytes.saturating_add(size);
+        left -= usize::from(size > 0);
+    }
+    Some(bytes)
+}
+
 /// An image that the local Engine has under that name.
 pub async fn inspect(tag: &str) -> Result<Built> {
     let format = "{{.Id}}\n{{json .RootFS.Layers}}\n{{.Size}}\n{{.Os}}/{{.Architecture}}";

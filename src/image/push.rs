@@ -16,7 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -36,12 +36,15 @@ const LONGEST: Duration = Duration::from_secs(600);
 const FIRST_PORT: u16 = 20_000;
 /// What an image's layers, packed, may come to beyond its size unpacked.
 const SPARE_BYTES: u64 = 64 * 1024 * 1024;
+/// Layers that are so small together are packed soon, needed or not.
+const SMALL: u64 = 1024 * 1024;
 
 /// A push that goes on by itself.
 #[derive(Debug)]
 pub(super) struct Pushing {
     task: JoinHandle<Option<Archive>>,
     stop: Arc<Notify>,
+    received: watch::Receiver<u64>,
     /// What came of it, once that has been asked for.
     over: bool,
 }
@@ -49,9 +52,20 @@ pub(super) struct Pushing {
 impl Pushing {
     /// Begins to take the layers from `from` on out of the local Engine.
     pub(super) fn begin(built: Built, tag: String, from: usize) -> Self {
-        let stop = Arc::new(Notify::new());
-        let task = tokio::spawn(take(built, tag, from, stop.clone()));
-        Self { task, stop, over: false }
+        let (stop, received) = (Arc::new(Notify::new()), watch::Sender::new(0));
+        let task = tokio::spawn(take(built, tag, from, received.clone(), stop.clone()));
+        Self { task, stop, received: received.subscribe(), over: false }
+    }
+
+    /// Waits until more has come than so many bytes of files can be: the Engine is packing layers that nobody needs, since it never
+    /// pushed them before.
+    pub(super) fn more_than(&self, bytes: u64) -> impl Future<Output = ()> + use<> {
+        let mut received = self.received.clone();
+        async move {
+            if received.wait_for(|count| *count > bytes.saturating_add(SMALL)).await.is_err() {
+                std::future::pending().await
+            }
+        }
     }
 
     /// The image without the layers below. `None`: it cannot be had this way, and `docker save` has to do.
@@ -76,7 +90,7 @@ impl Pushing {
     }
 }
 
-async fn take(built: Built, tag: String, from: usize, stop: Arc<Notify>) -> Option<Archive> {
+async fn take(built: Built, tag: String, from: usize, received: watch::Sender<u64>, stop: Arc<Notify>) -> Option<Archive> {
     let engine = engine_of_this_machine().await?;
     let (folder, path) = private::folder().ok()?;
     let (name, _) = tag.rsplit_once(':')?;
@@ -88,7 +102,7 @@ async fn take(built: Built, tag: String, from: usize, stop: Arc<Notify>) -> Opti
     // In a classic store the image's id is its configuration's digest: it can be asked for at once.
     let state = State { absent: BTreeSet::from([built.id.clone()]), ..State::default() };
     let bound = built.size.saturating_add(SPARE_BYTES);
-    let registry = Arc::new(Registry { folder: path.clone(), login, bound, state: Mutex::new(state) });
+    let registry = Arc::new(Registry { folder: path.clone(), login, bound, received, state: Mutex::new(state) });
     let serving = tokio::spawn(registry.clone().serve(listener));
     let pushed = tokio::select! {
         pushed = timeout(LONGEST, push(&docker, &registry, &built, &reference, from)) => pushed.ok().flatten(),
@@ -197,6 +211,8 @@ struct Registry {
     login: Login,
     /// No more bytes are taken.
     bound: u64,
+    /// Bytes that came in uploads.
+    received: watch::Sender<u64>,
     state: Mutex<State>,
 }
 
@@ -207,8 +223,6 @@ struct State {
     /// What has come, by digest.
     blobs: BTreeMap<String, Utf8PathBuf>,
     uploads: u32,
-    /// Bytes that came in uploads.
-    received: u64,
     /// By digest.
     manifests: BTreeMap<String, Value>,
     /// The digest of the one that came last: the image, or an index of what was built with it.
@@ -322,9 +336,8 @@ impl Registry {
 
     /// May so many bytes more come?
     fn has_room(&self, count: usize) -> bool {
-        let mut state = self.state();
-        state.received = state.received.saturating_add(count as u64);
-        state.received <= self.bound
+        self.received.send_modify(|received| *received = received.saturating_add(count as u64));
+        *self.received.borrow() <= self.bound
     }
 
     /// The file of an upload. Its id is a number that was given here.
@@ -386,9 +399,11 @@ mod tests {
         let (_folder, folder) = private::folder().unwrap();
         let login = Login::new();
         let (right, wrong) = (login.encoded(), Login::new().encoded());
+        let received = watch::Sender::new(0);
+        let seen = received.subscribe();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let registry = Arc::new(Registry { folder: folder.clone(), login, bound: 1000, state: Mutex::default() });
+        let registry = Arc::new(Registry { folder: folder.clone(), login, bound: 1000, received, state: Mutex::default() });
         tokio::spawn(registry.serve(listener));
         let uploads = || std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>();
         for header in [String::new(), format!("Authorization: Basic {wrong}\r\n"), format!("Authorization: {right}\r\n")] {
@@ -403,5 +418,6 @@ mod tests {
         assert_eq!(ask(address, "PATCH /v2/a/blobs/uploads/1", &header, &[0; 600]).await, "202");
         assert_eq!(ask(address, "PATCH /v2/a/blobs/uploads/1", &header, &[0; 600]).await, "400");
         assert!(uploads() <= 1000, "{}", uploads());
+        assert!(*seen.borrow() > 1000, "what came is told");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,15 +15,19 @@ use crate::private;
 use crate::report::Reporter;
 
 use super::archive::Archive;
-use super::build::Built;
+use super::build::{Built, size_of_upper};
 use super::learning::Learning;
 use super::oci::Oci;
 use super::push::Pushing;
-use super::save::save;
+use super::save::{save, save_upper};
 use super::task::blocking;
 
-/// An Engine that has pushed an image's layers before gives what changed within this time. Beyond it the whole is written out as well.
+/// An Engine that has pushed an image's layers before gives what changed within this time, and the time to pack it.
 const HEAD_START: Duration = Duration::from_secs(1);
+/// So many bytes are packed in a second, at least.
+const PACKED_A_SECOND: u64 = 15_000_000;
+/// An Engine writes out so many times as many bytes as it packs in the same time.
+const PACKED_IN_THE_TIME_OF: u64 = 5;
 
 /// How the archive is compressed on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,12 +112,12 @@ impl<'a> Supply<'a> {
         }
     }
 
-    /// The image from that layer on. Where most of it is there already, the Engine gives only the rest; where that cannot be,
-    /// or all is needed, it writes out the whole, which takes its time.
+    /// The image from that layer on. Where some of it is there already, only the rest is taken from the Engine; where that cannot be,
+    /// or all is needed, the Engine writes out the whole, which takes its time.
     async fn archive(&self, from: usize) -> Result<Arc<Archive>> {
         if let Some(engine) = &self.engine
             && from >= engine.lowest
-            && 2 * engine.lowest >= self.layers.len()
+            && engine.lowest > 0
             && !self.whole.initialized()
             && let Some(upper) = self.upper.get_or_init(|| self.sooner(engine)).await
         {
@@ -132,42 +135,48 @@ impl<'a> Supply<'a> {
         self.whole.get_or_try_init(saved).await.cloned()
     }
 
-    /// The layers that are needed, as the Engine pushes them. One that never pushed the layers below has to compress them all before:
-    /// the whole is written out meanwhile, and `None` says that it was there sooner. The push goes on for the deploys that come.
+    /// The layers that are needed: as the Engine pushes them, or out of what `docker save` writes, whichever is quicker. `None`: neither
+    /// way goes, and the whole has to do.
     async fn sooner(&self, engine: &OfEngine<'_>) -> Option<Arc<Archive>> {
-        let mut pushing = Pushing::begin(engine.built.clone(), self.tag.clone(), engine.lowest);
-        if let Ok(archive) = timeout(HEAD_START, pushing.archive()).await {
-            return archive.map(Arc::new);
-        }
-        // Nothing is learned on a machine that is thrown away, and two who read the same layers would only hinder each other.
-        if !engine.learning.lasts() {
-            engine
-                .reporter
-                .note("the local Engine has never sent some layers of this image, so docker save writes out the whole");
-            let _ = tokio::join!(pushing.stop(), self.whole());
+        let OfEngine { built, lowest, learning, reporter } = engine;
+        let push = || Pushing::begin(built.clone(), self.tag.clone(), *lowest);
+        let mut pushing = push();
+        let Some(bytes) = size_of_upper(built, self.layers.len() - lowest).await else {
+            pushing.stop().await;
             return None;
+        };
+        let saved = async || save_upper(built, *lowest, bytes).await.ok().map(Arc::new);
+        // The Engine packs what it pushes more slowly than it writes out what it has.
+        if bytes.saturating_mul(PACKED_IN_THE_TIME_OF) > built.size {
+            pushing.stop().await;
+            return saved().await;
         }
-        engine.reporter.note(
-            "the local Engine has never sent some layers of this image and packs them now, once; meanwhile docker save writes out \
-             the whole, and what is there sooner is taken",
-        );
-        let mut whole = pin!(self.whole());
+        let more = pushing.more_than(bytes);
         tokio::select! {
-            archive = pushing.archive() => match archive {
-                Some(archive) => Some(Arc::new(archive)),
-                None => {
-                    let _ = whole.await;
-                    None
-                }
+            archive = timeout(HEAD_START + Duration::from_secs(bytes / PACKED_A_SECOND), pushing.archive()) => match archive {
+                Ok(Some(archive)) => return Some(Arc::new(archive)),
+                Ok(None) => return saved().await,
+                Err(_) => {}
             },
-            saved = &mut whole => match saved {
-                Ok(_) => {
-                    engine.learning.keep(pushing);
-                    None
+            () = more => {}
+        }
+        // Two who read the same layers would only hinder each other, and nothing is learned on a machine that is thrown away.
+        pushing.stop().await;
+        reporter.note(if learning.lasts() {
+            "the local Engine has never sent some layers of this image: docker save writes it out this time, and the Engine packs them \
+             afterwards, once, for the next deploys"
+        } else {
+            "the local Engine has never sent some layers of this image, so docker save writes it out"
+        });
+        match saved().await {
+            Some(archive) => {
+                if learning.lasts() {
+                    learning.keep(push());
                 }
-                // Without room for the whole, what is needed of it may still come.
-                Err(_) => pushing.archive().await.map(Arc::new),
-            },
+                Some(archive)
+            }
+            // Without room for what `docker save` writes, the packed layers may still have it.
+            None => push().archive().await.map(Arc::new),
         }
     }
 

@@ -7,6 +7,7 @@ mod actions;
 mod alerts;
 mod backup_service;
 mod bad_releases;
+mod calls;
 mod canary;
 mod clock;
 mod daily;

@@ -1050,3 +1050,30 @@ tools refuses its changed files: "sh /check" failed; its output is above
 told: the services that this run made are removed: tools. Their volumes stay, with what is in them
 removed: tools' ]
 }
+
+@test "static files are collected beside a look only where nothing could be written and no entry script is passed by" {
+	mkdir -p "$ROOT/releases/r1/files"
+	early='COMPOSE_PROJECT=p; RELEASE=r1 IMAGE=app COLLECT_STATIC="collect"
+		echo blue >"$run_dir/state/slot"; : >"$releases/r1/files/slot-blue.yml"
+		docker() { case "$*" in *Entrypoint*) echo "${entry:-null}" ;; esac; }
+		one_off() { echo "ran $1 with $3"; return "${code:-0}"; }
+		static_fill() { :; }
+		tell_all() {
+			static_begin_early look-environment; static_end_early
+			if has static-early; then cat "$run_dir/state/static.said"; else echo later; fi
+			rm -f "$run_dir/state/static-early"
+		}'
+	script 'common settings journal compose static' "$early"'
+		: >"$run_dir/state/look-environment"; tell_all
+		echo PGOPTIONS=x >"$run_dir/state/look-environment"; tell_all
+		entry="[\"/entry.sh\"]"; tell_all; entry=
+		echo "    entrypoint: [/entry.sh]" >"$releases/r1/files/slot-blue.yml"; tell_all; : >"$releases/r1/files/slot-blue.yml"
+		code=1; tell_all; [ ! -e "$run_dir/reason" ]'
+	[ "$status" = 0 ]
+	[ "$output" = 'later
+ran static with look-environment
+later
+later
+the static files could not be collected beside the look at the migrations: that is done later
+later' ]
+}
