@@ -1,5 +1,5 @@
 #!/bin/sh
-# receive.sh ROOT STAGING: a tar stream on standard input, checked against its manifest (sha256sum's
+# receive.sh ROOT STAGING: a tar stream, compressed by gzip, on standard input, checked against its manifest (sha256sum's
 # format, in the stream as `manifest`) and renamed into place. Nothing is in place before all of it is checked.
 # Folders of the stream are ROOT's own: bin/DIGEST, releases/ID, runs/ID. Those that exist are left alone.
 set -u
@@ -18,7 +18,7 @@ mkdir -p "$staging" "$root/bin" "$root/releases" "$root/runs" "$root/slots" "$ro
 	stop "cannot make the folders under $root"
 # Whoever else is on the server needs none of it; shared/ alone may be read by a proxy on the host.
 chmod 0700 "$root/runs" "$root/releases" "$root/state" "$root/slots" "$root/backups" "$root/edge" "$root/stack" 2>/dev/null
-tar -xf - -C "$staging" || stop "the upload did not arrive whole"
+tar -xzf - -C "$staging" || stop "the upload did not arrive whole"
 (cd "$staging" && sha256sum -c manifest >/dev/null) || stop "the upload does not match its manifest"
 # A restricted key runs the scripts that its setup brought, and no others.
 [ -z "${ESTIBA_GATE:-}" ] || rm -rf "${staging:?}/bin"

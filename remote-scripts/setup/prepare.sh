@@ -241,7 +241,7 @@ scripts_look() {
 # Standard input: a tar of them.
 scripts_do() {
 	rm -rf "$root/bin/.$scripts"
-	mkdir -p "$root/bin/.$scripts" && tar -xof - -C "$root/bin/.$scripts" || return 1
+	mkdir -p "$root/bin/.$scripts" && tar -xzof - -C "$root/bin/.$scripts" || return 1
 	[ -f "$root/bin/.$scripts/plans" ] || { echo 'the scripts did not arrive whole' >&2 && return 1; }
 	chown "$user:" "$root/bin" && chown -R "$user:" "$root/bin/.$scripts" && mv "$root/bin/.$scripts" "$root/bin/$scripts" || return 1
 	[ -e "$root/bin/current" ] || { ln -s "$scripts" "$root/bin/current" && chown -h "$user:" "$root/bin/current"; }

@@ -1,10 +1,12 @@
 //! Connections to the hosts of a target, each with a first look at what the server has.
 
+use std::collections::BTreeMap;
+
 use crate::config::{Project, Resolved};
 use crate::error::{Error, Kind, Result};
 use crate::random;
 use crate::report::Reporter;
-use crate::server::{Fact, Facts, Scripts, Server};
+use crate::server::{Fact, Facts, Server};
 use crate::ssh::{Connection, Settings};
 
 use super::hosts::{all, each};
@@ -99,7 +101,7 @@ impl<'a> Session<'a> {
     pub async fn bring_scripts(&self) -> Result<()> {
         match self.facts.get(Fact::Scripts) {
             Some(_) => Ok(()),
-            None => self.server().send(&format!("scripts-{}", random::hex(8)), Scripts::files()).await,
+            None => self.server().send(&format!("scripts-{}", random::hex(8)), true, BTreeMap::new()).await,
         }
     }
 

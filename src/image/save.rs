@@ -114,12 +114,9 @@ mod tests {
         let name = format!("{}.json", sha256(&config));
         let manifest = serde_json::json!([{"Config": name, "Layers": ["a/layer.tar", "b/layer.tar"]}]).to_string();
         let mut printed = tar::Builder::new(Vec::new());
-        for (name, bytes) in [
-            ("a/layer.tar", lower.as_slice()),
-            ("b/layer.tar", &upper),
-            (&name, &config),
-            ("manifest.json", manifest.as_bytes()),
-        ] {
+        for (name, bytes) in
+            [("a/layer.tar", lower.as_slice()), ("b/layer.tar", &upper), (&name, &config), ("manifest.json", manifest.as_bytes())]
+        {
             append(&mut printed, name, bytes.len() as u64, bytes).unwrap();
         }
         let printed = printed.into_inner().unwrap();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::artefact::{Artefact, manifest};
+use crate::artefact::Artefact;
 use crate::config::Resolved;
 use crate::error::{Answer, Error, Result};
 use crate::logs::Line;
@@ -18,6 +18,7 @@ use crate::text::{printable, shell_words};
 use super::first_answer::no_answer;
 use super::gate::request;
 use super::protocol::{Entry, marker};
+use super::upload::upload;
 use super::{Facts, Metrics, Record, Scripts};
 
 /// A server and the root of one target on it.
@@ -103,12 +104,16 @@ impl<'a> Server<'a> {
             .map_err(|error| no_answer(self.connection.address(), &output, marker::FACTS).unwrap_or(error))
     }
 
-    /// Sends these files, by their paths below the root, in one stream that the server checks against its
-    /// manifest before any of it is in place. Folders that exist there are left alone.
-    pub async fn send(&self, id: &str, files: BTreeMap<String, Artefact>) -> Result<()> {
-        let bytes = tar(files).map_err(|error| Error::failed(format!("packing the upload: {error}")))?;
-        let command = Self::inline(Entry::TakeFiles, &[self.root, id]);
-        let output = self.connection.run(&command, bytes).await?;
+    /// Sends these files, by their paths below the root, and the scripts where it lacks them, in one stream that the server checks
+    /// against its manifest before any of it is in place. Folders that exist there are left alone.
+    pub async fn send(&self, id: &str, with_scripts: bool, files: BTreeMap<String, Artefact>) -> Result<()> {
+        let pieces = upload(with_scripts, files)?;
+        let (sender, input) = mpsc::channel(pieces.len());
+        for piece in pieces {
+            let _ = sender.try_send(piece);
+        }
+        drop(sender);
+        let output = self.pipe(&Self::inline(Entry::TakeFiles, &[self.root, id]), input, |_| {}).await?;
         if output.text().lines().any(|line| line == marker::RECEIVED) {
             return Ok(());
         }
@@ -400,24 +405,6 @@ impl Followed {
     pub fn is_abandoned(&self) -> bool {
         self.exit == Some(9)
     }
-}
-
-/// A tar of these files with their manifest first, in sha256sum's format.
-pub(super) fn tar(files: BTreeMap<String, Artefact>) -> std::io::Result<Vec<u8>> {
-    let manifest = manifest(&files);
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut append = |path: &str, mode: u32, bytes: &[u8]| {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(mode);
-        header.set_mtime(1);
-        archive.append_data(&mut header, path, bytes)
-    };
-    append("manifest", 0o644, manifest.as_bytes())?;
-    for (path, file) in &files {
-        append(path, file.mode, &file.bytes)?;
-    }
-    archive.into_inner()
 }
 
 /// Takes apart what cat.sh printed.

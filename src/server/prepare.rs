@@ -1,15 +1,11 @@
 //! What `setup` and `doctor` ask of a server.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::artefact::Artefact;
 use crate::error::{Error, Result};
 use crate::text::printable;
 
-use super::calls::tar;
 use super::first_answer::no_answer;
 use super::protocol::{Entry, marker};
 use super::{Scripts, Server};
@@ -156,10 +152,4 @@ fn item(words: &str) -> Option<Item> {
         _ => ItemState::Cannot,
     };
     Some(Item { name: printable(name), state, text: printable(text) })
-}
-
-/// The scripts as the server unpacks them.
-pub fn packed_scripts() -> Result<Vec<u8>> {
-    let files: BTreeMap<String, Artefact> = Scripts::bare_files();
-    tar(files).map_err(|error| Error::failed(format!("packing the scripts: {error}")))
 }

@@ -65,7 +65,6 @@ fn each_step_of_a_deploy_calls_docker_no_more_often_than_its_budget() {
         counted.entry(step).or_default().push(call);
     }
     let budget = BTreeMap::from(BUDGET);
-    let over: Vec<_> =
-        counted.iter().filter(|(step, calls)| calls.len() > budget.get(*step).copied().unwrap_or(0)).collect();
+    let over: Vec<_> = counted.iter().filter(|(step, calls)| calls.len() > budget.get(*step).copied().unwrap_or(0)).collect();
     assert!(over.is_empty(), "more calls of Docker than the budget {budget:?} allows: {over:#?}");
 }

@@ -1,10 +1,10 @@
-//! The files of one upload: scripts, release and run.
+//! The files of one upload: release and run.
 
 use std::collections::BTreeMap;
 
 use crate::artefact::Artefact;
 use crate::config::{ImageSource, Inconclusive, Origin, Resolved, Seconds, Sticky};
-use crate::server::{BuildFile, Fact, Facts, ReleaseFile, RunFile, Scripts};
+use crate::server::{BuildFile, ReleaseFile, RunFile};
 use crate::text::shell_words;
 
 use super::super::actor::Actor;
@@ -34,11 +34,6 @@ pub(in crate::deploy) struct RunSettings {
     pub(in crate::deploy) is_silent: bool,
     /// What a scan found of its images, a line each; `None` where there is no scan.
     pub(in crate::deploy) findings: Option<String>,
-}
-
-/// The scripts, where the server does not have this version's.
-pub(super) fn scripts(facts: &Facts) -> BTreeMap<String, Artefact> {
-    if facts.get(Fact::Scripts).is_some() { BTreeMap::new() } else { Scripts::files() }
 }
 
 /// The release's files, with what tells of the release itself.

@@ -125,8 +125,7 @@ fn settings(images: Ids, candidate: &Candidate<'_>, operation: &Operation<'_>, i
 
 /// Sends the files of the release and of the run to one host.
 async fn upload(session: &Session<'_>, prepared: &Prepared<'_>, settings: &RunSettings, operation: &Operation<'_>) -> Result<()> {
-    let mut files = files::scripts(&session.facts);
-    files.extend(files::release(prepared, &settings.release, &operation.actor));
+    let mut files = files::release(prepared, &settings.release, &operation.actor);
     let findings = settings.findings.as_ref().map(|found| (format!("releases/{}/{FINDINGS}", settings.release), found.clone()));
     files.extend(findings.map(|(path, found)| (path, Artefact::text(found))));
     files.extend(files::run(session, settings, operation));
@@ -137,11 +136,15 @@ async fn upload(session: &Session<'_>, prepared: &Prepared<'_>, settings: &RunSe
         files.extend(delta.files);
         changed = Some(delta.changed);
     }
-    session.server().send(&settings.run, files).await?;
+    session.server().send(&settings.run, lacks_scripts(session), files).await?;
     match changed {
         Some(changed) => send_context(session, prepared, changed, &settings.run, operation.reporter).await,
         None => Ok(()),
     }
+}
+
+fn lacks_scripts(session: &Session<'_>) -> bool {
+    session.facts.get(Fact::Scripts).is_none()
 }
 
 /// Sends the files of a run on a release that the server has.
@@ -151,8 +154,7 @@ pub(super) async fn send_run(
     more: BTreeMap<String, Artefact>,
     operation: &Operation<'_>,
 ) -> Result<()> {
-    let mut files = files::scripts(&session.facts);
-    files.extend(files::run(session, settings, operation));
+    let mut files = files::run(session, settings, operation);
     files.extend(more);
-    session.server().send(&settings.run, files).await
+    session.server().send(&settings.run, lacks_scripts(session), files).await
 }
