@@ -43,7 +43,8 @@ judge_errors() {
 			# Of an error rate of nothing there is no evidence: one in a thousand is as good.
 			if (q < 0.001) q = 0.001
 			if (past != "") known = before >= 200 ? bad_before / before : q
-			else known = bad_before > 0 || before >= 100 ? upper(bad_before, before) : q
+			# One that shows no more than is allowed has no say: how few of its answers there are would widen what is allowed.
+			else known = bad_before > before * q ? upper(bad_before, before) : q
 			if (known > q) q = known
 			found = evidence(x, n, q)
 			if (found >= log(1000)) print "bad"; else if (found >= log(10)) print "doubtful"

@@ -132,16 +132,16 @@ fn without_requests_nothing_is_decided_and_anybody_may_order_a_canary() {
     assert_eq!(release(&site, &["-b", "estiba_try=old"]), serving);
 
     site.estiba(&["pause"]).says(0, &["at 20 %, is paused"]);
-    // A cookie for everybody who has none; a fifth gets the new one.
+    // A cookie for everybody who has none; a fifth gets the new one. One connection: curl keeps no cookie that it is not told to.
     let script = format!(
-        "for i in $(seq 500); do curl -s -D - -o /dev/null http://{}/health/; done | tr -d '\\r' | sed -n 's/^set-cookie: estiba_lot=\\([0-9]*\\);.*/\\1/p'",
+        "curl -s -D - -o /dev/null 'http://{}/health/?[1-10000]' | tr -d '\\r' | sed -n 's/^set-cookie: estiba_lot=\\([0-9]*\\);.*/\\1/p'",
         site.address
     );
     let output = Command::new("sh").args(["-c", &script]).output().unwrap();
     let lots: Vec<u32> = String::from_utf8_lossy(&output.stdout).lines().map(|lot| lot.parse().unwrap()).collect();
-    assert_eq!(lots.len(), 500);
+    assert_eq!(lots.len(), 10_000);
     let chosen = lots.iter().filter(|lot| **lot < 2000).count();
-    assert!((55..=145).contains(&chosen), "{chosen} of 500");
+    assert!((1800..=2200).contains(&chosen), "{chosen} of 10,000");
 
     site.estiba(&["promote-step"]).says(0, &["at 20 %, goes on to its next step"]);
     wait_for("the next step", Duration::from_secs(5), || share() == "share 5000\n");
@@ -160,4 +160,66 @@ fn release(site: &Site, options: &[&str]) -> String {
     let output = Command::new("curl").arg("-s").args(options).arg(url).output().unwrap();
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     answer["release"].as_str().unwrap().to_owned()
+}
+
+/// What one deploy under fifty requests a second came to: its outcome, the reason, and how many requests failed of how many in a second.
+fn under_steady_load(site: &Site) -> (String, String, u64, f64) {
+    let load = Steady::start(site);
+    let began = Instant::now();
+    let run = site.estiba(&["deploy", "--json"]);
+    let seconds = began.elapsed().as_secs_f64();
+    let tally = load.stop();
+    let outcome = run.json();
+    let text = |name: &str| outcome[name].as_str().unwrap_or_default().to_owned();
+    (text("outcome"), text("reason"), tally.failed, tally.requests as f64 / seconds)
+}
+
+/// The promised rates, by runs: that of false alarms, and how surely a bad release is caught.
+#[test]
+#[ignore = "half an hour of canaries: make test-whole"]
+fn bad_releases_are_caught_every_time_and_good_ones_never() {
+    let site = Site::new("canary-power", SETTINGS);
+    certificates_begin_with(&site, "    time.sleep(0.05)\n");
+    site.deployed();
+    let good = site.keep();
+    let mut wrong = Vec::new();
+    let mut tried = |name: &str, runs: usize, change: &dyn Fn(usize), right: &dyn Fn(&str, &str, u64, f64) -> bool| {
+        for number in 0..runs {
+            good.restore();
+            change(number);
+            let (outcome, reason, failed, rate) = under_steady_load(&site);
+            if !right(&outcome, &reason, failed, rate) {
+                wrong.push(format!("{name} {number}: {outcome}, {failed} failed at {rate:.0} a second: {reason}"));
+            }
+        }
+    };
+    let caught = |outcome: &str, reason: &str, why: &str| outcome == "rolled-back" && reason.contains(why);
+    tried(
+        "sound",
+        20,
+        &|number| site.append("templates/home.html", &format!("<!-- {number} -->\n")),
+        &|outcome, _, failed, _| outcome == "deployed" && failed == 0,
+    );
+    let fails_at = |share: &str| format!("    import random\n    if random.random() < {share}:\n        raise RuntimeError\n");
+    // No more than a fifth of the requests of one step came to it.
+    tried("fails a fifth", 10, &|_| certificates_begin_with(&site, &fails_at("0.2")), &|outcome, reason, failed, rate| {
+        caught(outcome, reason, "fails more than the one before") && failed as f64 <= 0.2 * 8.0 * rate * 1.2
+    });
+    tried("is slow", 10, &|_| certificates_begin_with(&site, "    time.sleep(0.1)\n"), &|outcome, reason, failed, _| {
+        caught(outcome, reason, "slower than the one before") && failed == 0
+    });
+    let noisy = |number| {
+        let sleep = format!("time.sleep(__import__('random').uniform(0.04, 0.06))  # {number}");
+        site.edit("certificados/views.py", "time.sleep(0.05)", &sleep);
+    };
+    tried("is noisy", 10, &noisy, &|outcome, _, failed, _| outcome == "deployed" && failed == 0);
+    // In a step that goes on until it is decided.
+    let seldom = |_| {
+        site.edit("deploy.toml", "step-duration = \"8s\"\n", "step-duration = \"90s\"\n");
+        certificates_begin_with(&site, &fails_at("0.05"));
+    };
+    tried("fails a twentieth", 10, &seldom, &|outcome, reason, failed, rate| {
+        caught(outcome, reason, "fails more than the one before") && failed as f64 <= 0.2 * 90.0 * rate * 1.2
+    });
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

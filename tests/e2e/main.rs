@@ -21,6 +21,7 @@ mod images;
 mod init;
 mod local;
 mod lock;
+mod logs;
 mod mariadb;
 mod metrics;
 mod monitoring;

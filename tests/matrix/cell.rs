@@ -138,19 +138,25 @@ impl Cell {
         client.set_job(step == "jobs");
         client.set_canary(step == "canary");
         client.set_team_step(step == "team-step");
+        client.set_proof(step);
+        let on_client = super::BEFORE.contains(&step);
         client.change();
         let backup = if restores { client.newest_backup() } else { String::new() };
         let traffic = Traffic::start(server.http_port);
-        server.hold(step);
+        if on_client {
+            client.hold();
+        } else {
+            server.hold(step);
+        }
         let arguments: &[&str] =
             if restores { &["backup", "restore", &backup, "--yes", "--json"] } else { &["deploy", "--json"] };
         let in_workflow = fault == Fault::InterruptClient;
         let mut deploy = if in_workflow { client.spawn_in_workflow(arguments) } else { client.spawn(arguments) };
-        let reached = try_wait(Duration::from_secs(60), || server.is_held());
+        let reached = try_wait(Duration::from_secs(60), || if on_client { client.is_held() } else { server.is_held() });
         if !reached {
             problems.push(format!("step {step} was never reached"));
         }
-        let run = server.newest_run();
+        let mut run = server.newest_run();
         let mut struck = Instant::now();
         let second = fault.strike(server, client, &mut deploy);
         // A disk takes its time to fill up, and is full only then.
@@ -162,14 +168,21 @@ impl Cell {
         if in_workflow {
             problems.extend(cancelled(client, &mut deploy, struck));
         }
-        if let Some(second) = second.filter(|second| second.code != 5) {
+        // Before the first has the lock, either may get it.
+        let first_come = on_client && fault == Fault::SecondDeploy;
+        if let Some(second) = second.filter(|second| second.code != 5 && !first_come) {
             problems.push(format!("the second deploy ended with {}: {}", second.code, second.stderr));
+        }
+        if on_client {
+            // The server has nothing of it yet, and may get it.
+            try_wait(Duration::from_secs(90), || deploy.try_wait().is_ok_and(|ended| ended.is_some()));
+            run = server.newest_run();
         }
         if !try_wait(Duration::from_secs(90), || server.is_settled(&run)) {
             problems.push("the server did not settle within 90 s".into());
         }
         let settled = struck.elapsed();
-        if settled > SETTLED * limits.servers {
+        if settled > SETTLED * limits.servers && !on_client {
             problems.push(format!("settled after {:.1} s", settled.as_secs_f64()));
         }
         let emptied = Instant::now();
@@ -203,7 +216,7 @@ impl Cell {
         if !left.is_empty() && fault != Fault::FillDisk {
             problems.push(format!("left in the database: {left:?}"));
         }
-        if !matches!(fault, Fault::KillClient) && (client_run.code == 0) != is_new {
+        if !matches!(fault, Fault::KillClient) && (client_run.code == 0) != is_new && !first_come {
             problems
                 .push(format!("the client said {} ({}), the server is on {}", client_run.code, client_run.stderr, state.current));
         }
@@ -237,6 +250,7 @@ impl Cell {
         client.set_job(false);
         client.set_canary(false);
         client.set_team_step(false);
+        client.set_proof("");
         client.change();
         // Its migration and its observation are those of the next cell, whose deploy comes at once.
         client.set_short(true);

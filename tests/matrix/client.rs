@@ -20,6 +20,9 @@ const JOB: &str = "  job:\n    <<: *app\n    restart: \"no\"\n    command: [\"tr
 const STEP: &str =
     "[[step]]\nname = \"team-step\"\nafter = \"start\"\nrun = \"true\"\nundo = \"true\"\ntimeout = \"20s\"\n[health]\n";
 
+/// What holds the tests, or the scan, while the file is there. The tests' container sees the folder.
+const HELD: &str = ": >HOLD/reached; while [ -e HOLD/step ]; do sleep 0.05; done";
+
 pub struct Run {
     pub code: i32,
     pub stdout: String,
@@ -80,6 +83,38 @@ impl Client {
     /// From now on a deploy has a step of the team's, or has none.
     pub fn set_team_step(&self, wanted: bool) {
         self.set("[health]\n", STEP, wanted);
+    }
+
+    /// From now on the new image is tested, or scanned, on this machine, or neither.
+    pub fn set_proof(&self, step: &str) {
+        let hold = self.app.with_file_name("client-hold");
+        std::fs::create_dir_all(&hold).unwrap();
+        let hold = hold.display().to_string();
+        let held = |folder: &str| HELD.replace("HOLD", folder);
+        let tests = format!(
+            "services:\n  web:\n    build: .\n    user: root\n    command: [\"sh\", \"-c\", \"{}\"]\n    volumes: [\"{hold}:/hold\"]\n",
+            held("/hold")
+        );
+        std::fs::write(self.app.join("compose.test.yml"), tests).unwrap();
+        std::fs::write(self.app.with_file_name("scan.sh"), held(&hold) + "\n").unwrap();
+        let scan = format!("[scan]\ncommand = \"sh {}\"\n[app]\n", self.app.with_file_name("scan.sh").display());
+        self.set("[app]\n", "[stack]\ntest-compose = \"compose.test.yml\"\n[app]\n", step == "test");
+        self.set("[app]\n", &scan, step == "scan");
+    }
+
+    /// The next deploy stops in its tests, or its scan.
+    pub fn hold(&self) {
+        let folder = self.app.with_file_name("client-hold");
+        let _ = std::fs::remove_file(folder.join("reached"));
+        std::fs::write(folder.join("step"), "").unwrap();
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.app.with_file_name("client-hold").join("reached").exists()
+    }
+
+    pub fn let_go(&self) {
+        let _ = std::fs::remove_file(self.app.with_file_name("client-hold").join("step"));
     }
 
     /// These lines of deploy.toml become those, or become these again.

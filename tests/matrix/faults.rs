@@ -83,6 +83,11 @@ impl Fault {
         self.stops_a_part() || matches!(self, Self::FillDisk)
     }
 
+    /// Does it strike something that is there only once the server has begun?
+    pub const fn is_of_a_run(self) -> bool {
+        matches!(self, Self::KillDriver | Self::KillBoth | Self::KillNewContainer)
+    }
+
     /// Strikes while the step is held, and lets the step go on. What of it has to end before the server can settle
     /// is undone by [`Self::relent`].
     pub fn strike(self, server: &Server, client: &Client, deploy: &mut Child) -> Option<Run> {
@@ -112,7 +117,11 @@ impl Fault {
                     std::thread::sleep(Duration::from_millis(50));
                 }
             }
-            Self::SecondDeploy => second = Some(ended(client.spawn(&["deploy", "--json", "--force"]))),
+            Self::SecondDeploy => {
+                // Of what this machine holds, the second would be held, too.
+                client.let_go();
+                second = Some(ended(client.spawn(&["deploy", "--json", "--force"])));
+            }
             Self::StopDatabase => drop(server.try_exec("/usr/bin/docker stop -t 2 shop-db-1")),
             Self::FillDisk => server.fill_disk(),
             Self::RestartEngine => drop(server.exec("kill -KILL $(pidof dockerd)")),
@@ -135,6 +144,7 @@ impl Fault {
             }
         }
         server.let_go();
+        client.let_go();
         second
     }
 

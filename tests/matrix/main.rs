@@ -41,15 +41,18 @@ fn steps() -> Vec<&'static str> {
     let mut steps = estiba::server::steps_of("deploy");
     let start = steps.iter().position(|step| *step == "start").expect("a deploy starts its release");
     steps.insert(start + 1, "team-step");
-    steps.into_iter().chain(RESTORE).collect()
+    BEFORE.into_iter().chain(steps).chain(RESTORE).collect()
 }
+
+/// What this machine does with the new image before the server hears of the run.
+const BEFORE: [&str; 2] = ["test", "scan"];
 
 /// The steps of `backup restore`.
 const RESTORE: [&str; 2] = ["load", "swap"];
 
-/// Is there such a cell? A restore has no new release whose container could be killed.
+/// Is there such a cell? A restore has no new release whose container could be killed, and before there is a run nobody drives it.
 fn exists(step: &str, fault: Fault) -> bool {
-    !(RESTORE.contains(&step) && fault == Fault::KillNewContainer)
+    !(RESTORE.contains(&step) && fault == Fault::KillNewContainer || BEFORE.contains(&step) && fault.is_of_a_run())
 }
 
 /// What every change is tried with.

@@ -67,3 +67,11 @@ bad' ]
 	[[ ${lines[1]} != *bad* && ${lines[2]} != *bad* ]]
 	[ "${lines[3]}" = '- - - -' ]
 }
+
+@test "a release before that shows no more errors than are allowed does not widen what is allowed" {
+	script 'common judge' 'MAX_ERROR_RATE=0.01
+		judge_errors 200 14 320 0; judge_errors 200 14 320 2; judge_errors 200 14 320 12; echo end'
+	[ "$output" = 'bad
+bad
+end' ]
+}
