@@ -81,9 +81,8 @@ static_begin_early() {
 	static_early=
 	[ -n "$COLLECT_STATIC" ] && [ -s "$run_dir/state/$1" ] && [ ! -e "$static_root/$RELEASE/.collected" ] && static_has_no_entry || return 0
 	(
-		static_make && one_off_past_entry=1 && one_off static "$COLLECT_STATIC" "$1" &&
-			mv "$run_dir/state/static.tells" "$run_dir/state/static.said" && put static-early 1
-	) >"$run_dir/state/static.tells" 2>&1 &
+		static_make && one_off_past_entry=1 && one_off static "$COLLECT_STATIC" "$1" && put static-early 1
+	) >"$run_dir/state/static.said" 2>&1 &
 	static_early=$!
 }
 
