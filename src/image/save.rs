@@ -39,10 +39,11 @@ async fn save_within(built: &Built, largest: u64) -> Result<(Archive, BTreeSet<u
     let path = path.join("image.tar");
     let file = private::create(&path).map_err(|error| cannot(id, &error.to_string()))?;
     let (ended, kept) = process::read_by("docker", &["save", id], move |printed| keep(printed, file, largest)).await?;
+    // A disk that is full here ends the program, too, which then knows nothing but that nobody reads.
+    let holes = kept.map_err(|error| cannot(id, &format!("{error}; {}", ended.stderr.trim())))?;
     if !ended.success {
         return Err(cannot(id, ended.stderr.trim()));
     }
-    let holes = kept.map_err(|error| cannot(id, &error.to_string()))?;
     let layers = built.layer_ids();
     let archives = blocking(move || Archive::open(&path)).await?;
     let archive = archives
