@@ -1,6 +1,7 @@
 //! Folders, files and memory on this machine that nobody else may look into: what is there holds secrets and people's data.
 
 use std::fs::{File, OpenOptions, Permissions};
+use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -31,6 +32,15 @@ pub fn create(path: &Utf8Path) -> std::io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// A file (mode 0600) with these bytes. Whoever is killed meanwhile leaves it as it was: absent, or with its old content.
+pub fn write(path: &Utf8Path, bytes: &[u8]) -> std::io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(parent)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
 /// Keeps this process's memory, with the key in it, from being written to a disk when the process crashes, and from being read
 /// by other programs of the same user where the system can do that (Linux, prctl(2), `PR_SET_DUMPABLE`).
 pub fn keep_memory() {
@@ -56,9 +66,14 @@ mod tests {
         let (file, elsewhere) = (path.join("dump"), path.join("elsewhere"));
         std::fs::write(&elsewhere, "as it was").unwrap();
         std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
-        std::io::Write::write_all(&mut create(&file).unwrap(), b"secret").unwrap();
+        create(&file).unwrap().write_all(b"secret").unwrap();
         assert_eq!(mode(&file), 0o600);
         assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "as it was");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "secret");
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &file).unwrap();
+        write(&file, b"another").unwrap();
+        assert_eq!((mode(&file), std::fs::read_to_string(&file).unwrap().as_str()), (0o600, "another"));
+        assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "as it was");
     }
 }

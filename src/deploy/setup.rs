@@ -1,7 +1,5 @@
 //! From a bare server to one that can be deployed to: what it has and lacks, and doing what it lacks, one thing after another.
 
-use std::io::Write as _;
-
 use bytes::Bytes;
 use camino::{Utf8Path, Utf8PathBuf};
 use tokio::sync::mpsc;
@@ -93,8 +91,9 @@ fn line_of(path: &Utf8Path) -> Result<String> {
             std::fs::create_dir_all(folder).map_err(|error| cannot(&error))?;
         }
         let (private, public) = new_key().map_err(|error| cannot(&error))?;
-        private::create(path).and_then(|mut file| file.write_all(private.as_bytes())).map_err(|error| cannot(&error))?;
         std::fs::write(format!("{path}.pub"), format!("{public}\n")).map_err(|error| cannot(&error))?;
+        // Last, and whole or not at all: a setup that is killed here makes both anew the next time.
+        private::write(path, private.as_bytes()).map_err(|error| cannot(&error))?;
     }
     public_line(path)
 }

@@ -1,6 +1,7 @@
 //! Writing the files, and never over one that is there unasked.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 
 use camino::Utf8Path;
 
@@ -68,11 +69,17 @@ pub fn write(folder: &Utf8Path, files: &[(String, String)], replace: &[String]) 
     Ok(done)
 }
 
+/// The file is whole or not there; its mode is as the umask has it.
 fn create(path: &Utf8Path, text: &str) -> std::io::Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_str().is_empty()) {
         std::fs::create_dir_all(parent)?;
     }
-    std::fs::File::create_new(path)?.write_all(text.as_bytes())
+    let parent = path.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+    let everybody = std::fs::Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(everybody).tempfile_in(parent)?;
+    file.write_all(text.as_bytes())?;
+    file.persist_noclobber(path)?;
+    Ok(())
 }
 
 /// The file has either its old content or the new one.
