@@ -41,6 +41,14 @@ static_run() {
 		--entrypoint sh "$(sed -n 's/^ESTIBA_EDGE_IMAGE=//p' "$releases/$RELEASE/estiba.env")" -c "$static_script" 9>&- 3<&-
 }
 
+# static_inside VERB MOUNT…: inside/static-publish.sh with that verb, in such a container.
+static_inside() {
+	static_verb=$1
+	shift
+	static_run "set -- $static_verb
+$(cat "$here/inside/static-publish.sh")" "$@"
+}
+
 # static_place: the folder of this release's own files, made by who deploys: where it is not there, Docker makes it as root's when a
 # container mounts it, and nobody else could write to it.
 static_place() {
@@ -143,22 +151,7 @@ static_publish() {
 	[ -d "$static_root/$1/$static_name" ] || return 0
 	[ "$static_kind" = volume ] || mkdir -p "$root/shared/$static_source" || return 1
 	static_there=$(static_shared) || { static_absent="$static_absent $static_name" && return 0; }
-	# shellcheck disable=SC2016 # for the shell in the container
-	static_run '
-		cd /from || exit 1
-		find . -type d ! -name . -exec sh -c '"'"'
-			for folder; do
-				[ ! -d "/to/$folder" ] || continue
-				rm -f "/to/$folder"
-				mkdir "/to/$folder" && chown "$(stat -c %u:%g "$folder")" "/to/$folder" && chmod "$(stat -c %a "$folder")" "/to/$folder" || exit 1
-			done'"'"' sh {} + &&
-		find . ! -type d -exec sh -c '"'"'
-			for file; do
-				! cmp -s "$file" "/to/$file" || continue
-				[ ! -d "/to/$file" ] || rm -rf "/to/$file"
-				cp -a "$file" "/to/$file.estiba" && mv -f "/to/$file.estiba" "/to/$file" || exit 1
-			done'"'"' sh {} +' \
-		"$static_root/$1/$static_name:/from:ro" "$static_there:/to" || fail "the static files of release $1 could not be put into $static_source"
+	static_inside put "$static_root/$1/$static_name:/from:ro" "$static_there:/to" || fail "the static files of release $1 could not be put into $static_source"
 }
 
 # static_publish_all RELEASE: all of them. The lines of this release tell where those go of one that has no such file.
@@ -172,10 +165,8 @@ static_publish_all() {
 # static_differs RELEASE: tells a file where the proxy reads that is not that release's; the first one.
 static_differs() {
 	[ -d "$static_root/$1/$static_name" ] && static_there=$(static_shared) || return 0
-	# shellcheck disable=SC2016 # for the shell in the container
-	static_other=$(static_run '
-		cd /from && find . ! -type d -exec sh -c '"'"'for file; do cmp -s "$file" "/to/$file" || echo "${file#./}"; done'"'"' sh {} +' \
-		"$static_root/$1/$static_name:/from:ro" "$static_there:/to:ro") || return 1
+	static_other=$(static_inside list "$static_root/$1/$static_name:/from:ro" "$static_there:/to:ro") || return 1
+	static_other=${static_other#./}
 	[ -z "$static_other" ] ||
 		printf 'the static file %s of %s is not that of the release that serves\n' "$(printf '%s\n' "$static_other" | head -n 1)" "$static_source"
 }

@@ -29,6 +29,7 @@ const FILES: &[(&str, &str)] = scripts![
     "ask/logs.sh",
     "ask/metrics.sh",
     "ask/save.sh",
+    "inside/static-publish.sh",
     "inside/volume-back.sh",
     "inside/volume-exchange.sh",
     "inside/volume-keep.sh",

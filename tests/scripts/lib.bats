@@ -1077,3 +1077,33 @@ later
 the static files could not be collected beside the look at the migrations: that is done later
 later' ]
 }
+
+@test "static files that are not the same are put where the proxy reads them, whatever their names, and the others stay" {
+	mkdir -p "$ROOT/from/new/deep" "$ROOT/to/folder/in" && cd "$ROOT" || return 1
+	for static_one in same 'with  space' 'back\slash' 'line
+end' -dash new/deep/file; do printf '%s' "$static_one" >"from/$static_one"; done
+	ln -s same from/link && echo old >to/link && echo old >'to/back\slash' && echo other >to/only-there
+	echo file >from/folder
+	ln from/same to/same
+	was=$(stat -c %i to/same)
+	sed "s|/to\\b|$ROOT/to|g; s|^cd /from|cd $ROOT/from|; s|sums/from|sums/F|g; s|sums$ROOT/to|sums/T|g" "$SCRIPTS/inside/static-publish.sh" >publish.sh
+	run sh -c "$ESTIBA_TEST_SHELL $ROOT/publish.sh list | sort"
+	[ "$output" = './-dash
+./back\slash
+./folder
+./line
+./link
+./new/deep/file
+./with  space
+end' ]
+	run $ESTIBA_TEST_SHELL publish.sh put
+	[ "$status" = 0 ] && [ -z "$output" ]
+	diff -r --no-dereference from to | grep -v only-there && return 1
+	[ "$(stat -c %i to/same)" = "$was" ] && [ "$(cat to/only-there)" = other ] && [ "$(readlink to/link)" = same ]
+	run $ESTIBA_TEST_SHELL publish.sh list
+	[ -z "$output" ]
+	# What cannot be read is not taken for the same. Root reads everything, so it is the program that fails.
+	printf '%s\n' '#!/bin/sh' 'exit 1' >sha256sum && chmod +x sha256sum
+	PATH=$ROOT:$PATH run $ESTIBA_TEST_SHELL publish.sh put
+	[ "$status" != 0 ]
+}
