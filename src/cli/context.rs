@@ -11,7 +11,7 @@ use crate::config::{Project, Resolved, resolve};
 use crate::deploy::{Actor, Ending, Operation, Options};
 use crate::error::{Error, Result};
 use crate::image::Learning;
-use crate::notify::{Collector, approval};
+use crate::notify::{Collector, Ended, Telemetry, approval};
 use crate::report::{Asker, Event, Outcome, Reporter, timings};
 use crate::text::Environment;
 
@@ -36,6 +36,9 @@ impl Context {
             if let Some(secret) = environment.get(name) {
                 reporter.hide(std::slice::from_ref(secret));
             }
+        }
+        if Collector::of(&environment).is_some_and(|collector| collector.takes_logs()) {
+            reporter.keep_events();
         }
         Self { global, reporter: reporter.clone(), environment }
     }
@@ -129,13 +132,14 @@ impl Context {
         }
     }
 
-    /// Sends a run as a trace, where the environment names a collector.
+    /// Sends a run as a trace, and what it told as logs, where the environment names a collector.
     async fn trace(&self, what: &str, operation: &Operation<'_>, outcome: &Outcome, is_good: bool) {
         let Some(collector) = Collector::of(&self.environment) else { return };
-        let began = Self::now() - Duration::from_millis(operation.so_far());
-        let request = collector.request(what, outcome, is_good, &operation.resolved.project, began);
-        if let Err(error) = collector.send(&self.reporter.shown_document(request)).await {
-            self.reporter.tell(Event::Warning(error.message));
+        let (now, project) = (Self::now(), &operation.resolved.project);
+        let ended = Ended { what, outcome, is_good, project, began: now - Duration::from_millis(operation.so_far()) };
+        let telemetry = Telemetry::of(&collector, &ended, &self.reporter.kept_events(), now);
+        if let Err(error) = telemetry.shown(|request| self.reporter.shown_document(request)).send(&collector).await {
+            self.reporter.tell(Event::Warning(error.text()));
         }
     }
 

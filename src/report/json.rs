@@ -24,7 +24,8 @@ fn one_error(error: &Error) -> Value {
     json!({"message": error.message, "place": place, "hints": error.hints})
 }
 
-fn object(event: &Event) -> Option<Value> {
+/// An event as a program reads it; `None` is for people alone.
+pub(super) fn document(event: &Event) -> Option<Value> {
     Some(match event {
         Event::Note(text) => json!({"event": "note", "text": text}),
         Event::Warning(text) => json!({"event": "warning", "text": text}),
@@ -53,7 +54,7 @@ fn object(event: &Event) -> Option<Value> {
         Event::Document(document) => document.clone(),
         Event::Outcome(outcome) => serde_json::to_value(outcome).ok()?,
         Event::OnHost { host, event } => {
-            let mut object = object(event)?;
+            let mut object = document(event)?;
             // The last word is the target's.
             if let Event::Outcome(_) = **event {
                 object["event"] = "host-outcome".into();
@@ -71,7 +72,7 @@ impl Sink for Json {
         if !matches!(event, Event::Text(_) | Event::Log { .. }) {
             self.people.tell(event);
         }
-        if let Some(object) = object(event) {
+        if let Some(object) = document(event) {
             // A workflow's runner reads `##[command]` anywhere in a line; in JSON it has another spelling.
             print::out(&object.to_string().replace("##[", "#\\u0023["));
         }

@@ -1,10 +1,13 @@
 //! The one way to tell what happens.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::text::{printable, secret_forms, without_secrets};
 
+use super::json::document;
 use super::plain::print;
 use super::{AlertTold, Event, Found, Outcome, Sink, StepReport};
 
@@ -18,7 +21,12 @@ pub struct Reporter {
 struct Inner {
     sink: Box<dyn Sink>,
     secrets: Vec<String>,
+    /// The last events, where somebody wants them at the end.
+    kept: Option<VecDeque<(Instant, Event)>>,
 }
+
+/// How many events are kept: more than a deploy tells, unless what it runs prints a lot.
+const KEPT: usize = 5000;
 
 impl std::fmt::Debug for Reporter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,7 +37,7 @@ impl std::fmt::Debug for Reporter {
 impl Reporter {
     /// A reporter for this sink.
     pub fn new(sink: Box<dyn Sink>) -> Self {
-        Self { inner: Arc::new(Mutex::new(Inner { sink, secrets: Vec::new() })), host: None }
+        Self { inner: Arc::new(Mutex::new(Inner { sink, secrets: Vec::new(), kept: None })), host: None }
     }
 
     /// The same, for what happens on one host of a fleet.
@@ -53,6 +61,19 @@ impl Reporter {
         inner.sink.hide(secrets);
     }
 
+    /// From now on events are kept for `kept_events`, the last five thousand of them.
+    pub fn keep_events(&self) {
+        let Ok(mut inner) = self.inner.lock() else { return };
+        inner.kept.get_or_insert_default();
+    }
+
+    /// The events that were kept, as `--json` prints them, each with how long ago it was told.
+    pub fn kept_events(&self) -> Vec<(Duration, serde_json::Value)> {
+        let Ok(inner) = self.inner.lock() else { return Vec::new() };
+        let kept = inner.kept.iter().flatten();
+        kept.filter_map(|(at, event)| Some((at.elapsed(), document(event)?))).collect()
+    }
+
     /// Nothing more will happen: what was kept for the end is written.
     pub fn finish(&self) {
         let Ok(mut inner) = self.inner.lock() else { return };
@@ -68,6 +89,14 @@ impl Reporter {
             None => event,
         };
         inner.sink.tell(&event);
+        if let Some(kept) = &mut inner.kept
+            && is_news(&event)
+        {
+            if kept.len() == KEPT {
+                kept.pop_front();
+            }
+            kept.push_back((Instant::now(), event));
+        }
     }
 
     /// Tells of a fault of estiba's own, from wherever it happened: also while an event is being told.
@@ -99,6 +128,16 @@ impl Reporter {
     /// Tells a note.
     pub fn note(&self, text: impl Into<String>) {
         self.tell(Event::Note(text.into()));
+    }
+}
+
+/// Does it tell of something that happened? How far something has come, and what a command was asked for, is none of it.
+fn is_news(event: &Event) -> bool {
+    match event {
+        Event::OnHost { event, .. } => is_news(event),
+        Event::Progress { .. } | Event::Still { .. } | Event::Slots(_) | Event::Log { .. } => false,
+        Event::Plan { .. } | Event::Text(_) | Event::Document(_) => false,
+        _ => true,
     }
 }
 
@@ -210,6 +249,25 @@ mod tests {
         assert_eq!(kept[5], Event::Plan { document: clean, markdown: "***".into() });
         assert!(matches!(&kept[6], Event::Error(error) if error.message == "estiba stopped at src/x.rs:1: called with ***"));
         assert_eq!(kept.len(), 7);
+    }
+
+    #[test]
+    fn what_happened_is_kept_where_that_was_asked_for() {
+        let reporter = Reporter::new(Box::new(Keep(Arc::default())));
+        reporter.note("before");
+        assert_eq!(reporter.kept_events(), []);
+        reporter.hide(&["hunter22".into()]);
+        reporter.keep_events();
+        reporter.of_host("h").note("a hunter22");
+        reporter.tell(Event::Progress { what: "image".into(), done: 1, total: None });
+        reporter.tell(Event::Began { step: "check".into() });
+        let kept: Vec<_> = reporter.kept_events().into_iter().map(|(_, event)| event).collect();
+        let first = serde_json::json!({"event": "note", "text": "a ***", "host": "h"});
+        assert_eq!(kept, [first, serde_json::json!({"event": "step-began", "step": "check"})]);
+        for _ in 0..KEPT {
+            reporter.note("more");
+        }
+        assert!(reporter.kept_events().len() == KEPT && reporter.kept_events()[0].1["text"] == "more");
     }
 
     #[test]

@@ -193,7 +193,7 @@ fn a_dead_client_and_a_server_that_never_began_are_told_of_once() {
 }
 
 #[test]
-fn a_deploy_and_one_that_is_undone_arrive_as_traces() {
+fn a_deploy_and_one_that_is_undone_arrive_as_traces_and_logs() {
     let collector = Recorder::http(Answers::Well);
     let site = Site::new("traces", "[rollout]\nobserve = \"0s\"\n[health]\ntimeout = \"5s\"\n");
     let deployed = |code: i32, outcome: &str| {
@@ -205,8 +205,11 @@ fn a_deploy_and_one_that_is_undone_arrive_as_traces() {
         break_app(&site);
         deployed(3, "rolled-back")
     }];
-    for (sent, outcome) in collector.got().iter().zip(&outcomes) {
-        let sent: Value = serde_json::from_str(sent).unwrap();
+    let got: Vec<Value> = collector.got().iter().map(|sent| serde_json::from_str(sent).unwrap()).collect();
+    let of = |kind: &str| got.iter().filter(|sent| sent[kind].is_array()).cloned().collect::<Vec<_>>();
+    let (traces, logs) = (of("resourceSpans"), of("resourceLogs"));
+    assert_eq!((got.len(), traces.len(), logs.len()), (4, 2, 2));
+    for ((sent, logs), outcome) in traces.iter().zip(&logs).zip(&outcomes) {
         let spans = sent["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().clone();
         let (root, steps) = spans.split_first().unwrap();
         let names = |value: &Value| value["name"].as_str().unwrap().to_owned();
@@ -214,6 +217,21 @@ fn a_deploy_and_one_that_is_undone_arrive_as_traces() {
             steps.iter().map(names).collect::<Vec<_>>(),
             outcome["steps"].as_array().unwrap().iter().map(names).collect::<Vec<_>>()
         );
+        // What it told is a part of the trace: each of the server's steps began within it, and the failure has its own gravity.
+        let records = logs["resourceLogs"][0]["scopeLogs"][0]["logRecords"].as_array().unwrap();
+        assert!(records.iter().all(|record| record["traceId"] == root["traceId"] && record["spanId"] == root["spanId"]));
+        let told = |severity: &str, words: &str| {
+            let such = |record: &&Value| {
+                record["severityText"] == severity && record["body"]["stringValue"].as_str().unwrap().contains(words)
+            };
+            records.iter().find(such).unwrap_or_else(|| panic!("no {severity} `{words}` in {records:#?}")).clone()
+        };
+        let nanos = |value: &Value| value.as_str().unwrap().parse::<u64>().unwrap();
+        let began = nanos(&told("INFO", "step-began check")["timeUnixNano"]);
+        assert!((nanos(&root["startTimeUnixNano"])..nanos(&root["endTimeUnixNano"])).contains(&began));
+        if outcome["outcome"] == "rolled-back" {
+            told("ERROR", "check: ");
+        }
         let at = |span: &Value, key: &str| span[key].as_str().unwrap().parse::<u64>().unwrap() / 1_000_000;
         for (span, step) in steps.iter().zip(outcome["steps"].as_array().unwrap()) {
             assert_eq!(span["traceId"], root["traceId"]);
@@ -243,7 +261,6 @@ fn a_deploy_and_one_that_is_undone_arrive_as_traces() {
             assert!(told.abs_diff(journal_at - began[0].1) <= 10, "{name}: {told}");
         }
     }
-    assert_eq!(collector.got().len(), 2);
 }
 
 #[test]

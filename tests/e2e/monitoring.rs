@@ -116,6 +116,34 @@ fn hasten(site: &Site) {
     ));
 }
 
+/// Prometheus' own tests of rules, with series that somebody wrote, in no time.
+fn each_alert_has_its_time(site: &Site, rules: &str) {
+    let folder = site.folder.join("rules");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("rules.yml"), rules).unwrap();
+    let tests = include_str!("monitoring_rules.yml");
+    std::fs::write(folder.join("tests.yml"), tests).unwrap();
+    let alerts = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let untested: Vec<&str> = alerts.filter(|alert| !tests.contains(&format!("alertname: {alert}"))).collect();
+    assert!(untested.is_empty(), "no test of {untested:?}");
+    let image = docker(&["inspect", "-f", "{{.Image}}", &container(site, "prometheus")]);
+    let there = format!("{}:/rules:ro", folder.display());
+    docker(&[
+        "run",
+        "--rm",
+        "-v",
+        &there,
+        "-w",
+        "/rules",
+        "--entrypoint",
+        "promtool",
+        image.trim(),
+        "test",
+        "rules",
+        "tests.yml",
+    ]);
+}
+
 #[test]
 fn what_breaks_between_deploys_is_told_once_and_so_is_its_end() {
     let _disk;
@@ -135,6 +163,7 @@ fn what_breaks_between_deploys_is_told_once_and_so_is_its_end() {
     let made = watched.estiba(&["init", "--name", &site.name, "--domain", DOMAIN, "--tls", "files", "--with", "monitoring"]);
     made.says(0, &["+ compose.monitoring.yml", "alertmanager, ", "SLACK_WEBHOOK_URL, or ALERT_EMAIL"]);
     put_server(site, &format!("https://127.0.0.1:{}/", watched.https));
+    let rules = std::fs::read_to_string(site.app("monitoring/prometheus/rules.yml")).unwrap();
     hasten(site);
     site.write("compose.net.yml", &format!("services:\n  nginx:\n    networks:\n      default:\n        aliases: [{DOMAIN}]\n"));
     site.edit("deploy.toml", "\"compose.monitoring.yml\"]", "\"compose.monitoring.yml\", \"compose.net.yml\"]");
@@ -148,9 +177,10 @@ fn what_breaks_between_deploys_is_told_once_and_so_is_its_end() {
 
     // What was written is what Prometheus' own checkers take.
     let inside = |service: &str, command: &[&str]| docker(&[&["exec", &container(site, service)], command].concat());
-    let rules = inside("prometheus", &["promtool", "check", "rules", "/etc/prometheus/rules.yml"]);
-    assert!(rules.contains("rules found"), "{rules}");
+    let checked = inside("prometheus", &["promtool", "check", "rules", "/etc/prometheus/rules.yml"]);
+    assert!(checked.contains("rules found"), "{checked}");
     inside("prometheus", &["promtool", "check", "config", "/etc/prometheus/prometheus.yml"]);
+    each_alert_has_its_time(site, &rules);
     inside("alertmanager", &["sh", "/etc/alertmanager/start.sh", "check"]);
     // All of them give figures, and the site's own are there.
     let asked = |query: &str| {
