@@ -20,10 +20,11 @@ RELEASE=$(pointed "$root/current")
 [ -e "$releases/${RELEASE:-none}/apps" ] || exit 0
 read_release "$RELEASE"
 if [ -n "$driver" ]; then
-	# The Engine tells of each start. Where it went away itself, or a start was missed, a look does as well.
+	# The Engine tells of each start, also of those while it was looked. Where it went away itself, a look does as well.
 	while :; do
+		looked_at=$(date +%s)
 		proxies_follow
-		docker events --filter type=container --filter event=start --filter 'label=estiba.edge' \
+		docker events --since "$looked_at" --filter type=container --filter event=start --filter 'label=estiba.edge' \
 			--filter "label=com.docker.compose.project=$COMPOSE_PROJECT" --format '{{.ID}}' 2>/dev/null | while IFS= read -r _; do proxies_follow; done
 		nap 1
 	done &

@@ -361,6 +361,14 @@ if [ "$mode" = recover ]; then
 	undo_from "${last:-preflight}"
 fi
 
+# bring_back: the release that serves is started again where it has stopped: an Engine that was killed brings back none of its
+# containers, and nobody waits for the new one. Whether it comes up is its own affair.
+bring_back() {
+	[ -s "$run_dir/state/old-down" ] || return 0
+	journal note '' "the release that serves does not run ($(get old-down)): it is started again first"
+	beside revive
+}
+
 printf '%s\n' "$$" >"$run_dir/driver.pid"
 utc_now >"$run_dir/state/began"
 watch_edges
@@ -369,7 +377,10 @@ for step in $STEPS; do
 		committed && forward_from_commit
 		undo_from "$step"
 	fi
-	[ "$step" != commit ] || forward_from_commit
+	case $step in
+	preflight) bring_back ;;
+	commit) forward_from_commit ;;
+	esac
 done
 case $KIND in
 deploy | rollback) finish 0 deployed '' ;;

@@ -30,6 +30,23 @@ preflight_do() {
 	preflight_compose || refuse 1 'Compose rejects the rendered stack; its output is above' || return 1
 	preflight_space && preflight_stack && preflight_ports && preflight_same_ports && preflight_canary || return 1
 	wait "$preflight_picture" || rm -f "$run_dir/state/before"
+	preflight_old_down
+}
+
+# preflight_old_down: the apps and workers of the release that serves whose containers are there and do not run.
+preflight_old_down() {
+	preflight_down=
+	has before || return 0
+	case $(get old-slot) in
+	blue | green)
+		for preflight_service in $(old_services); do
+			! grep -q "^container $preflight_service " "$run_dir/state/before" || continue
+			preflight_there=$(containers "$preflight_service" all) || return 0
+			[ -z "$preflight_there" ] || preflight_down="$preflight_down $preflight_service"
+		done
+		;;
+	esac
+	[ -z "$preflight_down" ] || put old-down "${preflight_down# }"
 }
 
 # preflight_canary: can the edges that are there send a share of the visitors to one slot?

@@ -97,13 +97,14 @@ impl Client {
         );
         std::fs::write(self.app.join("compose.test.yml"), tests).unwrap();
         std::fs::write(self.app.with_file_name("scan.sh"), held(&hold) + "\n").unwrap();
-        let scan = format!("[scan]\ncommand = \"sh {}\"\n[app]\n", self.app.with_file_name("scan.sh").display());
+        let scan = format!("[scan]\ncommand = \"sh {} {{image}}\"\n[app]\n", self.app.with_file_name("scan.sh").display());
         self.set("[app]\n", "[stack]\ntest-compose = \"compose.test.yml\"\n[app]\n", step == "test");
         self.set("[app]\n", &scan, step == "scan");
     }
 
-    /// The next deploy stops in its tests, or its scan.
+    /// The next deploy stops in its tests, or its scan: its image is a new one.
     pub fn hold(&self) {
+        std::fs::write(self.app.join("number"), self.number.to_string()).unwrap();
         let folder = self.app.with_file_name("client-hold");
         let _ = std::fs::remove_file(folder.join("reached"));
         std::fs::write(folder.join("step"), "").unwrap();
