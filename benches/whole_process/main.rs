@@ -82,22 +82,28 @@ fn main() {
     support::remove_project(&format!("{}-script", site.name));
     backup(&site);
     let (by_hand, old_version) = ("rollback · ssh: up of the old image", "rollback · a deploy of the old version");
+    let until_healthy = "rollback · ssh: up of the old image, until it is healthy";
     let unwatched = "rollback · a deploy of the old version with `observe = \"0s\"`";
-    if wanted(by_hand) || wanted(old_version) || wanted(unwatched) {
+    if wanted(by_hand) || wanted(until_healthy) || wanted(old_version) || wanted(unwatched) {
         // There is something to go back to, whatever else was asked for.
         change();
         estiba(&site, &["deploy"]);
     }
     let mut serving = false;
-    timed(
-        by_hand,
-        5,
-        || estiba(&site, &["rollback"]),
-        || {
-            serving = !serving;
-            ssh(&compose(&site, &format!("up -d --force-recreate {}", if serving { "web-blue" } else { "web-green" })))
-        },
-    );
+    for (what, wait) in [(by_hand, ""), (until_healthy, "--wait")] {
+        timed(
+            what,
+            5,
+            || estiba(&site, &["rollback"]),
+            || {
+                serving = !serving;
+                ssh(&compose(
+                    &site,
+                    &format!("up -d --no-deps --force-recreate {wait} web-{}", if serving { "blue" } else { "green" }),
+                ))
+            },
+        );
+    }
     let mut deploy = || {
         change();
         estiba(&site, &["deploy"])

@@ -15,7 +15,7 @@ set -f
 # The session of what is no step may be that of a process out of sight.
 caller=$({ tr '\0' ' ' <"/proc/$session/cmdline"; } 2>/dev/null)
 case $caller in
-*/run/step.sh\ *) echo "$(echo "${caller##*/run/step.sh }" | cut -d ' ' -f 3) $(printf '%s ' "$@" | tr '\n' ' ' | cut -c 1-3000)" >>CALLS ;;
+*/run/step.sh\ *) printf '%s %s\n' "$(printf '%s' "${caller##*/run/step.sh }" | cut -d ' ' -f 3)" "$(printf '%s ' "$@" | tr '\n' ' ' | cut -b 1-3000)" >>CALLS ;;
 esac
 exec PROGRAM "$@"
 "#;

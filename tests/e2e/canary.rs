@@ -146,7 +146,7 @@ fn without_requests_nothing_is_decided_and_anybody_may_order_a_canary() {
     assert!(chosen.abs_diff(VISITORS / 5) <= VISITORS / 50, "{chosen} of {VISITORS}");
 
     site.estiba(&["promote-step"]).says(0, &["at 20 %, goes on to its next step"]);
-    wait_for("the next step", Duration::from_secs(5), || share() == "share 5000\n");
+    wait_for("the next step", Duration::from_secs(1), || share() == "share 5000\n");
     site.estiba(&["pause"]).says(0, &["at 50 %, is paused"]);
     site.estiba(&["resume"]).says(0, &["at 50 %, goes on"]);
     site.estiba(&["promote-step"]).says(0, &["goes on to its next step"]);

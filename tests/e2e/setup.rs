@@ -162,6 +162,7 @@ fn a_bare_server_is_prepared(suite: &'static str) {
     }
     assert_eq!(shop.server.exec("find /srv/shop -printf '%p %T@ %s\\n' | sort | sha256sum; docker ps -aq | sort"), before);
     nothing_else_with_these_keys(&shop);
+    others_read_no_secret_and_write_nothing(&shop);
 
     shop.good(&["setup", "--remove", "--yes"]);
     assert_eq!(shop.server.exec("grep -c estiba: /home/deploy/.ssh/authorized_keys || true"), "0");
@@ -169,6 +170,31 @@ fn a_bare_server_is_prepared(suite: &'static str) {
         .exec("test ! -e /usr/local/lib/estiba && test -d /srv/shop/current && docker ps --format '{{.Names}}' | grep -q web-");
     assert!(!shop.key("").exists() && !shop.key("-look").exists());
     assert_eq!(shop.estiba(&["status"]).code, 1);
+}
+
+/// Another user of the server reads what is meant for everybody alone: the scripts, and what a proxy gives to everybody. Of all that
+/// `setup` and the deploys have made, he writes nothing.
+fn others_read_no_secret_and_write_nothing(shop: &Shop) {
+    let made = "/srv/shop /home/deploy /usr/local/lib/estiba $(find /etc -newer /etc/hostname -type f)";
+    let other = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+    let find = |what: &str| shop.server.exec(&format!("{other} find {made} ! -type l {what} 2>/dev/null || true"));
+    let read = find("-type f -readable");
+    let is_meant = |path: &&str| {
+        let below = ["bin", "static", "shared"].iter().any(|place| path.starts_with(&format!("/srv/shop/{place}/")));
+        below || path.starts_with("/usr/local/lib/estiba/") || path.starts_with("/etc/")
+    };
+    assert!(read.lines().any(|path| path.starts_with("/srv/shop/bin/")), "{read}");
+    let others: Vec<&str> = read.lines().filter(|path| !is_meant(path)).collect();
+    assert!(others.is_empty(), "another user reads {others:#?}");
+    let written = find("-writable");
+    assert_eq!(written, "", "another user writes there");
+    let secret = shop.server.exec(&format!("grep -rlsF a-long-secret-key-of-this-test {made} || true"));
+    let open: Vec<&str> = secret.lines().filter(|path| read.lines().any(|readable| readable == *path)).collect();
+    assert!(!secret.is_empty() && open.is_empty(), "another user reads secrets in {open:#?}");
+    // The keys' lines, and the way to them, are the deploying user's own.
+    let modes =
+        shop.server.exec("stat -c '%a %U' /home/deploy/.ssh /home/deploy/.ssh/authorized_keys /usr/local/lib/estiba/gate");
+    assert_eq!(modes, "700 deploy\n600 deploy\n755 root");
 }
 
 /// No shell, no other file, no other port.
@@ -345,6 +371,7 @@ chmod 755 /tmp/old && mv /tmp/old /usr/local/lib/docker/cli-plugins/docker-compo
         ("backup-old", "touch -d '3 days ago' /srv/shop/backups/*.dump".into()),
         ("no-restart", format!("docker update --restart no {web}")),
         ("reboot-due", "touch /run/reboot-required".into()),
+        ("backlog-short", "sysctl -w net.core.somaxconn=128".into()),
         ("edge-moved", "sed -i 's/[0-9.]* *$/192.0.2.1 /' /srv/shop/state/edge-addresses".into()),
         (
             "images-dangling",

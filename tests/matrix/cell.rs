@@ -114,13 +114,22 @@ impl fmt::Display for Limits {
 
 /// What a workflow's step that was cancelled fails to tell, or tells too late: GitHub ends it ten seconds after the
 /// first signal.
-fn cancelled(client: &Client, step: &mut Child, struck: Instant) -> Option<String> {
+fn cancelled(client: &Client, step: &mut Child, struck: Instant, on_client: bool) -> Option<String> {
     try_wait(TELLS, || step.try_wait().is_ok_and(|ended| ended.is_some()));
     let took = struck.elapsed();
+    // Before there is a run it has no steps.
+    let wanted = if on_client { "stopped before the server began; nothing that serves was touched" } else { "| step |" };
     match client.told_the_workflow() {
-        Some((outputs, summary)) if took <= TELLS && outputs.contains("outcome") && summary.contains("| step |") => None,
+        Some((outputs, summary)) if took <= TELLS && outputs.contains("outcome") && summary.contains(wanted) => None,
         told => Some(format!("{:.1} s after the signal the step has told {told:?}", took.as_secs_f64())),
     }
+}
+
+/// How long after that moment the server was told to begin the run.
+fn heard(server: &Server, run: &str, struck: Instant) -> Duration {
+    let begun = server.file("shop/runs").join(run).join("begun").metadata().and_then(|file| file.modified());
+    let ago = begun.ok().and_then(|begun| begun.elapsed().ok()).unwrap_or_default();
+    struck.elapsed().saturating_sub(ago)
 }
 
 /// Is what is killed the only container that serves? The old release has been stopped by then.
@@ -166,7 +175,7 @@ impl Cell {
         fault.relent(server, client);
         let back = struck.elapsed();
         if in_workflow {
-            problems.extend(cancelled(client, &mut deploy, struck));
+            problems.extend(cancelled(client, &mut deploy, struck, on_client));
         }
         // Before the first has the lock, either may get it.
         let first_come = on_client && fault == Fault::SecondDeploy;
@@ -242,6 +251,8 @@ impl Cell {
         // Two seconds are promised; the other two are for a machine that does other work than it did when the part alone was timed.
         let allowed = limits.of(step, fault).max(own) + Duration::from_secs(2) + Duration::from_secs(2) * limits.servers;
         let allowed = if fault == Fault::FillDisk { settled + room + allowed } else { allowed };
+        // Nobody is there to start what an Engine that was killed does not, until the server has heard of the run.
+        let allowed = if on_client && fault == Fault::RestartEngine { allowed + heard(server, &run, struck) } else { allowed };
         if (fault.stops_writes() || alone(step, fault)) && tally.outage > allowed {
             problems.push(format!("outage {:.1} s, more than {:.1} s", tally.outage.as_secs_f64(), allowed.as_secs_f64()));
         }

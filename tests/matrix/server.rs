@@ -163,10 +163,12 @@ impl Server {
         let _ = std::fs::remove_file(self.folder.join("hold/step"));
     }
 
-    /// The newest run of the site.
+    /// The newest run of the site, but for those that found the lock held.
     pub fn newest_run(&self) -> String {
-        let runs = std::fs::read_dir(self.file("shop/runs")).unwrap();
-        runs.map(|run| run.unwrap().file_name().into_string().unwrap()).max().unwrap()
+        let runs = std::fs::read_dir(self.file("shop/runs")).unwrap().map(|run| run.unwrap().path());
+        let outcome = |run: &std::path::Path| std::fs::read_to_string(run.join("outcome")).unwrap_or_default();
+        let newest = runs.filter(|run| !outcome(run).starts_with("5\t")).max().unwrap();
+        newest.file_name().unwrap().to_str().unwrap().to_owned()
     }
 
     /// Has the run an outcome, and does nobody hold the site's lock?
