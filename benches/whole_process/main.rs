@@ -20,6 +20,7 @@ mod images;
 mod pairs;
 #[path = "../../tests/matrix/proxy.rs"]
 mod proxy;
+mod scale;
 #[path = "../../tests/matrix/server.rs"]
 mod server;
 #[path = "../../tests/e2e/support/mod.rs"]
@@ -48,6 +49,7 @@ fn main() {
     images::never_pushed();
     fleet::fleet();
     fleet::round_trips();
+    scale::scale();
     let site = Site::new("bench", "[rollout]\nobserve = \"0s\"\n");
     site.deployed();
     timed("status · ssh and docker compose ps", 9, || estiba(&site, &["status"]), || ssh("docker compose ls && docker ps"));
@@ -82,7 +84,7 @@ fn main() {
     support::remove_project(&format!("{}-script", site.name));
     backup(&site);
     let (by_hand, old_version) = ("rollback · ssh: up of the old image", "rollback · a deploy of the old version");
-    let until_healthy = "rollback · ssh: up of the old image, until it is healthy";
+    let until_healthy = "rollback, until it has the traffic · ssh: up of the old image, until it is healthy";
     let unwatched = "rollback · a deploy of the old version with `observe = \"0s\"`";
     if wanted(by_hand) || wanted(until_healthy) || wanted(old_version) || wanted(unwatched) {
         // There is something to go back to, whatever else was asked for.
@@ -94,7 +96,7 @@ fn main() {
         timed(
             what,
             5,
-            || estiba(&site, &["rollback"]),
+            || if wait.is_empty() { estiba(&site, &["rollback"]) } else { until_traffic(&site) },
             || {
                 serving = !serving;
                 ssh(&compose(
@@ -115,6 +117,22 @@ fn main() {
     timed(old_version, 3, || estiba(&site, &["rollback"]), &mut deploy);
 }
 
+/// A rollback, from the command's start until the release before has all traffic.
+fn until_traffic(site: &Site) -> Duration {
+    let map = site.root.join("edge/web/state/slot.map");
+    let serving = || std::fs::read_to_string(&map).unwrap_or_default();
+    let before = serving();
+    let started = Instant::now();
+    let mut rollback = site.spawn(&["rollback"]);
+    while serving() == before || serving().is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let took = started.elapsed();
+    assert!(rollback.wait().unwrap().success());
+    took
+}
+
 /// Back to a release that was kept warm, from the command's start until it has all traffic, against what Compose needs to start it.
 fn warm(site: &Site, deploy: &mut impl FnMut() -> Duration) {
     let what = "rollback to a warm release, until it has the traffic · docker compose up -d of the old image";
@@ -122,23 +140,12 @@ fn warm(site: &Site, deploy: &mut impl FnMut() -> Duration) {
         return;
     }
     site.edit("deploy.toml", "observe = \"0s\"\n", "observe = \"0s\"\nkeep-warm = \"10m\"\n");
-    let map = site.root.join("edge/web/state/slot.map");
-    let serving = || std::fs::read_to_string(&map).unwrap_or_default();
     timed(
         what,
         10,
         || {
             deploy();
-            let before = serving();
-            let started = Instant::now();
-            let mut rollback = site.spawn(&["rollback"]);
-            while serving() == before || serving().is_empty() {
-                assert!(started.elapsed() < Duration::from_secs(60));
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            let took = started.elapsed();
-            assert!(rollback.wait().unwrap().success());
-            took
+            until_traffic(site)
         },
         || {
             let slot = site.status()["slot"].as_str().unwrap().to_owned();

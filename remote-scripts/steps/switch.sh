@@ -8,13 +8,21 @@ switch_do() {
 	switch_slot=$(get slot)
 	switch_old=$(get old-slot)
 	put static-published 1 && put_durably switching 1 || return 1
-	static_publish_all "$RELEASE" || return 1
+	# A release that was kept warm has its own files there still: people are sent back at once, and those files whose names the release
+	# since has too are put back then.
+	static_absent=
+	switch_warm=
+	case " $STEPS " in
+	*' warm '*) switch_warm=1 ;;
+	*) static_publish_all "$RELEASE" || return 1 ;;
+	esac
 	for switch_app in $(get edges-later); do
 		switch_take_port "$switch_app" || return 1
 	done
 	for switch_app in $APPS; do
 		switch_one "$switch_app" || return 1
 	done
+	[ -z "$switch_warm" ] || static_publish_all "$RELEASE" || return 1
 	# What waits for an app starts when one serves.
 	switch_others || return 1
 	[ -z "$static_absent" ] || static_publish_all "$RELEASE" || return 1
@@ -41,7 +49,7 @@ switch_one() {
 	app_read "$RELEASE" "$1" && switch_counts "$1" || return 1
 	switch_standby=off
 	case $switch_old in
-	blue | green) [ -z "$(containers "$1-$switch_old")" ] || [ "$OBSERVE" = 0 ] || switch_standby=on ;;
+	blue | green) [ "$OBSERVE" = 0 ] || [ -z "$(containers "$1-$switch_old")" ] || switch_standby=on ;;
 	esac
 	edge_put "$1" release "$switch_slot" "$([ "$OBSERVE" = 0 ] && echo none || echo "$RELEASE")" &&
 		edge_standby "$1" "$switch_slot" "$switch_standby" &&

@@ -31,29 +31,33 @@ impl Actor {
     /// Looks at the environment and the project's repository.
     pub async fn look(environment: &Environment, folder: &Utf8Path, now: Timestamp) -> Self {
         let get = |name: &str| environment.get(name).filter(|value| !value.is_empty()).cloned();
-        let host = process::run("hostname", &[], None).await.map(|ended| ended.stdout.trim().to_owned()).unwrap_or_default();
         let by = get("GITHUB_ACTOR").or_else(|| get("USER")).or_else(|| get("LOGNAME")).unwrap_or_else(|| "somebody".into());
-        let from = match (get("GITHUB_REPOSITORY"), get("GITHUB_RUN_ID")) {
-            (Some(repository), Some(run)) => format!("{repository} run {run}"),
-            _ if host.is_empty() => String::from("an unnamed machine"),
-            _ => host,
-        };
         let git = async |arguments: &[&str]| {
             let ended = process::ask_git(folder, arguments).await.ok()?;
             ended.success.then(|| ended.stdout.trim().to_owned())
         };
-        let commit = git(&["rev-parse", "--short=7", "HEAD"]).await.unwrap_or_default();
-        let dirty =
-            !commit.is_empty() && git(&["status", "--porcelain", "--", "."]).await.is_some_and(|changes| !changes.is_empty());
         // A workflow has a commit checked out, and says which branch that is of.
         let told = match get("GITHUB_REF_TYPE").as_deref() {
             Some("branch") => get("GITHUB_REF_NAME"),
             Some(_) => Some(String::new()),
             None => get("CI_COMMIT_BRANCH"),
         };
-        let branch = match told {
-            Some(branch) => branch,
-            None => git(&["symbolic-ref", "--short", "-q", "HEAD"]).await.unwrap_or_default(),
+        let branch = async {
+            match told {
+                Some(branch) => branch,
+                None => git(&["symbolic-ref", "--short", "-q", "HEAD"]).await.unwrap_or_default(),
+            }
+        };
+        let hostname = async { process::run("hostname", &[], None).await.map(|ended| ended.stdout.trim().to_owned()) };
+        let head = ["rev-parse", "--short=7", "HEAD"];
+        let status = ["status", "--porcelain", "--", "."];
+        let (host, commit, changes, branch) = tokio::join!(hostname, git(&head), git(&status), branch);
+        let (host, commit) = (host.unwrap_or_default(), commit.unwrap_or_default());
+        let dirty = !commit.is_empty() && changes.is_some_and(|changes| !changes.is_empty());
+        let from = match (get("GITHUB_REPOSITORY"), get("GITHUB_RUN_ID")) {
+            (Some(repository), Some(run)) => format!("{repository} run {run}"),
+            _ if host.is_empty() => String::from("an unnamed machine"),
+            _ => host,
         };
         Self { by: plain(&by), from: plain(&from), commit, branch, dirty, now, approved_by: Ok(None) }
     }
