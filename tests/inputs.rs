@@ -177,6 +177,30 @@ fn wrong_deploy_toml() {
 }
 
 #[test]
+fn the_hosts_of_an_inventory_are_the_targets() {
+    let folder = project("hosts.txt", b"u@192.0.2.1 role=web\nu@192.0.2.2 role=mail # later\n");
+    let listed = DEPLOY.replace("hosts = [\"u@192.0.2.1\"]", "inventory = \"hosts.txt\"");
+    std::fs::write(folder.path().join("deploy.toml"), &listed).unwrap();
+    let check = |more: &[&str]| estiba(folder.path(), &[&["config", "check"], more].concat());
+    assert_eq!(check(&[]).0, Some(0), "{}", check(&[]).1);
+    assert_eq!(check(&["--label", "role=mail"]).0, Some(0));
+    for (more, says) in [
+        (["--label", "role=cache"], "no host of target `production` has the label role=cache"),
+        // Nothing comes from standard input here.
+        (["--inventory", "-"], "target `production` has no host"),
+        (["--inventory", "gone.txt"], "cannot read gone.txt"),
+    ] {
+        let (code, stderr, _) = check(&more);
+        assert!(
+            code == Some(2) && stderr.contains(says) && stderr.contains("hint:") != stderr.contains("gone"),
+            "{more:?}: {code:?} {stderr}"
+        );
+    }
+    refused("deploy.toml", listed.as_bytes(), "the inventory hosts.txt does not exist");
+    none_broken();
+}
+
+#[test]
 fn wrong_sections_about_what_a_release_proves() {
     let step = |more: &str| format!("[[step]]\nname = \"heat\"\nrun = \"true\"\n{more}");
     deploy_and("[rollout]\nsteps = [50, 5]\n", "shares in percent");

@@ -12,6 +12,11 @@ pointed() {
 	[ ! -L "$1" ] || readlink "$1" | sed 's|.*/||'
 }
 
+# whole: what another part prints, which ends with `estiba:part`.
+whole() {
+	awk '$0 == "estiba:part" { whole = 1; next } { print } END { exit !whole }'
+}
+
 # engine_facts: the Engine, and Compose.
 engine_facts() {
 	# `docker info` ends with 0 where the Engine does not answer, and has no version then.
@@ -26,6 +31,7 @@ docker_root={{.DockerRootDir}}' 2>&1) && [ "${engine#docker=[0-9]}" != "$engine"
 	fi
 	docker_root=$(printf '%s\n' "$engine" | sed -n 's/^docker_root=//p')
 	[ -z "$docker_root" ] || echo "docker_free_kb=$(df -Pk "$docker_root" 2>/dev/null | awk 'NR == 2 {print $4}')"
+	echo 'estiba:part'
 }
 
 # container_facts: what runs.
@@ -60,6 +66,7 @@ slot_environment={{index $labels "com.docker.compose.service"}} {{json $.Config.
 			xargs -r docker inspect -f '{{index .Config.Labels "estiba.edge"}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' 2>/dev/null | sort)
 		[ "$now" = "$(sort "$root/state/edge-addresses")" ] || [ -z "$now" ] || echo "edge_moved=$(printf '%s' "$now" | tr '\n' ' ')"
 	fi
+	echo 'estiba:part'
 }
 
 # file_facts: what lies in the root, and the images that it knows.
@@ -187,11 +194,10 @@ echo 'estiba:facts'
 echo "user=$(id -un)"
 echo "arch=$(uname -m)"
 # Side by side: a call of docker takes longer than all else here.
+# Where one is cut off the answer has no end.
 engine_facts </dev/null | {
 	container_facts </dev/null | {
 		file_facts </dev/null
-		cat
-	}
-	cat
-}
-echo 'estiba:end'
+		whole
+	} && whole
+} && echo 'estiba:end'

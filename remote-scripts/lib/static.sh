@@ -43,10 +43,11 @@ static_run() {
 
 # static_inside VERB MOUNT…: inside/static-publish.sh with that verb, in such a container.
 static_inside() {
-	static_verb=$1
+	static_program=$(cat "$here/inside/static-publish.sh") || return 1
+	static_program="set -- $1
+$static_program"
 	shift
-	static_run "set -- $static_verb
-$(cat "$here/inside/static-publish.sh")" "$@"
+	static_run "$static_program" "$@"
 }
 
 # static_place: the folder of this release's own files, made by who deploys: where it is not there, Docker makes it as root's when a

@@ -361,12 +361,13 @@ if [ "$mode" = recover ]; then
 	undo_from "${last:-preflight}"
 fi
 
-# bring_back: the release that serves is started again where it has stopped: an Engine that was killed brings back none of its
+# bring_back: the release that serves is started again where an Engine that was killed took it down: it brings back none of its
 # containers, and nobody waits for the new one. Whether it comes up is its own affair.
 bring_back() {
-	[ -s "$run_dir/state/old-down" ] || return 0
-	journal note '' "the release that serves does not run ($(get old-down)): it is started again first"
-	beside revive
+	[ -e "$run_dir/state/old-down" ] || return 0
+	journal note '' 'the release that serves does not run, and its edge neither: both are started again first'
+	perform revive 'do'
+	rm -f "$run_dir/reason" "$run_dir/state/engine-away"
 }
 
 printf '%s\n' "$$" >"$run_dir/driver.pid"

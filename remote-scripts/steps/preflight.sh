@@ -30,23 +30,23 @@ preflight_do() {
 	preflight_compose || refuse 1 'Compose rejects the rendered stack; its output is above' || return 1
 	preflight_space && preflight_stack && preflight_ports && preflight_same_ports && preflight_canary || return 1
 	wait "$preflight_picture" || rm -f "$run_dir/state/before"
-	preflight_old_down
+	[ "$KIND" != deploy ] || preflight_old_down
 }
 
-# preflight_old_down: the apps and workers of the release that serves whose containers are there and do not run.
+# preflight_old_down: has an Engine that was killed taken the release that serves down, and its edges with it? Where an edge runs,
+# somebody has stopped the release on purpose. Nor is it started where something of an earlier run is left in the other slot, which
+# may be what cannot run twice.
 preflight_old_down() {
-	preflight_down=
 	has before || return 0
-	case $(get old-slot) in
-	blue | green)
-		for preflight_service in $(old_services); do
-			! grep -q "^container $preflight_service " "$run_dir/state/before" || continue
-			preflight_there=$(containers "$preflight_service" all) || return 0
-			[ -z "$preflight_there" ] || preflight_down="$preflight_down $preflight_service"
+	case $(get old-slot) in blue | green) ;; *) return 0 ;; esac
+	for preflight_app in $OLD_APPS; do
+		! grep -q "^container $(slot_service_name "$preflight_app" "$(get old-slot)") " "$run_dir/state/before" || return 0
+		preflight_there=$(edge_container "$preflight_app") && [ -z "$preflight_there" ] || return 0
+		for preflight_service in $(slot_apps "$(get slot)") $(slot_workers "$(get slot)"); do
+			preflight_there=$(containers "$preflight_service") && [ -z "$preflight_there" ] || return 0
 		done
-		;;
-	esac
-	[ -z "$preflight_down" ] || put old-down "${preflight_down# }"
+	done
+	put old-down 1
 }
 
 # preflight_canary: can the edges that are there send a share of the visitors to one slot?

@@ -34,6 +34,12 @@ pub struct Global {
     /// Use only this one of the target's hosts.
     #[arg(long, global = true, value_name = "HOST")]
     pub host: Option<String>,
+    /// The target's hosts, from a file with a line each, or `-` for standard input (docs/fleets.md).
+    #[arg(long, global = true, value_name = "FILE")]
+    pub inventory: Option<Utf8PathBuf>,
+    /// Use only those hosts of the inventory that have this label; several times: all of them.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub label: Vec<String>,
     /// Answer yes to every question.
     #[arg(long, short, global = true)]
     pub yes: bool,

@@ -3,20 +3,23 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one place that reads the environment and the clock")]
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::config::{Project, Resolved, resolve};
+use crate::config::{Project, Resolved, Selection, resolve};
 use crate::deploy::{Actor, Ending, Operation, Options};
 use crate::error::{Error, Result};
 use crate::image::Learning;
 use crate::notify::{Collector, Ended, Telemetry, approval};
 use crate::report::{Asker, Event, Outcome, Reporter, timings};
-use crate::text::Environment;
+use crate::text::{Environment, read_limited};
 
 use super::alerts;
 use super::args::Global;
+
+/// How much of an inventory is read from standard input, in bytes: 10,000 hosts have a tenth of it.
+const INVENTORY: u64 = 10_000_000;
 
 /// A command's surroundings.
 #[derive(Debug)]
@@ -55,11 +58,26 @@ impl Context {
         Ok(Project { to_look: true, ..self.project()? })
     }
 
+    /// What the command line says of the hosts.
+    fn selection(&self) -> Result<Selection> {
+        let inventory = match self.global.inventory.as_deref() {
+            None => None,
+            Some(path) if path == "-" => {
+                let text = std::io::read_to_string(std::io::stdin().take(INVENTORY));
+                let text =
+                    text.map_err(|error| Error::input(format!("the inventory cannot be read from standard input: {error}")))?;
+                Some(("standard input".to_owned(), text))
+            }
+            Some(path) => Some((path.to_string(), read_limited(path)?)),
+        };
+        Ok(Selection { inventory, labels: self.global.label.clone() })
+    }
+
     /// Reads deploy.toml.
     pub(super) fn project(&self) -> Result<Project> {
         let project = Project::open(&self.global.config, self.environment.clone())?;
         self.reporter.hide(&project.secrets());
-        Ok(Project { asker: self.asker(), ..project })
+        Ok(Project { asker: self.asker(), selection: self.selection()?, ..project })
     }
 
     /// Resolves deploy.toml for that target, or for its one host that `--host` names.
@@ -114,7 +132,7 @@ impl Context {
     pub(super) async fn told(&self, what: &str, operation: &Operation<'_>, ended: Result<Ending>) -> Result<Ending> {
         match ended {
             Ok(ending) => {
-                let trace = self.trace(what, operation, &ending.0, ending.1.is_none());
+                let trace = self.trace(what, operation, &ending.0, ending.1.is_none(), None);
                 let (told, ()) = tokio::join!(alerts::of_ending(operation, ending.clone()), trace);
                 Ok(told)
             }
@@ -126,18 +144,20 @@ impl Context {
                         alerts::of_error(operation, &outcome, error.kind).await;
                     }
                 };
-                tokio::join!(alerts, self.trace(what, operation, &outcome, false));
+                tokio::join!(alerts, self.trace(what, operation, &outcome, false, Some(&error)));
                 Err(error)
             }
         }
     }
 
-    /// Sends a run as a trace, and what it told as logs, where the environment names a collector.
-    async fn trace(&self, what: &str, operation: &Operation<'_>, outcome: &Outcome, is_good: bool) {
+    /// Sends a run as a trace, and what it told as logs, with an error that is told after it, where the environment names a collector.
+    async fn trace(&self, what: &str, operation: &Operation<'_>, outcome: &Outcome, is_good: bool, untold: Option<&Error>) {
         let Some(collector) = Collector::of(&self.environment) else { return };
         let (now, project) = (Self::now(), &operation.resolved.project);
         let ended = Ended { what, outcome, is_good, project, began: now - Duration::from_millis(operation.so_far()) };
-        let telemetry = Telemetry::of(&collector, &ended, &self.reporter.kept_events(), now);
+        let mut events = self.reporter.kept_events();
+        events.extend(untold.map(|error| (Duration::ZERO, serde_json::json!({"event": "error", "message": error.text()}))));
+        let telemetry = Telemetry::of(&collector, &ended, &events, now);
         if let Err(error) = telemetry.shown(|request| self.reporter.shown_document(request)).send(&collector).await {
             self.reporter.tell(Event::Warning(error.text()));
         }

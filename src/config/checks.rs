@@ -15,7 +15,7 @@ pub(super) fn check(source: Source<'_>, config: &Config) -> Result<()> {
     let compose_projects =
         config.target.values().map(|section| &section.compose_project).chain([&config.project.compose_project]).flatten();
     found.extend(compose_projects.map(|name| project_name(source, name, "compose-project")));
-    found.extend(config.target.iter().map(|(name, section)| target(source, name, section)));
+    found.extend(config.target.values().map(|section| target(source, section)));
     found.extend(config.stack.shared.iter().flatten().map(|folder| shared_folder(source, folder)));
     found.push(rollout(source, &config.rollout));
     found.extend(apps().map(|one| app(source, one)));
@@ -28,10 +28,7 @@ pub(super) fn check(source: Source<'_>, config: &Config) -> Result<()> {
     Error::all(found.into_iter().filter_map(Result::err).collect())
 }
 
-fn target(source: Source<'_>, name: &str, section: &TargetSection) -> Result<()> {
-    if section.hosts.is_empty() {
-        return Err(source.error_near("hosts", format!("target `{name}` has no host")).hint("hosts = [\"user@host\"]"));
-    }
+fn target(source: Source<'_>, section: &TargetSection) -> Result<()> {
     if let Some(root) = section.root.as_deref().filter(|root| !is_safe_root(root)) {
         return Err(source
             .error_near(root, format!("the root `{root}` is not an absolute path of plain characters"))

@@ -40,11 +40,13 @@ fn unknown(source: Source<'_>, name: &str, base: &str, targets: &BTreeMap<String
     }
 }
 
-/// What says which server it is, and what has to hold before a deploy to it, is each target's own: `hosts`, `host-keys`, `url`,
+/// What says which server it is, and what has to hold before a deploy to it, is each target's own: `hosts`, `inventory`, `labels`, `host-keys`, `url`,
 /// `require`. A new key of a target is shared or not here: the compiler asks for it.
 fn inherit(target: &mut TargetSection, base: &TargetSection) {
     let TargetSection {
         hosts: _,
+        inventory: _,
+        labels: _,
         host_keys: _,
         url: _,
         require: _,

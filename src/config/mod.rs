@@ -4,6 +4,7 @@ mod checks;
 mod duration;
 mod envfile;
 mod extends;
+mod inventory;
 mod load;
 mod project;
 mod resolve;
@@ -14,6 +15,7 @@ mod window;
 
 pub use duration::Seconds;
 pub use envfile::EnvFile;
+pub use inventory::Selection;
 pub use load::{Loaded, load, parse};
 pub use project::Project;
 pub use resolve::resolve;

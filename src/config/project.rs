@@ -7,6 +7,7 @@ use crate::process;
 use crate::report::Asker;
 use crate::text::{Environment, Offered, read_limited};
 
+use super::inventory::Selection;
 use super::{Loaded, load};
 
 /// Where deploy.toml lies and what the environment holds.
@@ -24,6 +25,8 @@ pub struct Project {
     pub to_look: bool,
     /// Whom to ask for what only a person knows.
     pub asker: Asker,
+    /// What the command line says of the hosts.
+    pub selection: Selection,
 }
 
 impl Project {
@@ -41,7 +44,15 @@ impl Project {
         let text = read_limited(path)
             .map_err(|error| if path.exists() { error } else { error.hint("`--config FILE` names another one") })?;
         let loaded = load(path.as_str(), &text, &environment)?;
-        Ok(Self { folder: folder.to_owned(), loaded, environment, stand_ins: Vec::new(), to_look: false, asker: Asker::nobody() })
+        Ok(Self {
+            folder: folder.to_owned(),
+            loaded,
+            environment,
+            stand_ins: Vec::new(),
+            to_look: false,
+            asker: Asker::nobody(),
+            selection: Selection::default(),
+        })
     }
 
     /// What deploy.toml was filled with; not what only stands in for a secret.

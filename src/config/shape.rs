@@ -135,7 +135,16 @@ pub struct TargetSection {
     #[serde(skip)]
     pub inherits_env_file: bool,
     /// `user@host[:port]`, or `local` for the machine that deploys, without SSH; several are a fleet of identical servers, deployed to as one: see docs/fleets.md.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
+    /// A file of more hosts, a line each, with labels behind it: `deploy@203.0.113.10 role=web region=eu`; `#` begins a comment.
+    /// `--inventory FILE` takes the place of it and of `hosts`; `-` is standard input. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<String>,
+    /// Labels that a host of the inventory must have, all of them, to be one of the target's; `--label KEY=VALUE` asks for more.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// SHA-256 fingerprints (`SHA256:…`, or `HOST SHA256:…` for one host of a fleet), whole known_hosts lines, or the path of a
     /// known_hosts file.
     /// Default: `~/.ssh/known_hosts`. The host key is always verified. `ESTIBA_HOST_KEYS`, a line each, takes their place.

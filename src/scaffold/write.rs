@@ -74,6 +74,9 @@ fn create(path: &Utf8Path, text: &str) -> std::io::Result<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_str().is_empty()) {
         std::fs::create_dir_all(parent)?;
     }
+    if path.symlink_metadata().is_ok() {
+        return Err(std::io::ErrorKind::AlreadyExists.into());
+    }
     let parent = path.parent().filter(|parent| !parent.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
     let everybody = std::fs::Permissions::from_mode(0o666);
     let mut file = tempfile::Builder::new().permissions(everybody).tempfile_in(parent)?;

@@ -1081,7 +1081,7 @@ later' ]
 @test "static files that are not the same are put where the proxy reads them, whatever their names, and the others stay" {
 	mkdir -p "$ROOT/from/new/deep" "$ROOT/to/folder/in" && cd "$ROOT" || return 1
 	for static_one in same 'with  space' 'back\slash' 'line
-end' -dash new/deep/file; do printf '%s' "$static_one" >"from/$static_one"; done
+end' $'car\rriage' -dash new/deep/file; do printf '%s' "$static_one" >"from/$static_one"; done
 	ln -s same from/link && echo old >to/link && echo old >'to/back\slash' && echo other >to/only-there
 	echo file >from/folder
 	ln from/same to/same
@@ -1090,6 +1090,7 @@ end' -dash new/deep/file; do printf '%s' "$static_one" >"from/$static_one"; done
 	run sh -c "$ESTIBA_TEST_SHELL $ROOT/publish.sh list | sort"
 	[ "$output" = './-dash
 ./back\slash
+./car'$'\r''riage
 ./folder
 ./line
 ./link

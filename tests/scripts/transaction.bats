@@ -86,11 +86,11 @@ traced() {
 
 @test "a release that serves and does not run is started again before the new one is on its way" {
 	# shellcheck disable=SC2016 # for the step's own shell
-	echo 'preflight_do() { trace preflight do; put old-down "web-blue worker-blue"; }' >>"$ROOT/scripts/steps/preflight.sh"
+	echo 'preflight_do() { trace preflight do; put old-down 1; fail "the Engine went away"; : >"$run_dir/reason"; }' >>"$ROOT/scripts/steps/preflight.sh"
 	drive
 	[ "$status" = 0 ]
 	[ "$(traced)" = 'preflight do revive do image do edge do stack do switch do observe do commit do drain do prune do revive do ' ]
-	grep -q 'the release that serves does not run (web-blue worker-blue): it is started again first' "$ROOT/runs/r1/journal"
+	grep -q 'the release that serves does not run, and its edge neither: both are started again first' "$ROOT/runs/r1/journal"
 }
 
 @test "an undo after which not all is as before is for a person, with what differs" {

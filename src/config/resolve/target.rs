@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 use crate::text::nearest;
 
 use super::super::Project;
-use super::super::resolved::{KNOWN_HOSTS, LOCAL, Origin, Setting, Target};
+use super::super::inventory::hosts;
+use super::super::resolved::{KNOWN_HOSTS, Origin, Setting, Target};
 use super::super::shape::TargetSection;
 
 /// The target of that name, or the only one.
@@ -36,19 +37,6 @@ pub(super) fn choose<'a>(project: &'a Project, target: Option<&str>) -> Result<(
 
 /// The target's section with its defaults.
 pub(super) fn resolve(project: &Project, name: &str, section: &TargetSection) -> Result<Target> {
-    for host in section.hosts.iter().filter(|host| *host != LOCAL) {
-        let (user, address) = host.split_once('@').unwrap_or(("", host));
-        if user.is_empty() || address.is_empty() || host.contains(char::is_whitespace) {
-            return Err(project
-                .loaded
-                .source()
-                .error_near(host, format!("`{host}` is not user@host or user@host:port"))
-                .hint("the user must be one who may run docker on the server; `local` is this very machine, without SSH"));
-        }
-    }
-    if let Some(twice) = section.hosts.iter().enumerate().find(|(at, host)| section.hosts[..*at].contains(host)) {
-        return Err(project.loaded.source().error_near(twice.1, format!("`{}` is listed twice in `hosts`", twice.1)));
-    }
     let named = section.env_file.clone().map(|file| Some(Utf8PathBuf::from(file)));
     let own = section.inherits_env_file && project.path(own_env_file(name)).is_file();
     let env_file = Setting::or_found(named.filter(|_| !own), || find_env_file(project, name))?;
@@ -71,7 +59,7 @@ pub(super) fn resolve(project: &Project, name: &str, section: &TargetSection) ->
     let given_keys: Vec<String> = given.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     Ok(Target {
         name: name.to_owned(),
-        hosts: section.hosts.clone(),
+        hosts: hosts(project, name, section)?,
         host_keys: match section.host_keys.as_slice() {
             _ if !given_keys.is_empty() => Setting { value: given_keys, origin: Origin::Found("ESTIBA_HOST_KEYS".into()) },
             [] => Setting { value: vec![KNOWN_HOSTS.into()], origin: Origin::Default },

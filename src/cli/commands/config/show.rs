@@ -305,8 +305,9 @@ mod tests {
     use serde_json::Value;
 
     /// Keys that are shown in another way, or never.
-    const ELSEWHERE: [(&str, &str); 11] = [
+    const ELSEWHERE: [(&str, &str); 12] = [
         ("extends", "as the keys that it brings"),
+        ("inventory", "as the hosts that it lists"),
         ("require", "as a section of its target"),
         ("port", "as one of `ports`"),
         ("protocol", "as one of `ports`"),
