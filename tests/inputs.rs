@@ -105,7 +105,7 @@ fn wrong_deploy_toml() {
     deploy("[project]\nname = \"x; rm -rf /\"\n", "is not a name");
     deploy(&format!("[project]\nname = \"{}\"\n", "a".repeat(64)), "is not a name");
     deploy("[project]\nname = \"x\"\n", "has no target");
-    deploy("[project]\nname = \"x\"\n[target.a]\n", "missing field `hosts`");
+    deploy("[project]\nname = \"x\"\n[target.a]\n", "deploy.toml:3:");
     deploy("[project]\nname = \"x\"\n[target.a]\nhosts = []\n", "has no host");
     deploy("[project]\nname = \"x\"\n[target.a]\nhosts = \"u@h\"\n", "deploy.toml:4:9");
     deploy("[project]\nname = \"x\"\n[target.a]\nhosts = [\"no-user\"]\n", "is not user@host");

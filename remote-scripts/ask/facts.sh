@@ -12,9 +12,9 @@ pointed() {
 	[ ! -L "$1" ] || readlink "$1" | sed 's|.*/||'
 }
 
-# whole: what another part prints, which ends with `estiba:part`.
+# whole: what another part prints, which ends with `part-is-whole`.
 whole() {
-	awk '$0 == "estiba:part" { whole = 1; next } { print } END { exit !whole }'
+	awk '$0 == "part-is-whole" { whole = 1; next } { print } END { exit !whole }'
 }
 
 # engine_facts: the Engine, and Compose.
@@ -31,7 +31,7 @@ docker_root={{.DockerRootDir}}' 2>&1) && [ "${engine#docker=[0-9]}" != "$engine"
 	fi
 	docker_root=$(printf '%s\n' "$engine" | sed -n 's/^docker_root=//p')
 	[ -z "$docker_root" ] || echo "docker_free_kb=$(df -Pk "$docker_root" 2>/dev/null | awk 'NR == 2 {print $4}')"
-	echo 'estiba:part'
+	echo 'part-is-whole'
 }
 
 # container_facts: what runs.
@@ -66,7 +66,7 @@ slot_environment={{index $labels "com.docker.compose.service"}} {{json $.Config.
 			xargs -r docker inspect -f '{{index .Config.Labels "estiba.edge"}} {{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' 2>/dev/null | sort)
 		[ "$now" = "$(sort "$root/state/edge-addresses")" ] || [ -z "$now" ] || echo "edge_moved=$(printf '%s' "$now" | tr '\n' ' ')"
 	fi
-	echo 'estiba:part'
+	echo 'part-is-whole'
 }
 
 # file_facts: what lies in the root, and the images that it knows.

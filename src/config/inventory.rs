@@ -64,7 +64,7 @@ pub(super) fn hosts(project: &Project, name: &str, section: &TargetSection) -> R
         listed.iter().filter(|(_, has)| labels.iter().all(|label| has.contains(*label))).map(|(host, _)| host.clone()).collect();
     match (listed.is_empty(), chosen.is_empty()) {
         (true, _) => Err(own
-            .error_near("hosts", format!("target `{name}` has no host"))
+            .error_near(&format!("[target.{name}]"), format!("target `{name}` has no host"))
             .hint("hosts = [\"user@host\"], or inventory = \"hosts.txt\"")),
         (_, true) => {
             let wanted = labels.iter().map(|label| label.as_str()).collect::<Vec<_>>().join(", ");

@@ -127,27 +127,24 @@ pub enum Become {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TargetSection {
-    /// Another target, whose keys are this one's too where it does not name them itself. Its `hosts`, `host-keys`, `url` and `require`
-    /// are not: they belong to that place. A file `.env.<target>` goes before the other one's `env-file`. Default: none.
+    /// Another target, whose keys are this one's too where it does not name them itself. Its `hosts`, `inventory`, `labels`, `host-keys`,
+    /// `url` and `require` are not: they belong to that place. A file `.env.<target>` goes before the other one's `env-file`. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extends: Option<String>,
     /// Is `env-file` that of the target that this one extends?
     #[serde(skip)]
     pub inherits_env_file: bool,
-    /// `user@host[:port]`, or `local` for the machine that deploys, without SSH; several are a fleet of identical servers, deployed to as one: see docs/fleets.md.
+    /// `user@host[:port]`, or `local` for the machine that deploys, without SSH; several are a fleet of identical servers, deployed to as one: see docs/fleets.md. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
-    /// A file of more hosts, a line each, with labels behind it: `deploy@203.0.113.10 role=web region=eu`; `#` begins a comment.
-    /// `--inventory FILE` takes the place of it and of `hosts`; `-` is standard input. Default: none.
+    /// A file of more hosts, a line each, with labels behind it (docs/fleets.md). `--inventory FILE` takes the place of both. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inventory: Option<String>,
-    /// Labels that a host of the inventory must have, all of them, to be one of the target's; `--label KEY=VALUE` asks for more.
-    /// Default: none.
+    /// Labels that its hosts must have to be the target's, all of them; `--label KEY=VALUE` asks for more. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// SHA-256 fingerprints (`SHA256:…`, or `HOST SHA256:…` for one host of a fleet), whole known_hosts lines, or the path of a
-    /// known_hosts file.
-    /// Default: `~/.ssh/known_hosts`. The host key is always verified. `ESTIBA_HOST_KEYS`, a line each, takes their place.
+    /// known_hosts file. Default: `~/.ssh/known_hosts`. The host key is always verified. `ESTIBA_HOST_KEYS`, a line each, takes their place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub host_keys: Vec<String>,
     /// The private key's file; or the file of a public key, a public key, or a key's fingerprint, which choose one of the SSH
