@@ -10,15 +10,6 @@ use crate::text::{Source, read_limited};
 use super::Project;
 use super::shape::TargetSection;
 
-/// What the command line says of a target's hosts.
-#[derive(Debug, Clone, Default)]
-pub struct Selection {
-    /// An inventory in the place of the target's own hosts: its name, and its text.
-    pub inventory: Option<(String, String)>,
-    /// Labels that the hosts must have.
-    pub labels: Vec<String>,
-}
-
 /// A host as it is listed, with its labels, `key=value` each.
 type Listed = (String, BTreeSet<String>);
 
@@ -123,6 +114,7 @@ fn is_label(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Selection;
 
     fn project(target: &str, inventory: Option<&str>, labels: &[&str]) -> (tempfile::TempDir, Project) {
         let (kept, folder) = crate::private::folder().unwrap();

@@ -15,9 +15,8 @@ mod window;
 
 pub use duration::Seconds;
 pub use envfile::EnvFile;
-pub use inventory::Selection;
 pub use load::{Loaded, load, parse};
-pub use project::Project;
+pub use project::{Project, Selection};
 pub use resolve::resolve;
 pub use resolved::{
     Accepted, Alerts, App, AppService, BackedUp, BackupService, Cache, Canary, Channel, Database, Decided, Edge, Fleet,

@@ -7,7 +7,6 @@ use crate::process;
 use crate::report::Asker;
 use crate::text::{Environment, Offered, read_limited};
 
-use super::inventory::Selection;
 use super::{Loaded, load};
 
 /// Where deploy.toml lies and what the environment holds.
@@ -27,6 +26,15 @@ pub struct Project {
     pub asker: Asker,
     /// What the command line says of the hosts.
     pub selection: Selection,
+}
+
+/// What the command line says of a target's hosts.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// An inventory in the place of the target's own hosts: its name, and its text.
+    pub inventory: Option<(String, String)>,
+    /// Labels that the hosts must have.
+    pub labels: Vec<String>,
 }
 
 impl Project {

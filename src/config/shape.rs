@@ -137,7 +137,7 @@ pub struct TargetSection {
     /// `user@host[:port]`, or `local` for the machine that deploys, without SSH; several are a fleet of identical servers, deployed to as one: see docs/fleets.md. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
-    /// A file of more hosts, a line each, with labels behind it (docs/fleets.md). `--inventory FILE` takes the place of both. Default: none.
+    /// A file of more hosts, a line each, with labels behind it (docs/fleets.md). `--inventory FILE` replaces it and `hosts`. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inventory: Option<String>,
     /// Labels that its hosts must have to be the target's, all of them; `--label KEY=VALUE` asks for more. Default: none.
