@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 use crate::random;
+use crate::report::Outcome;
 use crate::text::Environment;
 
 /// Nobody waits longer for a collector.
@@ -27,6 +29,21 @@ pub struct Collector {
 struct Endpoint {
     url: String,
     headers: Vec<(String, String)>,
+}
+
+/// A run that has ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended<'a> {
+    /// What it was: a deploy, say.
+    pub what: &'a str,
+    /// What became of it.
+    pub outcome: &'a Outcome,
+    /// Did it come to what was asked for?
+    pub is_good: bool,
+    /// The project.
+    pub project: &'a str,
+    /// When it began.
+    pub began: Timestamp,
 }
 
 /// What the spans and the logs of one run have in common.

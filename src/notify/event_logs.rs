@@ -6,8 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::collector::{Ids, text};
-use super::telemetry::Ended;
+use super::collector::{Ended, Ids, text};
 
 /// An ExportLogsServiceRequest of these events, as `--json` prints them, each with how long before now it happened.
 pub(super) fn logs(ended: &Ended<'_>, events: &[(Duration, Value)], now: Timestamp, ids: &Ids, resource: &Value) -> Value {

@@ -11,6 +11,6 @@ mod trace;
 
 pub use alert::Alert;
 pub use approval::approval;
-pub use collector::Collector;
+pub use collector::{Collector, Ended};
 pub use pull_request::comment;
-pub use telemetry::{Ended, Telemetry};
+pub use telemetry::Telemetry;

@@ -6,26 +6,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::report::Outcome;
 
-use super::collector::Collector;
+use super::collector::{Collector, Ended};
 use super::event_logs::logs;
 use super::trace::trace;
-
-/// A run that has ended.
-#[derive(Debug, Clone, Copy)]
-pub struct Ended<'a> {
-    /// What it was: a deploy, say.
-    pub what: &'a str,
-    /// What became of it.
-    pub outcome: &'a Outcome,
-    /// Did it come to what was asked for?
-    pub is_good: bool,
-    /// The project.
-    pub project: &'a str,
-    /// When it began.
-    pub began: Timestamp,
-}
 
 /// The requests that tell of one run.
 #[derive(Debug, Clone)]

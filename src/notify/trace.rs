@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use crate::random;
 use crate::report::{StepReport, StepStatus};
 
-use super::collector::{Ids, text};
-use super::telemetry::Ended;
+use super::collector::{Ended, Ids, text};
 
 /// An ExportTraceServiceRequest.
 pub(super) fn trace(ended: &Ended<'_>, ids: &Ids, resource: &Value) -> Value {
