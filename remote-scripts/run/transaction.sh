@@ -365,7 +365,7 @@ fi
 # containers, and nobody waits for the new one. Whether it comes up is its own affair.
 bring_back() {
 	[ -e "$run_dir/state/old-down" ] || return 0
-	journal note '' 'the release that serves does not run, and its edge neither: both are started again first'
+	journal note '' 'neither the release that serves nor its edge runs: both are started again first'
 	perform revive 'do'
 	rm -f "$run_dir/reason" "$run_dir/state/engine-away"
 }

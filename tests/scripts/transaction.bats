@@ -90,7 +90,7 @@ traced() {
 	drive
 	[ "$status" = 0 ]
 	[ "$(traced)" = 'preflight do revive do image do edge do stack do switch do observe do commit do drain do prune do revive do ' ]
-	grep -q 'the release that serves does not run, and its edge neither: both are started again first' "$ROOT/runs/r1/journal"
+	grep -q 'neither the release that serves nor its edge runs: both are started again first' "$ROOT/runs/r1/journal"
 }
 
 @test "an undo after which not all is as before is for a person, with what differs" {
